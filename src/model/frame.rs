@@ -1,0 +1,37 @@
+//! Bodies as the proxy sees them, whatever carries them.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::Fault;
+
+/// A piece of a body.
+#[derive(Debug)]
+pub enum Frame {
+    Data(Bytes),
+    /// The last frame, if there is one of this kind.
+    Trailers(HeaderMap),
+}
+
+/// A body that is pulled: asked for the next frame only when the far side has room, so that backpressure holds.
+///
+/// `None` ends it. After an error or `None` it is not polled again.
+pub trait Body {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>>;
+
+    /// Goes on with whatever does not need room at the reader: a reader that has none calls this instead of `poll_frame`, with
+    /// the waker that it will be polled with again.
+    fn poll_progress(&mut self, _cx: &mut Context<'_>) {}
+
+    /// Whether nothing follows, known without polling.
+    fn is_end(&self) -> bool {
+        false
+    }
+
+    /// The bytes still to come, when known.
+    fn exact_len(&self) -> Option<u64> {
+        None
+    }
+}
