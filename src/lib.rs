@@ -27,3 +27,5 @@
 #![forbid(unsafe_code)]
 
 pub mod model;
+pub mod runtime;
+pub mod transport;
