@@ -27,5 +27,7 @@
 #![forbid(unsafe_code)]
 
 pub mod model;
+pub mod balance;
+pub mod servlet;
 pub mod runtime;
 pub mod transport;
