@@ -27,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 pub mod model;
+pub mod wire;
 pub mod balance;
 pub mod servlet;
 pub mod runtime;
