@@ -28,6 +28,8 @@
 
 pub mod model;
 pub mod wire;
+pub mod schema;
+pub mod translate;
 pub mod balance;
 pub mod servlet;
 pub mod runtime;

@@ -1,0 +1,3 @@
+//! Dialects to and from gRPC, around a neutral middle.
+
+pub mod json;
