@@ -28,3 +28,4 @@
 
 pub mod model;
 pub mod schema;
+pub mod translate;
