@@ -27,4 +27,5 @@
 #![forbid(unsafe_code)]
 
 pub mod model;
+pub mod route;
 pub mod schema;
