@@ -26,13 +26,14 @@
 //! | 10 | `cli`, `demo` | the command line; the demo servlet |
 #![forbid(unsafe_code)]
 
-pub mod balance;
-pub mod listener;
 pub mod model;
-pub mod policy;
-pub mod runtime;
-pub mod schema;
-pub mod servlet;
-pub mod transport;
-pub mod upstream;
 pub mod wire;
+pub mod schema;
+pub mod route;
+pub mod balance;
+pub mod policy;
+pub mod servlet;
+pub mod runtime;
+pub mod transport;
+pub mod listener;
+pub mod upstream;
