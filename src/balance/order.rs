@@ -172,3 +172,6 @@ impl Order {
         left > 0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -258,3 +258,6 @@ impl Stats {
         pool.penalised.fetch_add(counts.wrapping_sub(counted), Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;
