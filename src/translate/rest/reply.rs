@@ -72,10 +72,10 @@ impl RestReply {
     }
 
     /// The head of the servlet's answer. One that is no gRPC answer is an error at once, and its body is not read.
-    pub fn head(&mut self, status: StatusCode, headers: &HeaderMap) {
-        self.initial = headers.clone();
-        let said = headers.contains_key(GRPC_STATUS).then(|| Status::from_trailers(headers));
+    pub fn head(&mut self, status: StatusCode, headers: HeaderMap) {
+        let said = headers.contains_key(GRPC_STATUS).then(|| Status::from_trailers(&headers));
         let grpc = headers.get(header::CONTENT_TYPE).is_some_and(|value| is_grpc(value.as_bytes()));
+        self.initial = headers;
         if status == StatusCode::OK && (grpc || said.is_some()) {
             self.early = said;
             return;
