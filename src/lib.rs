@@ -27,5 +27,6 @@
 #![forbid(unsafe_code)]
 
 pub mod model;
+pub mod route;
 pub mod schema;
 pub mod translate;
