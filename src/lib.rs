@@ -26,4 +26,6 @@
 //! | 10 | `cli`, `demo` | the command line; the demo servlet |
 #![forbid(unsafe_code)]
 
+pub mod discovery;
 pub mod model;
+pub mod runtime;

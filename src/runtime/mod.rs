@@ -1,0 +1,3 @@
+//! Seams to the process.
+
+pub mod watch;
