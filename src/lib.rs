@@ -26,6 +26,9 @@
 //! | 10 | `cli`, `demo` | the command line; the demo servlet |
 #![forbid(unsafe_code)]
 
+pub mod balance;
+pub mod config;
 pub mod discovery;
 pub mod model;
 pub mod runtime;
+pub mod servlet;

@@ -4,7 +4,7 @@
 mod decode;
 mod file;
 mod problem;
-mod record;
+pub(crate) mod record;
 mod scalar;
 pub mod table;
 mod yaml;

@@ -63,10 +63,10 @@ pub(crate) fn property(mut schema: Value, description: &str, default: Value) -> 
 /// Defines a struct that is a mapping with fixed keys: `pub key: Type = default`. Without a default a key must be written, unless
 /// its type has a value for a key that is left out. When every key has a default, so has the struct.
 macro_rules! record {
-    ($(#[doc = $doc:literal])* pub struct $name:ident {
+    ($(#[doc = $doc:literal])* $vis:vis struct $name:ident {
         $($(#[doc = $line:literal])* pub $field:ident: $type:ty = $default:expr),* $(,)?
     }) => {
-        $crate::discovery::record! { @struct $(#[doc = $doc])* pub struct $name { $($(#[doc = $line])* pub $field: $type = $default),* } }
+        $crate::discovery::record! { @struct $(#[doc = $doc])* $vis struct $name { $($(#[doc = $line])* pub $field: $type = $default),* } }
         $crate::discovery::record! { @decode $name [$($doc)*] Some(Self::default()) }
 
         impl Default for $name {
@@ -75,18 +75,18 @@ macro_rules! record {
             }
         }
     };
-    ($(#[doc = $doc:literal])* pub struct $name:ident {
+    ($(#[doc = $doc:literal])* $vis:vis struct $name:ident {
         $($(#[doc = $line:literal])* pub $field:ident: $type:ty $(= $default:expr)?),* $(,)?
     }) => {
-        $crate::discovery::record! { @struct $(#[doc = $doc])* pub struct $name { $($(#[doc = $line])* pub $field: $type $(= $default)?),* } }
+        $crate::discovery::record! { @struct $(#[doc = $doc])* $vis struct $name { $($(#[doc = $line])* pub $field: $type $(= $default)?),* } }
         $crate::discovery::record! { @decode $name [$($doc)*] None }
     };
-    (@struct $(#[doc = $doc:literal])* pub struct $name:ident {
+    (@struct $(#[doc = $doc:literal])* $vis:vis struct $name:ident {
         $($(#[doc = $line:literal])* pub $field:ident: $type:ty $(= $default:expr)?),*
     }) => {
         $(#[doc = $doc])*
         #[derive(Clone, Debug, PartialEq)]
-        pub struct $name { $($(#[doc = $line])* pub $field: $type),* }
+        $vis struct $name { $($(#[doc = $line])* pub $field: $type),* }
 
         impl $crate::discovery::Record for $name {
             const KEYS: &'static [&'static str] = &[$($crate::discovery::key_name(stringify!($field))),*];
