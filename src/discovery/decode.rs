@@ -299,6 +299,28 @@ impl<T: Decode> Decode for Spanned<T> {
     }
 }
 
+/// A value that may have turned out wrong: what is beside it is checked all the same. Whether all is well is for the reader to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lenient<T>(pub Option<T>);
+
+impl<T: Decode> Decode for Lenient<T> {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        Some(Lenient(T::decode(node, reader)))
+    }
+
+    fn absent() -> Option<Self> {
+        T::absent().map(|value| Lenient(Some(value)))
+    }
+
+    fn schema() -> Value {
+        T::schema()
+    }
+
+    fn written(&self) -> Value {
+        self.0.as_ref().map(T::written).unwrap_or_default()
+    }
+}
+
 impl<T: Decode> Decode for Option<T> {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
         T::decode(node, reader).map(Some)

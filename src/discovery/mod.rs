@@ -9,7 +9,7 @@ mod scalar;
 pub mod table;
 mod yaml;
 
-pub use decode::{Decode, Fields, Reader, Spanned, did_you_mean, quoted_list};
+pub use decode::{Decode, Fields, Lenient, Reader, Spanned, did_you_mean, quoted_list};
 pub use file::{ContentHash, FileText, MAX_FILE_BYTES, display_name, read, resolve};
 pub use problem::{Position, Problem};
 pub use record::Record;

@@ -38,8 +38,11 @@ pub enum Content {
         plain: bool,
     },
     List(Vec<Rc<Node>>),
-    Map(Vec<(Key, Rc<Node>)>),
+    Map(Vec<Entry>),
 }
+
+/// A key of a mapping and its value.
+pub type Entry = (Key, Rc<Node>);
 
 impl Node {
     /// The one document in `text`.
@@ -80,7 +83,7 @@ struct Open {
     anchor: usize,
     items: Vec<Rc<Node>>,
     /// For a mapping: its entries, and the key that waits for its value.
-    map: Option<(Vec<(Key, Rc<Node>)>, Option<Key>)>,
+    map: Option<(Vec<Entry>, Option<Key>)>,
 }
 
 struct Builder<'a> {
