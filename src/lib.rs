@@ -31,4 +31,5 @@ pub mod config;
 pub mod discovery;
 pub mod model;
 pub mod runtime;
+pub mod schema;
 pub mod servlet;

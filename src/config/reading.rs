@@ -31,7 +31,12 @@ impl Sources {
     /// Whether nothing but the content of the table differs.
     pub(super) fn differ_in_table_only(&self, before: &Sources) -> bool {
         let rest = |sources: &Sources| {
-            sources.files.iter().filter(|(path, _)| Some(*path) != sources.table.as_ref()).map(clone).collect::<Vec<_>>()
+            sources
+                .files
+                .iter()
+                .filter(|(path, _)| Some(*path) != sources.table.as_ref())
+                .map(clone)
+                .collect::<Vec<_>>()
         };
         self.table == before.table && rest(self) == rest(before)
     }

@@ -89,24 +89,29 @@ impl Event {
     /// The event as it is kept; `time` is when it was found.
     pub fn report(&self, time: SystemTime) -> ReloadReport {
         let time = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64();
-        let report = |servlet: Option<&str>, accepted, summary: String, files: &[String], problems: &[Problem]| ReloadReport {
-            time,
-            servlet: servlet.map(str::to_owned),
-            accepted,
-            summary,
-            files: files.to_vec(),
-            problems: problems.to_vec(),
-        };
+        let report =
+            |servlet: Option<&str>, accepted, summary: String, files: &[String], problems: &[Problem]| ReloadReport {
+                time,
+                servlet: servlet.map(str::to_owned),
+                accepted,
+                summary,
+                files: files.to_vec(),
+                problems: problems.to_vec(),
+            };
         match self {
             Event::Accepted { servlet, summary, files, .. } => {
                 report(Some(&servlet.name), true, summary.clone(), files, &[])
             }
-            Event::Removed { name, files } => {
-                report(Some(name), true, "removed: its file is gone".into(), files, &[])
-            }
+            Event::Removed { name, files } => report(Some(name), true, "removed: its file is gone".into(), files, &[]),
             Event::Refused { name, running, files, problems } => {
                 let goes_on = if *running { "the version before goes on" } else { "it does not run" };
-                report(Some(name), false, format!("refused, {}: {goes_on}", count(problems.len(), "problem")), files, problems)
+                report(
+                    Some(name),
+                    false,
+                    format!("refused, {}: {goes_on}", count(problems.len(), "problem")),
+                    files,
+                    problems,
+                )
             }
             Event::SettingsRefused { file, problems } => {
                 let summary = format!("refused, {}: everything goes on as it was", count(problems.len(), "problem"));

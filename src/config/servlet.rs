@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue, Method};
 use super::{ServletOptions, Upstream};
 use crate::discovery::Position;
 use crate::model::Table;
+use crate::schema::Schema;
 
 /// A servlet, ready to run.
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub struct ServletDef {
     pub name: Arc<str>,
     /// Its file, as an operator would open it. Positions in this value are in there.
     pub file: Arc<str>,
+    /// What the dialects are translated by; without one only gRPC callers are served.
+    pub schema: Option<Arc<Schema>>,
     pub upstream: Upstream,
     /// Callable by every dialect, REST by the rules in the schema. Empty unless `upstream` is gRPC.
     pub services: Vec<ServiceDef>,

@@ -67,7 +67,11 @@ impl MatchLine {
 }
 
 /// Reads `text` as far as it goes; what a key does not say is as in `defaults`.
-pub(super) fn parse(text: &str, reader: &mut Reader, defaults: &Defaults) -> Option<(ServletFile, Option<ServletOptions>)> {
+pub(super) fn parse(
+    text: &str,
+    reader: &mut Reader,
+    defaults: &Defaults,
+) -> Option<(ServletFile, Option<ServletOptions>)> {
     let root = reader.root(text)?;
     let keys = quoted_list(&[ServletFile::KEYS, ServletOptions::KEYS].concat());
     let mut fields = reader.fields(&root, &format!("a mapping with {keys}"))?;

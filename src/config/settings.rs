@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::{Cidr, ServletOptions};
-use crate::discovery::{Count, Decode, Node, Position, Reader, Record, Size, Spanned, quoted_list, record, resolve};
+use crate::discovery::{
+    Content, Count, Decode, Node, Position, Problem, Reader, Record, Size, Spanned, quoted_list, record, resolve,
+};
 use crate::model::Address;
 
 record! {
@@ -119,16 +121,42 @@ impl Decode for Defaults {
 }
 
 impl Settings {
-    /// Reads `text`, the content of `file`.
-    pub fn parse(file: &str, directory: &Path, text: &str) -> Result<Self, Vec<crate::discovery::Problem>> {
+    /// Reads `text`, the content of `file`; and the servlets' directory even when something else is wrong, so that what lies there
+    /// can be checked as well.
+    pub(super) fn read(
+        file: &str,
+        directory: &Path,
+        text: &str,
+        problems: &mut Vec<Problem>,
+    ) -> (Option<Settings>, PathBuf) {
         let mut reader = Reader::new(file, directory);
-        match reader.document::<Settings>(text) {
-            Some(mut settings) if reader.is_clean() => {
-                settings.servlets.0 = resolve(directory, &settings.servlets.0);
-                Ok(settings)
-            }
-            _ => Err(reader.into_problems()),
-        }
+        let root = reader.root(text);
+        let settings = root.as_ref().and_then(|root| Settings::decode(root, &mut reader)).filter(|_| reader.is_clean());
+        let servlets = match (&settings, root.as_deref().map(|root| &root.content)) {
+            (Some(settings), _) => settings.servlets.0.clone(),
+            (None, Some(Content::Map(entries))) => entries
+                .iter()
+                .find(|(key, _)| key.text == "servlets")
+                .and_then(|(_, node)| FilePath::decode(node, &mut Reader::new(file, directory)))
+                .map_or_else(|| PathBuf::from("servlets"), |path| path.0),
+            (None, _) => PathBuf::from("servlets"),
+        };
+        problems.extend(reader.into_problems());
+        let servlets = resolve(directory, &servlets);
+        (settings.map(|settings| Settings { servlets: FilePath(servlets.clone()), ..settings }), servlets)
+    }
+
+    /// The keys in which `new` differs and which are read once, at start.
+    pub(super) fn differ_until_restart(&self, new: &Settings) -> Vec<&'static str> {
+        let keys = [
+            ("workers", self.workers != new.workers),
+            ("listeners", self.listeners != new.listeners),
+            ("admin", self.admin != new.admin),
+            ("servlets", self.servlets != new.servlets),
+            ("access_log", self.access_log != new.access_log),
+            ("limits", self.limits != new.limits),
+        ];
+        keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
 }
 

@@ -58,24 +58,31 @@ pub fn read(path: &Path) -> Result<FileText, Problem> {
     Ok(FileText { bytes, hash })
 }
 
-/// `path` as meant in a file that lies in `directory`, without `.` in it.
+/// `path` as meant in a file that lies in `directory`. `a/..` falls out where that is the same place, which it is not when `a` is
+/// a symlink, so that one file has one name.
 pub fn resolve(directory: &Path, path: &Path) -> PathBuf {
-    directory.join(path).components().filter(|part| *part != Component::CurDir).collect()
+    shorten(&directory.join(path), |directory| !directory.is_symlink())
 }
 
 /// A path as an operator would type it: `a/../b` becomes `b`. Only for showing, because a symlink makes them differ.
 pub fn display_name(path: &Path) -> String {
-    let mut shown = PathBuf::new();
+    shorten(path, |_| true).display().to_string()
+}
+
+fn shorten(path: &Path, may_leave: impl Fn(&Path) -> bool) -> PathBuf {
+    let mut short = PathBuf::new();
     for part in path.components() {
         match part {
             Component::CurDir => {}
-            Component::ParentDir if matches!(shown.components().next_back(), Some(Component::Normal(_))) => {
-                shown.pop();
+            Component::ParentDir
+                if matches!(short.components().next_back(), Some(Component::Normal(_))) && may_leave(&short) =>
+            {
+                short.pop();
             }
-            _ => shown.push(part),
+            _ => short.push(part),
         }
     }
-    shown.display().to_string()
+    short
 }
 
 #[cfg(test)]

@@ -15,4 +15,4 @@ pub use problem::{Position, Problem};
 pub use record::Record;
 pub(crate) use record::{description, key_name, record};
 pub use scalar::{Count, OneOrMany, Size, format_duration, parse_duration, parse_size};
-pub use yaml::{Content, Key, Node};
+pub use yaml::{Content, Entry, Key, Node};

@@ -168,7 +168,7 @@ mod tests {
 
     record! {
         /// A thing.
-        pub struct Thing {
+        struct Thing {
             /// How many.
             /// Of them.
             pub many: Count<0, 9> = Count::new(3),
