@@ -1,96 +1,62 @@
-//! What two servlets both claim. A claim that ties would make a request's way depend on chance, so it is an error that names both.
+//! What two servlets both claim. A tie would leave a request's way to chance, so it is an error that names both.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::{RouteDef, ServletDef};
-use crate::discovery::{Position, Problem};
-use crate::schema::Template;
-
-/// Something that may have one owner only, and where it is claimed.
-#[derive(Clone, Debug)]
-struct Claim {
-    servlet: Arc<str>,
-    file: Arc<str>,
-    path: String,
-    value: String,
-    at: Position,
-}
+use super::ServletDef;
+use super::routing::{Claim, claims};
+use crate::discovery::Problem;
+use crate::route::TableBuilder;
 
 /// Two claims to the same.
-#[derive(Clone, Debug)]
-pub(super) struct Conflict(Claim, Claim);
+pub(super) struct Conflict {
+    sides: [Side; 2],
+    what: String,
+}
+
+struct Side {
+    servlet: Arc<str>,
+    /// The problem as told here, without what is on the other side.
+    file: Arc<str>,
+    key: String,
+    at: crate::discovery::Position,
+    origin: String,
+}
 
 impl Conflict {
-    /// The servlets between which it is; the same twice when a servlet is at odds with itself.
+    /// The servlets between which it is; one when a servlet is at odds with itself.
     pub(super) fn servlets(&self) -> BTreeSet<&str> {
-        BTreeSet::from([&*self.0.servlet, &*self.1.servlet])
+        self.sides.iter().map(|side| &*side.servlet).collect()
     }
 
     /// As it is told in the file of `servlet`.
     pub(super) fn problem(&self, servlet: &str) -> Problem {
-        let (mine, theirs) = if *self.1.servlet == *servlet { (&self.1, &self.0) } else { (&self.0, &self.1) };
-        let wrong = format!("is claimed twice: also at {}:{}:{}", theirs.file, theirs.at.line, theirs.at.column);
-        Problem::new(&*mine.file, Some(mine.at), mine.path.as_str(), wrong).value(mine.value.as_str())
+        let [one, other] = &self.sides;
+        let (mine, theirs) = if *other.servlet == *servlet { (other, one) } else { (one, other) };
+        let wrong = format!("is claimed twice: also by {}", theirs.origin);
+        Problem::new(&*mine.file, Some(mine.at), mine.key.as_str(), wrong).value(self.what.as_str())
     }
 }
 
 /// All conflicts between these servlets, and within them.
 pub(super) fn conflicts(servlets: &BTreeMap<String, Arc<ServletDef>>) -> Vec<Conflict> {
-    let mut services: HashMap<&str, Claim> = HashMap::new();
-    let mut routes: HashMap<String, Claim> = HashMap::new();
-    let mut found = Vec::new();
-    for servlet in servlets.values() {
-        let claim = |path: String, value: String, at: Position| Claim {
-            servlet: Arc::clone(&servlet.name),
-            file: Arc::clone(&servlet.file),
-            path,
-            value,
-            at,
-        };
-        for (index, service) in servlet.services.iter().enumerate() {
-            let claim = claim(format!("services[{index}]"), service.pattern.clone(), service.at);
-            match services.get(service.pattern.as_str()) {
-                Some(first) => found.push(Conflict(first.clone(), claim)),
-                None => drop(services.insert(&service.pattern, claim)),
-            }
-        }
-        for (index, route) in servlet.routes.iter().enumerate() {
-            let key = precedence(route);
-            let claim = claim(format!("routes[{index}].match"), key.clone(), route.at);
-            match routes.get(&key) {
-                Some(first) => found.push(Conflict(first.clone(), claim)),
-                None => drop(routes.insert(key, claim)),
-            }
-        }
+    let claims = claims(servlets.values());
+    let mut builder = TableBuilder::new();
+    for claim in &claims {
+        claim.add_to(&mut builder, ());
     }
+    let Err(found) = builder.build() else { return Vec::new() };
+    let by_origin: HashMap<String, &Claim<'_>> = claims.iter().map(|claim| (claim.origin.to_string(), claim)).collect();
+    let side = |origin: String| {
+        let claim = by_origin.get(&origin)?;
+        let (servlet, file) = (Arc::clone(&claim.servlet.name), Arc::clone(&claim.servlet.file));
+        Some(Side { servlet, file, key: claim.key.clone(), at: claim.at, origin })
+    };
     found
-}
-
-/// What decides whether a route comes before another; routes that agree in it tie.
-fn precedence(route: &RouteDef) -> String {
-    let matches = &route.matches;
-    let path = matches.path.as_deref().unwrap_or("/**");
-    let path = Template::parse_route(path).map_or_else(
-        |_| path.to_owned(),
-        |template| template.segments().iter().map(|segment| format!("/{}", segment_text(segment))).collect(),
-    );
-    let path = if path.is_empty() { "/" } else { &path };
-    let mut headers: Vec<String> = matches
-        .headers
-        .iter()
-        .map(|(name, value)| format!(" {name}: {}", String::from_utf8_lossy(value.as_bytes())))
-        .collect();
-    headers.sort();
-    let host = matches.host.as_deref().unwrap_or_default();
-    let method = matches.method.as_ref().map_or(String::new(), |method| format!("{method} "));
-    format!("{method}{host}{path}{}", headers.concat())
-}
-
-fn segment_text(segment: &crate::schema::Segment) -> &str {
-    match segment {
-        crate::schema::Segment::Literal(text) => text,
-        crate::schema::Segment::One => "*",
-        crate::schema::Segment::Rest => "**",
-    }
+        .into_iter()
+        .filter_map(|conflict| {
+            let sides = [side(conflict.first.to_string())?, side(conflict.second.to_string())?];
+            Some(Conflict { sides, what: conflict.what })
+        })
+        .collect()
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::checks::check;
 use super::protos;
 use super::reading::{Reading, Recorder, Sources};
-use super::servlet_file::{self, ServletFile};
+use super::servlet_file::{self, RouteLine, ServletFile};
 use super::settings::{Defaults, FilePath};
 use super::{RouteDef, ServiceDef, ServletDef, Upstream};
 use crate::discovery::{Problem, Reader, Spanned, display_name, resolve, table};
@@ -78,20 +78,17 @@ fn assemble(
         schema: schema?,
         upstream: upstream.0.unwrap_or(Upstream::Grpc),
         services: services.into_iter().map(|one| ServiceDef { pattern: one.value.0, at: one.at }).collect(),
-        routes: routes
-            .0?
-            .into_iter()
-            .map(|Spanned { value, at }| RouteDef {
-                matches: value.r#match.into_def(),
-                call: value.call.map(|call| (call.value.service, call.value.method)),
-                at,
-            })
-            .collect(),
+        routes: routes.0?.into_iter().map(route).collect::<Option<_>>()?,
         table: table?,
         timeout: timeout.0?,
         unary_timeout: around.defaults.timeout,
         options: options?,
     })
+}
+
+fn route(Spanned { value, at }: Spanned<RouteLine>) -> Option<RouteDef> {
+    let call = value.call.map(|call| (call.value.service, call.value.method));
+    Some(RouteDef { matches: value.r#match.into_def()?, call, at })
 }
 
 /// The table that the servlet names, or the one that goes by its name.

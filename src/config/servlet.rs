@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method};
+use http::Method;
 
 use super::{ServletOptions, Upstream};
 use crate::discovery::Position;
 use crate::model::Table;
-use crate::schema::Schema;
+use crate::route::{HeaderMatch, HostPattern};
+use crate::schema::{Schema, Template};
 
 /// A servlet, ready to run.
 #[derive(Clone, Debug)]
@@ -49,7 +50,7 @@ pub struct ServiceDef {
 }
 
 /// One line of `routes`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct RouteDef {
     pub matches: MatchDef,
     /// The gRPC method behind it: service and method. There exactly when the upstream is gRPC.
@@ -57,14 +58,12 @@ pub struct RouteDef {
     pub at: Position,
 }
 
-/// What a request must be for a route to take it. Whatever is left out matches all.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// What a request must be for a route to take it.
+#[derive(Clone, Debug)]
 pub struct MatchDef {
-    /// An exact host, or `*.` and the end of one. In lower case, without a port.
-    pub host: Option<String>,
-    /// Literals, `*` for one segment, `**` for the rest.
-    pub path: Option<String>,
+    pub host: HostPattern,
+    pub path: Arc<Template>,
     pub method: Option<Method>,
-    /// Fields that must be there with exactly this value.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// All of them must be there.
+    pub headers: Vec<HeaderMatch>,
 }

@@ -1,6 +1,7 @@
 //! `servlets/NAME.yaml` as it is written, before it is held against its schema and its table.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
@@ -11,6 +12,7 @@ use super::{MatchDef, ServletOptions, Upstream};
 use crate::discovery::{
     Content, Decode, Lenient, Node, OneOrMany, Reader, Record, Spanned, description, quoted_list, record,
 };
+use crate::route::{self, HeaderMatch};
 use crate::schema::Template;
 
 record! {
@@ -46,7 +48,7 @@ record! {
     pub(super) struct MatchLine {
         /// A host, or `*.` and the end of one, at any depth.
         pub host: Option<HostPattern> = None,
-        /// A path: literal segments, `*` for one segment, `**` at the end for all that follow or none.
+        /// A path: literal segments, `*` for one segment, `**` at the end for all that follow or none. `/**` when left out.
         pub path: Option<PathPattern> = None,
         /// An HTTP method.
         pub method: Option<MethodName> = None,
@@ -56,13 +58,15 @@ record! {
 }
 
 impl MatchLine {
-    pub(super) fn into_def(self) -> MatchDef {
-        MatchDef {
-            host: self.host.map(|host| host.0),
-            path: self.path.map(|path| path.0),
+    /// `None` never: the path that stands for all is a path.
+    pub(super) fn into_def(self) -> Option<MatchDef> {
+        let path = self.path.map(|path| path.0).or_else(|| Template::parse_route("/**").ok().map(Arc::new))?;
+        Some(MatchDef {
+            host: self.host.map_or(route::HostPattern::Any, |host| host.0),
+            path,
             method: self.method.map(|method| method.0),
             headers: self.headers.0,
-        }
+        })
     }
 }
 
@@ -150,43 +154,32 @@ impl Decode for CallName {
     }
 }
 
-/// An exact host or `*.` and the end of one, in lower case.
+/// An exact host or `*.` and the end of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct HostPattern(String);
+pub(super) struct HostPattern(route::HostPattern);
 
 impl Decode for HostPattern {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
-        const ALLOWED: &str = "a host without a port, like `api.example.com`, `*.example.com` or `[::1]`";
-        let text = reader.text(node, ALLOWED)?;
-        let host = text.strip_prefix("*.").unwrap_or(text);
-        let is_name = host.split('.').all(|label| {
-            !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-        });
-        let is_ipv6 = || {
-            let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-            inner.is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok())
-        };
-        if is_name || is_ipv6() {
-            return Some(HostPattern(text.to_ascii_lowercase()));
+        match reader.text(node, "a host, like `api.example.com` or `*.example.com`")?.parse() {
+            Ok(pattern) => Some(HostPattern(pattern)),
+            Err(route::HostPatternError(allowed)) => reader.reject(node, allowed),
         }
-        reader.reject(node, ALLOWED)
     }
 
     fn schema() -> Value {
-        json!({ "type": "string", "pattern": r"^((\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])$" })
+        json!({ "type": "string", "pattern": r"^(\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])$" })
     }
 }
 
 /// A path of literals, `*` and `**`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PathPattern(String);
+pub(super) struct PathPattern(Arc<Template>);
 
 impl Decode for PathPattern {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
         const ALLOWED: &str = "a path, like `/old/*/x` or `/old/**`";
-        let text = reader.text(node, ALLOWED)?;
-        match Template::parse_route(text) {
-            Ok(_) => Some(PathPattern(text.to_owned())),
+        match Template::parse_route(reader.text(node, ALLOWED)?) {
+            Ok(template) => Some(PathPattern(Arc::new(template))),
             Err(error) => reader.reject(node, format!("{ALLOWED}: {}", error.message)),
         }
     }
@@ -220,7 +213,7 @@ impl Decode for MethodName {
 
 /// Header fields and their exact values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct HeaderValues(Vec<(HeaderName, HeaderValue)>);
+pub(super) struct HeaderValues(Vec<HeaderMatch>);
 
 impl Decode for HeaderValues {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
@@ -244,7 +237,7 @@ impl Decode for HeaderValues {
                     return None;
                 }
                 match HeaderValue::from_str(reader.text(value, "a header's value")?) {
-                    Ok(value) => Some((name, value)),
+                    Ok(value) => Some(HeaderMatch { name, value: Some(value) }),
                     Err(_) => reader.reject(value, "a header's value"),
                 }
             });
