@@ -37,3 +37,5 @@ pub mod runtime;
 pub mod transport;
 pub mod listener;
 pub mod upstream;
+pub mod discovery;
+pub mod config;
