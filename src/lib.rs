@@ -27,4 +27,11 @@
 #![forbid(unsafe_code)]
 
 pub mod model;
+pub mod wire;
+pub mod schema;
+pub mod translate;
+pub mod balance;
+pub mod servlet;
+pub mod runtime;
+pub mod transport;
 pub mod telemetry;

@@ -4,6 +4,8 @@ use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, GaugeVec, IntCounterVec, Opts};
 
+use crate::servlet::EndpointView;
+
 /// One endpoint at the moment of a scrape. Shares are of the servlet's calls, from 0 to 1.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EndpointSample {
@@ -13,7 +15,7 @@ pub struct EndpointSample {
     pub address: String,
     /// As the table has it.
     pub weight: u32,
-    /// What it is at the moment, by slow start and the like.
+    /// What is left of it at the moment.
     pub effective_weight: f64,
     pub expected_share: f64,
     /// Over the last minute; `None` without a call in it.
@@ -23,8 +25,26 @@ pub struct EndpointSample {
     pub requests: u64,
     /// Those that spoke against the endpoint.
     pub failures: u64,
-    /// A word, such as `healthy`.
-    pub state: String,
+    /// A word, such as `serving`.
+    pub state: &'static str,
+}
+
+impl EndpointSample {
+    pub fn new(servlet: &str, view: &EndpointView) -> EndpointSample {
+        EndpointSample {
+            servlet: servlet.to_owned(),
+            group: view.group.to_string(),
+            address: view.address.to_string(),
+            weight: view.configured_weight,
+            effective_weight: view.effective_weight,
+            expected_share: view.expected_share,
+            observed_share: view.observed_share_1m,
+            in_flight: view.in_flight,
+            requests: view.requests,
+            failures: view.failures,
+            state: view.state.name(),
+        }
+    }
 }
 
 const LABELS: &[&str] = &["servlet", "group", "endpoint"];
@@ -75,7 +95,7 @@ fn states(samples: &[EndpointSample]) -> Vec<MetricFamily> {
     let Ok(family) = GaugeVec::new(opts, &["servlet", "group", "endpoint", "state"]) else { return Vec::new() };
     for sample in samples {
         let [servlet, group, endpoint] = labels(sample);
-        let state: Gauge = family.with_label_values(&[servlet, group, endpoint, &sample.state]);
+        let state: Gauge = family.with_label_values(&[servlet, group, endpoint, sample.state]);
         state.set(1.0);
     }
     family.collect()
@@ -104,7 +124,7 @@ mod tests {
             in_flight: 4,
             requests: 1_000,
             failures: 5,
-            state: "slow_start".into(),
+            state: "penalised",
         }
     }
 
@@ -128,7 +148,7 @@ mod tests {
         ] {
             assert!(text.contains(&format!("telamon_endpoint_{name}{one} {value}\n")), "{name}: {text}");
         }
-        assert!(text.contains("endpoint=\"[::1]:2\",group=\"stable\",servlet=\"echo\",state=\"slow_start\"} 1\n"));
+        assert!(text.contains("endpoint=\"[::1]:2\",group=\"stable\",servlet=\"echo\",state=\"penalised\"} 1\n"));
 
         table.lock().unwrap().remove(0);
         let text = metrics.render();

@@ -1,0 +1,260 @@
+//! What the workers of a process know together: calls in flight, and how much slower than its peers an endpoint is.
+//!
+//! Relaxed atomics. Counts are exact; a statistic may lose a sample when two workers finish at once. The estimate of slowness is
+//! paired: each latency is taken against the pool's of the moment, so that a slow hour slows nobody's share. It leans towards
+//! believing that an endpoint is fine: a penalty needs evidence well above the noise.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+/// How far above the pool counts as slower at all: ln 1.5.
+const DEAD_ZONE: f64 = 0.405_465_108_108_164_4;
+/// Each unit of slowness above the dead zone costs e^-2: a smaller exponent leaves too much on the slow one.
+const STEEPNESS: f64 = 2.0;
+/// The share that is left is never below this part, so that a recovery is noticed.
+const FLOOR: f64 = 0.03;
+/// What was measured is forgotten with this time constant; quicker makes a slow endpoint be tried again too often.
+const MEMORY_NANOS: f64 = 30e9;
+/// Samples before an opinion is formed.
+const FEWEST_SAMPLES: f64 = 8.0;
+/// A penalty begins this many standard errors above the pool: at 1,000 endpoints, fewer would punish the unlucky.
+const SURENESS: f64 = 4.0;
+/// How long a failed call holds its place while no good call has told how long one takes.
+const ASSUMED_LATENCY: f64 = 0.1;
+
+/// An f64 in an atomic.
+#[derive(Debug, Default)]
+struct Real(AtomicU64);
+
+impl Real {
+    fn new(value: f64) -> Real {
+        Real(AtomicU64::new(value.to_bits()))
+    }
+
+    fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Relaxed))
+    }
+
+    fn set(&self, value: f64) {
+        self.0.store(value.to_bits(), Relaxed);
+    }
+}
+
+/// Statistics over the endpoints that are compared with each other: one pool a group. On cache lines of its own, because every
+/// worker writes the count.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct Pool {
+    in_flight: AtomicU64,
+    /// The sum of what is counted in [`Stats::counted`]; wraps while two workers are between their halves of a change.
+    penalised: AtomicU64,
+    /// Moving averages of good calls: their latency in seconds, its logarithm, and the variance of one sample about it.
+    latency: Real,
+    log_latency: Real,
+    variance: Real,
+    samples: AtomicU64,
+    id: u64,
+}
+
+impl Default for Pool {
+    fn default() -> Pool {
+        Pool::new()
+    }
+}
+
+impl Pool {
+    pub fn new() -> Pool {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Pool {
+            in_flight: AtomicU64::new(0),
+            penalised: AtomicU64::new(0),
+            latency: Real::new(0.0),
+            log_latency: Real::new(0.0),
+            variance: Real::new(1.0),
+            samples: AtomicU64::new(0),
+            id: NEXT.fetch_add(1, Relaxed),
+        }
+    }
+
+    /// Calls in flight on all endpoints of the pool.
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// The weight of the endpoints that are held to be slow.
+    pub fn penalised_weight(&self) -> u64 {
+        self.penalised.load(Relaxed)
+    }
+
+    /// Makes an endpoint a member with this weight, or changes its weight. Leaving another pool comes first.
+    pub fn admit(&self, stats: &Stats, weight: u32) {
+        stats.pool.store(self.id, Relaxed);
+        stats.weight.store(u64::from(weight), Relaxed);
+        stats.count_penalty(self);
+    }
+
+    /// Ends a membership: calls that are still in flight end without a trace in the statistics.
+    pub fn dismiss(&self, stats: &Stats) {
+        stats.pool.store(0, Relaxed);
+        stats.weight.store(0, Relaxed);
+        stats.count_penalty(self);
+    }
+
+    /// What a good call takes, in seconds.
+    fn typical_latency(&self) -> f64 {
+        let latency = self.latency.get();
+        if latency > 0.0 { latency } else { ASSUMED_LATENCY }
+    }
+
+    /// Takes in one latency and returns how far its logarithm is from the pool's.
+    fn learn(&self, latency: f64) -> f64 {
+        let samples = self.samples.load(Relaxed).saturating_add(1);
+        self.samples.store(samples, Relaxed);
+        let mean = self.latency.get();
+        self.latency.set(mean + (latency - mean) / samples.min(100) as f64);
+        let log = latency.ln();
+        let centre = self.log_latency.get();
+        let centre = centre + (log - centre) / samples.min(32) as f64;
+        self.log_latency.set(centre);
+        let residual = log - centre;
+        let variance = self.variance.get();
+        self.variance.set(variance + (residual * residual - variance) / 256.0);
+        residual
+    }
+}
+
+/// Statistics of one endpoint. They outlive a change of the table.
+#[derive(Debug)]
+#[repr(align(64))]
+pub struct Stats {
+    in_flight: AtomicU64,
+    /// Failed calls that still hold a place, as of `ghosts_at`.
+    ghosts: Real,
+    ghosts_at: AtomicU64,
+    /// Mean distance of the logarithm of its latency from the pool's, as of `delta_at`, and the samples in it.
+    delta: Real,
+    delta_at: AtomicU64,
+    samples: Real,
+    penalised: AtomicBool,
+    /// The pool's id, 0 for none, and the weight there.
+    pool: AtomicU64,
+    weight: AtomicU64,
+    /// What it adds to [`Pool::penalised`]; swapped whole, so that the sum stays exact whoever races.
+    counted: AtomicU64,
+}
+
+impl Default for Stats {
+    fn default() -> Stats {
+        Stats::new()
+    }
+}
+
+impl Stats {
+    pub fn new() -> Stats {
+        Stats {
+            in_flight: AtomicU64::new(0),
+            ghosts: Real::new(0.0),
+            ghosts_at: AtomicU64::new(0),
+            delta: Real::new(0.0),
+            delta_at: AtomicU64::new(0),
+            samples: Real::new(0.0),
+            penalised: AtomicBool::new(false),
+            pool: AtomicU64::new(0),
+            weight: AtomicU64::new(0),
+            counted: AtomicU64::new(0),
+        }
+    }
+
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// Whether it is held to be slower than its peers.
+    pub fn is_penalised(&self) -> bool {
+        self.penalised.load(Relaxed)
+    }
+
+    /// How many times as long as the pool's its calls take, as far as that is remembered at `now`.
+    pub fn slowness(&self, now: u64) -> f64 {
+        (self.delta.get() * self.remembered(now)).exp()
+    }
+
+    /// Counts a call in, on the endpoint and on the pool.
+    pub fn begin(&self, pool: &Pool) {
+        self.in_flight.fetch_add(1, Relaxed);
+        pool.in_flight.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a call out, with no word about how it went. Returns how many were in flight with it.
+    pub fn end(&self, pool: &Pool) -> u64 {
+        pool.in_flight.fetch_sub(1, Relaxed);
+        self.in_flight.fetch_sub(1, Relaxed)
+    }
+
+    /// Counts a call out that went well after `latency` seconds.
+    pub fn end_good(&self, pool: &Pool, latency: f64, now: u64) {
+        let window = 4.0 * self.end(pool) as f64;
+        if self.pool.load(Relaxed) != pool.id {
+            return;
+        }
+        let residual = pool.learn(latency.max(1e-9));
+        let penalised = self.is_penalised();
+        let (most, quickest) = if penalised { (32.0, 32.0) } else { (128.0, 64.0) };
+        let samples = (self.samples.get() + 1.0).min(f64::max(most, window));
+        let before = self.delta.get() * self.remembered(now);
+        let delta = before + (residual - before) / samples.min(f64::max(quickest, window));
+        self.samples.set(samples);
+        self.delta.set(delta);
+        self.delta_at.store(now, Relaxed);
+        let threshold = if penalised {
+            DEAD_ZONE
+        } else {
+            // Squared beforehand: the root is wanted only when the dead zone is left.
+            let noise = SURENESS * SURENESS * pool.variance.get() / samples;
+            if delta > DEAD_ZONE { noise.sqrt().max(DEAD_ZONE) } else { DEAD_ZONE }
+        };
+        let slow = samples >= FEWEST_SAMPLES && delta > threshold;
+        if slow != penalised {
+            self.penalised.store(slow, Relaxed);
+            self.count_penalty(pool);
+        }
+    }
+
+    /// Counts a call out that failed: it holds its place for about as long as a good one would have, so that failing at once
+    /// attracts no traffic.
+    pub fn end_bad(&self, pool: &Pool, now: u64) {
+        self.end(pool);
+        self.ghosts.set(self.ghosts(pool, now) + 1.0);
+        self.ghosts_at.store(now, Relaxed);
+    }
+
+    /// Failed calls that still hold a place.
+    pub(super) fn ghosts(&self, pool: &Pool, now: u64) -> f64 {
+        let ghosts = self.ghosts.get();
+        if ghosts < 1e-3 {
+            return 0.0;
+        }
+        let since = now.saturating_sub(self.ghosts_at.load(Relaxed)) as f64 / 1e9;
+        ghosts * (-since / pool.typical_latency()).exp()
+    }
+
+    /// The part of its share that is left to it, from 0.03 to 1. `total` is the weight of all that may be chosen: when more than half
+    /// of that is slow, nobody is, since shedding would bury the rest.
+    pub fn factor(&self, pool: &Pool, total: f64, now: u64) -> f64 {
+        if !self.is_penalised() || pool.penalised_weight() as f64 > total / 2.0 {
+            return 1.0;
+        }
+        let excess = self.delta.get() * self.remembered(now) - DEAD_ZONE;
+        if excess <= 0.0 { 1.0 } else { (-STEEPNESS * excess).exp().max(FLOOR) }
+    }
+
+    fn remembered(&self, now: u64) -> f64 {
+        let since = now.saturating_sub(self.delta_at.load(Relaxed)) as f64;
+        (-since / MEMORY_NANOS).exp()
+    }
+
+    fn count_penalty(&self, pool: &Pool) {
+        let counts = if self.is_penalised() { self.weight.load(Relaxed) } else { 0 };
+        let counted = self.counted.swap(counts, Relaxed);
+        pool.penalised.fetch_add(counts.wrapping_sub(counted), Relaxed);
+    }
+}

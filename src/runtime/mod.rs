@@ -1,0 +1,9 @@
+//! Seams to the process: workers, drain, signals, file watching.
+
+mod drain;
+mod signals;
+mod workers;
+
+pub use drain::{Drain, DrainControl};
+pub use signals::{Signal, Signals};
+pub use workers::{Worker, Workers, now};

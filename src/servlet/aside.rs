@@ -1,0 +1,123 @@
+//! Setting an endpoint aside after a failed connection, and trying it again.
+//!
+//! ```text
+//! fine ── failed ──► aside until T ── T passes, one call ──► on trial ── connected ──► fine
+//!                        ▲                                      │
+//!                        └────────────── failed, twice as long ─┘ (unanswered: anyone may try again)
+//! ```
+//! Until the one call that tries it comes back, no other is sent there. It leans towards trying again soon: the first wait
+//! is short, since most endpoints that refuse a connection are restarting.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crate::balance::SplitMix;
+
+/// The first wait; doubled with each failure in a row.
+const FIRST: u64 = 100_000_000;
+const LONGEST: u64 = 10_000_000_000;
+/// Waits are longer or shorter by up to this part, so that those who failed together do not come back together.
+const JITTER: f64 = 0.1;
+/// How long a call that tries it keeps others away: a little more than the connect time-out.
+const TRIAL: u64 = 1_500_000_000;
+/// The lowest bit of the deadline: a call is trying it.
+const ON_TRIAL: u64 = 1;
+
+/// What a failed connection led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// How long nothing is sent there.
+    pub wait: Duration,
+    /// Connections that failed in a row, this one included.
+    pub failures: u32,
+}
+
+/// All of it is one number: 0 when nothing is wrong, else the time, in nanoseconds of the epoch, from which on it may be tried.
+#[derive(Debug, Default)]
+pub(super) struct Aside {
+    until: AtomicU64,
+    failures: AtomicU32,
+}
+
+impl Aside {
+    pub(super) fn until(&self) -> u64 {
+        self.until.load(Relaxed)
+    }
+
+    pub(super) fn failures(&self) -> u32 {
+        self.failures.load(Relaxed)
+    }
+
+    /// `None` when it was aside already: calls that had been sent before failed too, which says nothing new.
+    pub(super) fn failed(&self, now: u64, salt: u64) -> Option<SetAside> {
+        let until = self.until.load(Relaxed);
+        if until > now && until & ON_TRIAL == 0 {
+            return None;
+        }
+        let before = self.failures.load(Relaxed);
+        let wait = FIRST.saturating_mul(1 << before.min(20)).min(LONGEST);
+        let chance = SplitMix::new(salt ^ u64::from(before)).unit();
+        let wait = (wait as f64 * (1.0 + JITTER * (2.0 * chance - 1.0))) as u64;
+        let next = now.saturating_add(wait) & !ON_TRIAL;
+        self.until.compare_exchange(until, next.max(2), Relaxed, Relaxed).ok()?;
+        let failures = before.saturating_add(1);
+        self.failures.store(failures, Relaxed);
+        Some(SetAside { wait: Duration::from_nanos(wait), failures })
+    }
+
+    /// Tells whether it had been aside.
+    pub(super) fn clear(&self) -> bool {
+        if self.until.load(Relaxed) == 0 {
+            return false;
+        }
+        self.failures.store(0, Relaxed);
+        self.until.swap(0, Relaxed) != 0
+    }
+
+    /// The call that has just chosen it is the one that tries it, if one may.
+    pub(super) fn begin_trial(&self, now: u64) -> bool {
+        let until = self.until.load(Relaxed);
+        let hold = now.saturating_add(TRIAL) | ON_TRIAL;
+        until != 0 && until <= now && self.until.compare_exchange(until, hold, Relaxed, Relaxed).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    #[test]
+    fn waits_double_up_to_ten_seconds_and_a_success_forgets_them() {
+        let aside = Aside::default();
+        let mut now = 5;
+        for (failures, wait) in [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000].into_iter().enumerate() {
+            let told = aside.failed(now, 9).unwrap();
+            assert_eq!(told.failures as usize, failures + 1);
+            let close = (wait * 9 / 10 - 1)..=(wait * 11 / 10 + 1);
+            assert!(close.contains(&(told.wait.as_millis() as u64)), "{told:?}");
+            assert!(aside.failed(now + 1, 9).is_none(), "a second call that fails at the same time says nothing new");
+            now = aside.until();
+        }
+        assert!(aside.clear());
+        assert!(!aside.clear());
+        assert_eq!(aside.failed(now, 9).unwrap().failures, 1);
+    }
+
+    #[test]
+    fn one_call_tries_it() {
+        let aside = Aside::default();
+        assert!(!aside.begin_trial(1), "nothing is wrong");
+        aside.failed(1, 3);
+        assert!(!aside.begin_trial(50 * MS), "too early");
+        let now = aside.until();
+        assert!(aside.begin_trial(now));
+        assert!(!aside.begin_trial(now) && aside.until() > now + 1000 * MS, "others are kept away");
+        assert_eq!(aside.failed(now + 5, 3).unwrap().failures, 2, "its failure counts");
+        let now = aside.until();
+        assert!(aside.begin_trial(now));
+        let later = aside.until();
+        assert!(aside.begin_trial(later), "one that never came back does not keep others away for ever");
+    }
+}

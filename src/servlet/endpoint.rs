@@ -1,0 +1,134 @@
+//! One replica, as this process knows it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+use super::aside::{Aside, SetAside};
+use super::latency::Latency;
+use super::observed::Observed;
+use crate::balance::{Epoch, Stats};
+use crate::model::Address;
+
+/// Which endpoint, unique in the process: an address that was removed and added again is another endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointId(u64);
+
+impl EndpointId {
+    fn next() -> EndpointId {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        EndpointId(NEXT.fetch_add(1, Relaxed))
+    }
+
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for EndpointId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An address that calls go to, with everything that outlives a change of the table.
+#[derive(Debug)]
+pub struct Endpoint {
+    pub(super) stats: Stats,
+    pub(super) aside: Aside,
+    pub(super) requests: AtomicU64,
+    pub(super) failures: AtomicU64,
+    pub(super) latency: Latency,
+    pub(super) observed: Observed,
+    epoch: Epoch,
+    /// The servlet's count of endpoints set aside and taken back: workers bring their orders up to date when it moves.
+    turns: Arc<AtomicU64>,
+    id: EndpointId,
+    address: Address,
+    since: Instant,
+}
+
+impl Endpoint {
+    pub(super) fn new(address: Address, epoch: Epoch, turns: Arc<AtomicU64>, now: Instant) -> Endpoint {
+        Endpoint {
+            stats: Stats::new(),
+            aside: Aside::default(),
+            requests: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            latency: Latency::new(),
+            observed: Observed::new(),
+            epoch,
+            turns,
+            id: EndpointId::next(),
+            address,
+            since: now,
+        }
+    }
+
+    pub fn id(&self) -> EndpointId {
+        self.id
+    }
+
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// When it was first in the table.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Calls in flight on it, in the whole process.
+    pub fn in_flight(&self) -> u64 {
+        self.stats.in_flight()
+    }
+
+    /// Leases taken on it so far.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Relaxed)
+    }
+
+    /// Leases that ended badly (`Verdict::Bad`).
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Relaxed)
+    }
+
+    /// Until when nothing is sent there because connections to it fail; `None` when nothing is against it.
+    pub fn set_aside_until(&self, now: Instant) -> Option<Instant> {
+        let until = self.aside.until();
+        (until > self.epoch.nanos(now)).then(|| self.epoch.instant(until))
+    }
+
+    /// A connection to it could not be made: nothing is sent there for 100 ms, doubled with each failure in a row up to 10 s.
+    /// `None` when it had been set aside already.
+    pub fn connect_failed(&self, now: Instant) -> Option<SetAside> {
+        let told = self.aside.failed(self.epoch.nanos(now), self.id.0);
+        if told.is_some() {
+            self.turns.fetch_add(1, Relaxed);
+        }
+        told
+    }
+
+    /// A connection to it came up, or it answered: whatever was against it is forgotten. Tells whether there was something.
+    pub fn connected(&self) -> bool {
+        let was_aside = self.aside.clear();
+        if was_aside {
+            self.turns.fetch_add(1, Relaxed);
+        }
+        was_aside
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// A call was given to it.
+    pub(super) fn chosen(&self, now: u64) {
+        self.requests.fetch_add(1, Relaxed);
+        self.observed.count(now);
+        if self.aside.until() != 0 && self.aside.begin_trial(now) {
+            self.turns.fetch_add(1, Relaxed);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! A worker's way to an endpoint: its cached snapshot and its own orders, one over the groups and one in each.
+//!
+//! Groups take turns by their weights alone, so that a canary's share holds whatever its replicas do. Endpoints that are set aside
+//! leave the order until they are ready, and come back like one that joins; when all are set aside they are all tried, because a
+//! refusal is certain and a failure is not.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use arc_swap::cache::Cache;
+use smallvec::SmallVec;
+
+use super::{EndpointId, GroupState, Lease, Member, Servlet, Snapshot};
+use crate::balance::{Order, Sequence, SplitMix};
+use crate::model::{Fault, Kind, Stage};
+
+/// One a worker and servlet; never shared.
+pub struct Picker {
+    servlet: Arc<Servlet>,
+    cache: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
+    /// What the orders were built for.
+    built: Arc<Snapshot>,
+    /// Over the groups that are serving by the table: the order of `orders`.
+    groups: Sequence,
+    orders: Vec<GroupOrder>,
+    /// What the servlet's count of turns was when the orders were last brought up to date, and when time alone outdates them.
+    turns: u64,
+    stale_at: u64,
+    chance: SplitMix,
+}
+
+struct GroupOrder {
+    name: Arc<str>,
+    serving: Arc<[Arc<Member>]>,
+    order: Order,
+}
+
+impl Picker {
+    pub(super) fn new(servlet: Arc<Servlet>, source: Arc<ArcSwap<Snapshot>>, seed: u64) -> Picker {
+        let mut chance = SplitMix::new(seed);
+        let mut cache = Cache::new(source);
+        let built = cache.load().clone();
+        let groups = Sequence::new(chance.next_u64());
+        let mut picker =
+            Picker { servlet, cache, built, groups, orders: Vec::new(), turns: u64::MAX, stale_at: 0, chance };
+        picker.rebuild();
+        picker
+    }
+
+    pub fn servlet(&self) -> &Arc<Servlet> {
+        &self.servlet
+    }
+
+    /// The endpoints as of now.
+    pub fn endpoints(&mut self) -> &Arc<Snapshot> {
+        self.cache.load()
+    }
+
+    /// Chooses an endpoint for one try of a call, and counts it in. `avoid`: the endpoints that this call has already tried.
+    ///
+    /// # Errors
+    /// `Kind::NoEndpoint` with the reason: no endpoint in the table, none with a weight, or all of them tried.
+    pub fn pick(&mut self, now: Instant, avoid: &[EndpointId]) -> Result<Lease, Fault> {
+        let now = self.servlet.epoch().nanos(now);
+        self.refresh(now);
+        let member = match self.orders.as_mut_slice() {
+            [] => None,
+            [only] => only.pick(now, avoid),
+            _ => self.pick_group(now, avoid),
+        };
+        match member.or_else(|| self.last_resort(avoid)) {
+            Some(member) => Ok(Lease::begin(member, now)),
+            None => Err(self.nobody()),
+        }
+    }
+
+    /// Brings the orders up to date with the table, with who was set aside or taken back, and with whose wait is over.
+    fn refresh(&mut self, now: u64) {
+        let newest = self.cache.load();
+        if newest.version != self.built.version {
+            self.built = newest.clone();
+            self.rebuild();
+        }
+        let turns = self.servlet.turns.load(Relaxed);
+        if turns == self.turns && now < self.stale_at {
+            return;
+        }
+        self.turns = turns;
+        self.stale_at = u64::MAX;
+        let mut ready = SmallVec::<[bool; 8]>::new();
+        for group in &mut self.orders {
+            let available = group.order.refresh(&group.serving, now);
+            self.stale_at = self.stale_at.min(available.next);
+            ready.push(available.any);
+        }
+        let any = ready.contains(&true);
+        for (index, ready) in ready.into_iter().enumerate() {
+            self.groups.set_active(index, ready || !any);
+        }
+    }
+
+    fn rebuild(&mut self) {
+        let mut old: HashMap<Arc<str>, (usize, GroupOrder)> =
+            self.orders.drain(..).enumerate().map(|(index, group)| (group.name.clone(), (index, group))).collect();
+        let mut shares = Vec::new();
+        for group in self.built.groups.iter().filter(|group| group.is_serving()) {
+            let (index, known) = old.remove(&group.name).unzip();
+            shares.push((index, group.weight));
+            let seed = self.chance.next_u64();
+            self.orders.push(GroupOrder::follow(known, group, self.built.policy, seed));
+        }
+        self.groups.rebuild(shares);
+        self.stale_at = 0;
+    }
+
+    fn pick_group(&mut self, now: u64, avoid: &[EndpointId]) -> Option<Arc<Member>> {
+        let mut hidden = SmallVec::<[(usize, u64); 8]>::new();
+        let mut chosen = None;
+        while let Some(index) = self.groups.first() {
+            if let Some(member) = self.orders.get_mut(index).and_then(|group| group.pick(now, avoid)) {
+                self.groups.take(index, 1.0 / self.groups.weight(index));
+                chosen = Some(member);
+                break;
+            }
+            hidden.push((index, self.groups.hide(index)));
+        }
+        for (index, key) in hidden {
+            self.groups.show(index, key);
+        }
+        chosen
+    }
+
+    /// Everybody who is ready has been tried: one that is set aside beats giving up. The least loaded for its weight.
+    fn last_resort(&self, avoid: &[EndpointId]) -> Option<Arc<Member>> {
+        let members = self.orders.iter().flat_map(|group| group.serving.iter());
+        let untried = members.filter(|member| !avoid.contains(&member.endpoint.id()));
+        let load = |member: &Arc<Member>| (member.endpoint.in_flight() + 1) as f64 / f64::from(member.weight.max(1));
+        untried.min_by(|a, b| load(a).total_cmp(&load(b))).cloned()
+    }
+
+    fn nobody(&self) -> Fault {
+        let name = self.servlet.name();
+        let tried: usize = self.orders.iter().map(|group| group.serving.len()).sum();
+        let message = if self.built.is_empty() {
+            format!("servlet {name} has no endpoint in its table")
+        } else if tried == 0 {
+            format!("every endpoint of servlet {name} has weight 0")
+        } else {
+            format!("all {tried} endpoints of servlet {name} were tried")
+        };
+        Fault::new(Kind::NoEndpoint, Stage::Pick, message)
+    }
+}
+
+impl GroupOrder {
+    /// The order for `group`, going on from the one there was. One whose members are the same goes on undisturbed.
+    fn follow(known: Option<GroupOrder>, group: &GroupState, policy: crate::balance::Policy, seed: u64) -> GroupOrder {
+        let serving = group.serving.clone();
+        let Some(mut known) = known else {
+            let mut order = Order::new(policy, seed);
+            order.rebuild(policy, serving.iter().map(|member| (None, member.weight)));
+            return GroupOrder { name: group.name.clone(), serving, order };
+        };
+        let same = |a: &Arc<Member>, b: &Arc<Member>| a.weight == b.weight && Arc::ptr_eq(&a.endpoint, &b.endpoint);
+        let unchanged = known.serving.len() == serving.len()
+            && known.serving.iter().zip(serving.iter()).all(|(a, b)| same(a, b))
+            && known.order.policy() == policy;
+        if !unchanged {
+            let places: HashMap<EndpointId, usize> =
+                known.serving.iter().enumerate().map(|(index, member)| (member.endpoint.id(), index)).collect();
+            let members = serving.iter().map(|member| (places.get(&member.endpoint.id()).copied(), member.weight));
+            known.order.rebuild(policy, members);
+        }
+        known.serving = serving;
+        known
+    }
+
+    fn pick(&mut self, now: u64, avoid: &[EndpointId]) -> Option<Arc<Member>> {
+        let serving = &self.serving;
+        let pool = &serving.first()?.pool;
+        let tried = |index: usize| serving.get(index).is_some_and(|member| avoid.contains(&member.endpoint.id()));
+        let index = self.order.pick(pool, serving, now, tried)?;
+        serving.get(index).cloned()
+    }
+}

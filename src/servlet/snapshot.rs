@@ -1,0 +1,81 @@
+//! A servlet's endpoints at one moment: never changed, only replaced.
+
+use std::sync::Arc;
+
+use super::Endpoint;
+use crate::balance::{Candidate, Policy, Pool, Stats};
+
+/// An endpoint's place in a snapshot.
+#[derive(Debug)]
+pub struct Member {
+    pub endpoint: Arc<Endpoint>,
+    pub(super) pool: Arc<Pool>,
+    /// As the table gives it; 0 drains.
+    pub weight: u32,
+}
+
+/// A group and those in it.
+#[derive(Clone, Debug)]
+pub struct GroupState {
+    /// Empty for the single group of a table without groups.
+    pub name: Arc<str>,
+    pub weight: u32,
+    /// All of them, in the table's order.
+    pub members: Arc<[Arc<Member>]>,
+    /// Those with a weight.
+    pub(super) serving: Arc<[Arc<Member>]>,
+    pub(super) pool: Arc<Pool>,
+}
+
+impl GroupState {
+    /// The sum of the weights of its endpoints.
+    pub fn endpoint_weight(&self) -> u64 {
+        self.members.iter().map(|member| u64::from(member.weight)).sum()
+    }
+
+    /// Calls in flight on its endpoints.
+    pub fn in_flight(&self) -> u64 {
+        self.pool.in_flight()
+    }
+
+    /// Whether by the table it takes calls.
+    pub fn is_serving(&self) -> bool {
+        self.weight > 0 && !self.serving.is_empty()
+    }
+}
+
+/// A servlet's policy and endpoints at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Counts the changes, from 1.
+    pub version: u64,
+    pub policy: Policy,
+    pub groups: Vec<GroupState>,
+}
+
+impl Snapshot {
+    /// Every endpoint of the table, the draining ones too.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        self.groups.iter().flat_map(|group| group.members.iter().map(|member| &member.endpoint))
+    }
+
+    /// The endpoints that take new calls.
+    pub fn serving(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        let groups = self.groups.iter().filter(|group| group.is_serving());
+        groups.flat_map(|group| group.serving.iter().map(|member| &member.endpoint))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.groups.iter().all(|group| group.members.is_empty())
+    }
+}
+
+impl Candidate for Arc<Member> {
+    fn stats(&self) -> &Stats {
+        &self.endpoint.stats
+    }
+
+    fn ready_at(&self) -> u64 {
+        self.endpoint.aside.until()
+    }
+}

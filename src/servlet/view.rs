@@ -1,0 +1,145 @@
+//! What an operator sees of an endpoint: what its weight promises, what it got, and why they differ.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Endpoint, EndpointId, GroupState, Member, Servlet};
+use crate::balance::Policy;
+use crate::model::Address;
+
+/// What an endpoint is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    Serving,
+    /// Its weight, or its group's, is 0.
+    Draining,
+    /// Connections to it fail.
+    SetAside,
+    /// It is slower than its peers and gets less.
+    Penalised,
+}
+
+impl State {
+    pub const ALL: [State; 4] = [State::Serving, State::Draining, State::SetAside, State::Penalised];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Serving => "serving",
+            State::Draining => "draining",
+            State::SetAside => "set_aside",
+            State::Penalised => "penalised",
+        }
+    }
+}
+
+/// Quantiles of the time from a lease to the head of its answer, of good calls in the last five to ten minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Latencies {
+    pub p50: Duration,
+    pub p90: Duration,
+    pub p99: Duration,
+    pub p999: Duration,
+}
+
+/// One endpoint at one moment.
+#[derive(Clone, Debug)]
+pub struct EndpointView {
+    pub id: EndpointId,
+    pub address: Address,
+    /// Empty in a table without groups.
+    pub group: Arc<str>,
+    /// As the table gives it.
+    pub configured_weight: u32,
+    /// What is left of it while the endpoint is slower than its peers; 0 while it is set aside.
+    pub effective_weight: f64,
+    /// The part of the servlet's calls that the weights promise it, from 0 to 1.
+    pub expected_share: f64,
+    /// The part that it was given in the last minute and in the last ten; `None` when nobody was given any.
+    pub observed_share_1m: Option<f64>,
+    pub observed_share_10m: Option<f64>,
+    pub in_flight: u64,
+    pub requests: u64,
+    pub failures: u64,
+    /// `None` when no call went well lately.
+    pub latency: Option<Latencies>,
+    pub state: State,
+    /// The reason for the state, as a sentence.
+    pub why: String,
+}
+
+impl Servlet {
+    /// Every endpoint of the table, in its order.
+    pub fn views(&self, now: Instant) -> Vec<EndpointView> {
+        let snapshot = self.snapshot();
+        let nanos = self.epoch().nanos(now);
+        let total: u64 = snapshot.groups.iter().filter(|g| g.is_serving()).map(|g| u64::from(g.weight)).sum();
+        let sum = |whole| snapshot.endpoints().map(|endpoint| endpoint.observed.sum(whole, nanos)).sum::<u64>();
+        let (minute, ten) = (sum(6), sum(60));
+        let mut views = Vec::new();
+        for group in &snapshot.groups {
+            let group_share = if group.is_serving() { f64::from(group.weight) / total as f64 } else { 0.0 };
+            for member in group.members.iter() {
+                let endpoint = &member.endpoint;
+                let (state, factor, why) = judge(group, member, snapshot.policy, nanos, now);
+                let within = group.endpoint_weight();
+                let share = if within == 0 { 0.0 } else { f64::from(member.weight) / within as f64 };
+                views.push(EndpointView {
+                    id: endpoint.id(),
+                    address: endpoint.address().clone(),
+                    group: group.name.clone(),
+                    configured_weight: member.weight,
+                    effective_weight: f64::from(member.weight) * factor,
+                    expected_share: group_share * share,
+                    observed_share_1m: part(endpoint.observed.sum(6, nanos), minute),
+                    observed_share_10m: part(endpoint.observed.sum(60, nanos), ten),
+                    in_flight: endpoint.in_flight(),
+                    requests: endpoint.requests(),
+                    failures: endpoint.failures(),
+                    latency: latencies(endpoint, nanos),
+                    state,
+                    why,
+                });
+            }
+        }
+        views
+    }
+}
+
+fn part(count: u64, total: u64) -> Option<f64> {
+    (total > 0).then(|| count as f64 / total as f64)
+}
+
+fn latencies(endpoint: &Endpoint, now: u64) -> Option<Latencies> {
+    let [p50, p90, p99, p999] = endpoint.latency.quantiles([0.5, 0.9, 0.99, 0.999], now)?;
+    Some(Latencies { p50, p90, p99, p999 })
+}
+
+fn judge(group: &GroupState, member: &Member, policy: Policy, nanos: u64, now: Instant) -> (State, f64, String) {
+    let endpoint = &member.endpoint;
+    if member.weight == 0 || group.weight == 0 {
+        let whose = if member.weight == 0 { "its weight" } else { "the weight of its group" };
+        let left = match endpoint.in_flight() {
+            0 => "nothing is in flight".to_owned(),
+            1 => "1 call is in flight".to_owned(),
+            count => format!("{count} calls are in flight"),
+        };
+        return (State::Draining, 0.0, format!("{whose} is 0: no new calls; {left}"));
+    }
+    if let Some(until) = endpoint.set_aside_until(now) {
+        let failures = endpoint.aside.failures();
+        let wait = until.saturating_duration_since(now).as_secs_f64();
+        let times =
+            if failures == 1 { "the last connection".to_owned() } else { format!("{failures} connections in a row") };
+        return (State::SetAside, 0.0, format!("{times} to it failed; it is tried again in {wait:.1} s"));
+    }
+    let factor = match policy {
+        Policy::FairLeastRequest => endpoint.stats.factor(&group.pool, group.endpoint_weight() as f64, nanos),
+        Policy::RoundRobin => 1.0,
+    };
+    if factor < 1.0 {
+        let (times, percent) = (endpoint.stats.slowness(nanos), factor * 100.0);
+        let why = format!("its calls take {times:.1} times as long as its peers'; it gets {percent:.0} % of its share");
+        return (State::Penalised, factor, why);
+    }
+    (State::Serving, 1.0, "it takes calls by its weight".to_owned())
+}

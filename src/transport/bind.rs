@@ -1,0 +1,157 @@
+//! Listening sockets. All are bound before any serves, so that an address in use ends the start and nothing else.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, UnixListener};
+
+use super::Stream;
+use crate::model::Address;
+
+/// How many connections the kernel queues for us: a burst of legacy clients, a connection a call, must fit between two wake-ups.
+const BACKLOG: i32 = 4096;
+
+/// An address that cannot be listened on.
+#[derive(Debug)]
+pub struct BindError {
+    pub address: Address,
+    pub error: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot listen on {}: {}", self.address, self.error)
+    }
+}
+
+impl std::error::Error for BindError {}
+
+/// The sockets of one address: over TCP one a worker (SO_REUSEPORT), else one in all. Belongs to whoever starts the process.
+#[derive(Debug)]
+pub struct Bound {
+    /// With the port that the kernel chose when the asked one was 0.
+    pub address: Address,
+    sockets: Vec<Listening>,
+    /// Removes the file of a Unix socket when all is over.
+    _file: Option<SocketFile>,
+}
+
+#[derive(Debug)]
+enum Listening {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener),
+}
+
+#[derive(Debug)]
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl Bound {
+    /// The socket for worker `index`, to be registered on its own thread; `None` when another worker accepts for this one.
+    pub fn take(&mut self, index: usize) -> Option<impl FnOnce() -> io::Result<Acceptor> + Send + use<>> {
+        if index >= self.sockets.len() {
+            return None;
+        }
+        let socket = match self.sockets.get(index)? {
+            Listening::Tcp(socket) => Listening::Tcp(socket.try_clone().ok()?),
+            Listening::Unix(socket) => Listening::Unix(socket.try_clone().ok()?),
+        };
+        Some(move || match socket {
+            Listening::Tcp(socket) => TcpListener::from_std(socket).map(Acceptor::Tcp),
+            Listening::Unix(socket) => UnixListener::from_std(socket).map(Acceptor::Unix),
+        })
+    }
+
+    /// Closes our hold on the sockets; they are gone when the workers' are.
+    pub fn release(&mut self) {
+        self.sockets.clear();
+    }
+}
+
+/// A listening socket on a worker's thread.
+#[derive(Debug)]
+pub enum Acceptor {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Acceptor {
+    pub async fn accept(&self) -> io::Result<Stream> {
+        let stream = match self {
+            Acceptor::Tcp(socket) => Stream::Tcp(socket.accept().await?.0),
+            Acceptor::Unix(socket) => Stream::Unix(socket.accept().await?.0),
+        };
+        stream.set_nodelay();
+        Ok(stream)
+    }
+}
+
+/// Binds `address` for `workers` threads.
+///
+/// # Errors
+/// The address is in use, not ours, or not allowed. A socket file that nobody listens on any more is replaced.
+pub fn bind(address: &Address, workers: usize) -> Result<Bound, BindError> {
+    let refused = |error| BindError { address: address.clone(), error };
+    match address {
+        Address::Tcp(wanted) => {
+            let first = bind_tcp(*wanted, true).map_err(refused)?;
+            let real = first.local_addr().map_err(refused)?;
+            let mut sockets = vec![Listening::Tcp(first)];
+            for _ in 1..workers {
+                sockets.push(Listening::Tcp(bind_tcp(real, false).map_err(refused)?));
+            }
+            Ok(Bound { address: Address::Tcp(real), sockets, _file: None })
+        }
+        Address::Unix(path) => {
+            let socket = bind_unix(path).map_err(refused)?;
+            let file = Some(SocketFile(path.clone()));
+            Ok(Bound { address: address.clone(), sockets: vec![Listening::Unix(socket)], _file: file })
+        }
+    }
+}
+
+/// The first socket of an address is tried without SO_REUSEPORT: with it, a second Telamon would silently share the port.
+fn bind_tcp(address: SocketAddr, first: bool) -> io::Result<std::net::TcpListener> {
+    if first && address.port() != 0 {
+        let probe = tcp_socket(address)?;
+        probe.bind(&address.into())?;
+    }
+    let socket = tcp_socket(address)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // `[::]` and `0.0.0.0` on one port are two listeners, not a clash.
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
+    if is_socket {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        std::fs::remove_file(path)?;
+    }
+    let socket = std::os::unix::net::UnixListener::bind(path)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}

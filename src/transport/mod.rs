@@ -1,0 +1,9 @@
+//! Sockets: TCP and Unix, bound, accepted, connected and reset. TLS joins as another arm of `Stream`.
+
+mod bind;
+mod connect;
+mod stream;
+
+pub use bind::{Acceptor, BindError, Bound, bind};
+pub use connect::connect;
+pub use stream::{Handover, Stream};

@@ -1,0 +1,182 @@
+//! One connected byte stream, whatever it runs over.
+//!
+//! HTTP/2 libraries take it as `AsyncRead + AsyncWrite`; the HTTP/1 side reads and writes through `&self`, because there a body is
+//! read by one part of a call while another part writes its answer.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// A connected socket.
+#[derive(Debug)]
+pub enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// A socket on its way to another thread, registered with no runtime.
+#[derive(Debug)]
+pub enum Handover {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Handover {
+    /// Registers the socket with the runtime of the calling thread.
+    pub fn land(self) -> io::Result<Stream> {
+        match self {
+            Handover::Tcp(socket) => TcpStream::from_std(socket).map(Stream::Tcp),
+            Handover::Unix(socket) => UnixStream::from_std(socket).map(Stream::Unix),
+        }
+    }
+}
+
+impl Stream {
+    pub fn hand_over(self) -> io::Result<Handover> {
+        match self {
+            Stream::Tcp(socket) => socket.into_std().map(Handover::Tcp),
+            Stream::Unix(socket) => socket.into_std().map(Handover::Unix),
+        }
+    }
+
+    /// The peer, unless it is an unnamed Unix socket.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Stream::Tcp(socket) => socket.peer_addr().ok(),
+            Stream::Unix(_) => None,
+        }
+    }
+
+    /// Small writes leave at once: a proxy that waits to fill segments adds its wait to every call.
+    pub fn set_nodelay(&self) {
+        if let Stream::Tcp(socket) = self {
+            // A socket whose peer has gone refuses options; the first read tells.
+            let _ = socket.set_nodelay(true);
+        }
+    }
+
+    /// Reads what is there into spare room of at least `room` bytes; 0 is the end of the stream.
+    pub fn poll_read_buf(&self, cx: &mut Context<'_>, buf: &mut BytesMut, room: usize) -> Poll<io::Result<usize>> {
+        loop {
+            match self {
+                Stream::Tcp(socket) => ready!(socket.poll_read_ready(cx))?,
+                Stream::Unix(socket) => ready!(socket.poll_read_ready(cx))?,
+            }
+            buf.reserve(room);
+            let read = match self {
+                Stream::Tcp(socket) => socket.try_read_buf(buf),
+                Stream::Unix(socket) => socket.try_read_buf(buf),
+            };
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                other => return Poll::Ready(other),
+            }
+        }
+    }
+
+    /// Writes some of `pieces`.
+    pub fn poll_write_pieces(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        loop {
+            let written = match self {
+                Stream::Tcp(socket) => socket.try_write_vectored(pieces),
+                Stream::Unix(socket) => socket.try_write_vectored(pieces),
+            };
+            match written {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                other => return Poll::Ready(other),
+            }
+            match self {
+                Stream::Tcp(socket) => ready!(socket.poll_write_ready(cx))?,
+                Stream::Unix(socket) => ready!(socket.poll_write_ready(cx))?,
+            }
+        }
+    }
+
+    /// Ends our side; the peer may go on sending.
+    pub fn shut_down_writing(&self) {
+        let how = rustix::net::Shutdown::Write;
+        // Failing means that the peer is gone already, which is what follows anyway.
+        let _ = match self {
+            Stream::Tcp(socket) => rustix::net::shutdown(socket, how),
+            Stream::Unix(socket) => rustix::net::shutdown(socket, how),
+        };
+    }
+
+    /// Ends the connection so that the peer cannot take what it has for the whole: a reset over TCP. A Unix socket has none.
+    pub fn reset(&self) {
+        if let Stream::Tcp(socket) = self {
+            let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    /// Waits until the peer, which has already ended its side, is gone altogether: a reset over TCP, a full close over a Unix socket.
+    pub async fn vanished(&self) {
+        match self {
+            Stream::Tcp(socket) => {
+                if socket.ready(Interest::ERROR).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+            Stream::Unix(socket) => loop {
+                // A full close wakes nobody who has already read the end, so it is asked for.
+                let mut set = [rustix::event::PollFd::new(socket, rustix::event::PollFlags::empty())];
+                let polled = rustix::event::poll(&mut set, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 }));
+                let gone = rustix::event::PollFlags::HUP | rustix::event::PollFlags::ERR;
+                if polled.is_ok() && set.iter().any(|one| one.revents().intersects(gone)) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            },
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
+            Stream::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Tcp(socket) => Pin::new(socket).poll_write(cx, data),
+            Stream::Unix(socket) => Pin::new(socket).poll_write(cx, data),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, pieces),
+            Stream::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, pieces),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
+            Stream::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
+        }
+    }
+}
