@@ -26,12 +26,15 @@
 //! | 10 | `cli`, `demo` | the command line; the demo servlet |
 #![forbid(unsafe_code)]
 
-pub mod model;
-pub mod wire;
-pub mod schema;
-pub mod translate;
 pub mod balance;
-pub mod servlet;
+pub mod listener;
+pub mod model;
+pub mod policy;
 pub mod runtime;
-pub mod transport;
+pub mod schema;
+pub mod servlet;
 pub mod telemetry;
+pub mod translate;
+pub mod transport;
+pub mod upstream;
+pub mod wire;
