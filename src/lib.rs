@@ -40,4 +40,6 @@ pub mod telemetry;
 pub mod listener;
 pub mod upstream;
 pub mod discovery;
+pub mod proxy;
 pub mod config;
+pub mod app;

@@ -20,7 +20,6 @@ use self::control::{Control, Message};
 use self::routing::{Fleet, Running};
 use self::state::Shared;
 use self::worker::{Port, work};
-use crate::admin::Admin;
 use crate::config::{self, Listener, Loaded, Reloader, Settings};
 use crate::listener::{ConnectionCounts, Landing, Limits};
 use crate::model::Address;

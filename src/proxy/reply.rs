@@ -26,7 +26,9 @@ pub(super) fn told(fault: &Fault, dialect: Dialect, mut tally: Tally) -> Respons
 /// The answer to a call that a servlet has begun to answer.
 pub(super) async fn reply(plan: Plan, method: &Method, answered: Answered, tally: Tally) -> Response<ReplyBody> {
     let (mut response, exchange) = answered;
-    wire::strip_reply(response.headers_mut());
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        wire::strip_reply(response.headers_mut());
+    }
     match &plan.carriage {
         Carriage::Grpc { .. } => grpc(response, exchange, plan.deadline, tally),
         Carriage::Http => http(response, exchange, method, plan.deadline, tally),
