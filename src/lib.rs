@@ -26,6 +26,7 @@
 //! | 10 | `cli`, `demo` | the command line; the demo servlet |
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod balance;
 pub mod listener;
 pub mod model;
