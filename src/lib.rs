@@ -41,5 +41,6 @@ pub mod listener;
 pub mod upstream;
 pub mod discovery;
 pub mod proxy;
+pub mod admin;
 pub mod config;
 pub mod app;

@@ -101,8 +101,8 @@ impl Metrics {
             ),
             connections_refused: counters(
                 "telamon_connections_refused_total",
-                "Connections closed for what their caller or the process was at, by the flag of the fault.",
-                &["listener", "flag", "side"],
+                "Connections turned away before their first request, by the limit that did it.",
+                &["listener", "reason"],
             ),
             unrouted: FaultCounters::new(&unrouted, &[]),
             reloads_accepted: reloads.with_label_values(&["accepted"]),
@@ -236,42 +236,44 @@ impl FaultCounters {
     }
 }
 
+/// Why a listener turns a connection away: the limit is reached, `accept` failed for want of a resource, the first bytes never came.
+const REFUSALS: [&str; 3] = ["connections", "accept", "head_timeout"];
+
 /// One listener's connections.
 pub struct ListenerMetrics {
     open: IntGauge,
     accepted: IntCounter,
-    refused: FaultCounters,
+    refused: IntCounterVec,
+    listener: String,
 }
 
 impl ListenerMetrics {
     pub fn new(metrics: &Metrics, listener: &str) -> ListenerMetrics {
         let all = metrics.families();
+        for reason in REFUSALS {
+            all.connections_refused.with_label_values(&[listener, reason]);
+        }
         ListenerMetrics {
             open: all.connections_open.with_label_values(&[listener]),
             accepted: all.connections_accepted.with_label_values(&[listener]),
-            refused: FaultCounters::new(&all.connections_refused, &[listener]),
+            refused: all.connections_refused.clone(),
+            listener: listener.to_owned(),
         }
     }
 
-    /// A connection that was taken; it counts as open for as long as the guard lives.
-    pub fn accepted(&self) -> OpenConnection {
+    /// A connection was taken. `closed` is for the Drop of whoever holds it.
+    pub fn opened(&self) {
         self.accepted.inc();
         self.open.inc();
-        OpenConnection(self.open.clone())
     }
 
-    /// A connection that a limit turned away, or that was closed for what its caller sent.
-    pub fn refused(&self, kind: Kind) {
-        self.refused.inc(kind);
+    pub fn closed(&self) {
+        self.open.dec();
     }
-}
 
-/// An open connection.
-pub struct OpenConnection(IntGauge);
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.0.dec();
+    /// A connection was turned away. Looks the reason up: no call is waiting for it.
+    pub fn refused(&self, why: &'static str) {
+        self.refused.with_label_values(&[self.listener.as_str(), why]).inc();
     }
 }
 
@@ -312,16 +314,20 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_open_while_its_guard_lives() {
+    fn connections_are_counted_by_what_became_of_them() {
         let metrics = Metrics::new();
         let listener = ListenerMetrics::new(&metrics, "in");
-        let first = listener.accepted();
-        drop(listener.accepted());
-        assert!(metrics.render().contains("telamon_connections_open{listener=\"in\"} 1\n"));
-        drop(first);
+        assert!(
+            metrics.render().contains("telamon_connections_refused_total{listener=\"in\",reason=\"connections\"} 0\n")
+        );
+        listener.opened();
+        listener.opened();
+        listener.closed();
+        listener.refused("connections");
         let text = metrics.render();
-        assert!(text.contains("telamon_connections_open{listener=\"in\"} 0\n"));
+        assert!(text.contains("telamon_connections_open{listener=\"in\"} 1\n"), "{text}");
         assert!(text.contains("telamon_connections_accepted_total{listener=\"in\"} 2\n"));
+        assert!(text.contains("telamon_connections_refused_total{listener=\"in\",reason=\"connections\"} 1\n"));
     }
 
     #[test]

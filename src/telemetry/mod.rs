@@ -16,6 +16,6 @@ pub use access::{AccessLog, Target, WorkerLog};
 pub use call::{CallRecord, Reply};
 pub use endpoints::EndpointSample;
 pub use legacy::{LegacyCaller, LegacyCallers, LegacyTally, LegacyView};
-pub use metrics::{ListenerMetrics, Metrics, OpenConnection};
+pub use metrics::{ListenerMetrics, Metrics};
 pub use rfc3339::rfc3339_millis;
 pub use servlet_metrics::ServletMetrics;
