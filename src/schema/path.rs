@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn where_paths_are_cut() {
-        let cases: &[(&str, &[&str], Option<(&[&str], &str)>)] = &[
+        type Cut<'c> = &'c [&'c str];
+        let cases: &[(&str, Cut<'_>, Option<(Cut<'_>, &str)>)] = &[
             ("/", &[], None),
             ("//", &[], None),
             ("/a", &["a"], None),
