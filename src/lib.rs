@@ -30,6 +30,7 @@ pub mod balance;
 pub mod config;
 pub mod discovery;
 pub mod model;
+pub mod route;
 pub mod runtime;
 pub mod schema;
 pub mod servlet;
