@@ -35,7 +35,13 @@ pub struct Reader {
     directory: PathBuf,
     path: Vec<Step>,
     problems: Vec<Problem>,
+    /// How many problems there are beyond those that are kept, and the last of them.
+    more: usize,
+    last: Option<Problem>,
 }
+
+/// More problems than anybody reads; a file of nothing but mistakes must not fill the memory.
+const MAX_PROBLEMS: usize = 200;
 
 enum Step {
     Key(String),
@@ -45,7 +51,14 @@ enum Step {
 impl Reader {
     /// `file` is its name in messages; relative paths in it are meant from `directory`.
     pub fn new(file: impl Into<String>, directory: impl Into<PathBuf>) -> Self {
-        Reader { file: file.into(), directory: directory.into(), path: Vec::new(), problems: Vec::new() }
+        Reader {
+            file: file.into(),
+            directory: directory.into(),
+            path: Vec::new(),
+            problems: Vec::new(),
+            more: 0,
+            last: None,
+        }
     }
 
     /// Reads a whole file as one `T`.
@@ -70,6 +83,9 @@ impl Reader {
     /// All that was found, in the order of the file.
     pub fn into_problems(mut self) -> Vec<Problem> {
         self.problems.sort_by_key(|problem| problem.at);
+        if self.more > 0 {
+            self.problems.push(Problem::new(self.file, None, "", format!("and {} problems more", self.more)));
+        }
         self.problems
     }
 
@@ -91,6 +107,10 @@ impl Reader {
     }
 
     fn push(&mut self, problem: Problem) -> &mut Problem {
+        if self.problems.len() >= MAX_PROBLEMS {
+            self.more += 1;
+            return self.last.insert(problem);
+        }
         let index = self.problems.len();
         self.problems.push(problem);
         #[allow(clippy::indexing_slicing)] // it was pushed the line before
@@ -201,8 +221,14 @@ impl Fields {
         self.entries.iter().find(|(key, _)| key.text == name).cloned()
     }
 
-    /// Decodes the entry of that key, else takes `absent`; reports a missing key when there is neither.
-    pub fn decode<T: Decode>(&mut self, name: &'static str, absent: Option<T>, reader: &mut Reader) -> Option<T> {
+    /// Decodes the entry of that key, else takes `absent`; when there is neither, reports that it is missing and what it is about.
+    pub fn decode<T: Decode>(
+        &mut self,
+        name: &'static str,
+        about: &str,
+        absent: Option<T>,
+        reader: &mut Reader,
+    ) -> Option<T> {
         match self.take(name) {
             Some((_, node)) => reader.key(name, |reader| T::decode(&node, reader)),
             None => match absent.or_else(T::absent) {
@@ -210,7 +236,9 @@ impl Fields {
                 None => {
                     let at = self.at;
                     reader.key(name, |reader| {
-                        reader.report(at, "is missing");
+                        let sentence = about.split_inclusive(". ").next().unwrap_or_default().trim();
+                        let problem = reader.report(at, "is missing");
+                        problem.allowed = (!sentence.is_empty()).then(|| sentence.into());
                     });
                     None
                 }
@@ -363,6 +391,18 @@ mod tests {
         assert_eq!(did_you_mean("adress", names).as_deref(), Some("did you mean `address`?"));
         assert_eq!(did_you_mean("colour", names), None);
         assert_eq!(did_you_mean(&"w".repeat(10_000), names), None);
+    }
+
+    #[test]
+    fn a_file_of_mistakes_is_told_up_to_a_bound() {
+        let text: String = (0..10_000).map(|number| format!("k{number}: 1\n")).collect();
+        let mut reader = Reader::new("f", "");
+        let root = reader.root(&text).unwrap();
+        let fields = reader.fields(&root, "").unwrap();
+        assert_eq!(fields.finish(&mut reader), None);
+        let problems = reader.into_problems();
+        assert_eq!(problems.len(), MAX_PROBLEMS + 1);
+        assert_eq!(problems[MAX_PROBLEMS].to_string(), "f: and 9800 problems more");
     }
 
     #[test]
