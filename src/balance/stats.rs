@@ -124,7 +124,6 @@ impl Pool {
 
 /// Statistics of one endpoint. They outlive a change of the table.
 #[derive(Debug)]
-#[repr(align(64))]
 pub struct Stats {
     in_flight: AtomicU64,
     /// Failed calls that still hold a place, as of `ghosts_at`.
