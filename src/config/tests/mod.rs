@@ -36,3 +36,12 @@ impl Tree {
         self.0.path()
     }
 }
+
+/// Reloading happens on a thread of its own, and what it finds goes to others.
+#[test]
+fn what_reloading_holds_and_finds_may_change_threads() {
+    fn may<T: Send>() {}
+    may::<super::Reloader>();
+    may::<super::Event>();
+    may::<super::Loaded>();
+}
