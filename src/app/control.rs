@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::routing::{Fleet, Running, mount, routing};
 use super::state::Shared;
 use crate::config::{Change, Event, Reloader};
-use crate::runtime::watch::{Notice, Watched, Watcher};
+use crate::runtime::watch::{Notice, Watcher};
 
 /// What the loop is told.
 #[derive(Debug)]
@@ -28,18 +28,13 @@ pub(super) struct Control {
 
 /// Starts watching; what is seen is sent to `sender`.
 pub(super) fn watch(reloader: &Reloader, sender: Sender<Message>) -> std::io::Result<Watcher> {
-    Watcher::start(watched(reloader), move |notice| {
+    Watcher::start(reloader.watched(), move |notice| {
         // The loop has ended when nobody receives.
         let _ = sender.send(match notice {
             Notice::Changed => Message::Look,
             Notice::Polling(why) => Message::Polling(why),
         });
     })
-}
-
-fn watched(reloader: &Reloader) -> Watched {
-    let (files, directory) = reloader.watched();
-    Watched { files, directories: vec![directory] }
 }
 
 impl Control {
@@ -61,7 +56,7 @@ impl Control {
             }
             self.apply(events);
             if let Some(watcher) = &watcher {
-                watcher.set(watched(&self.reloader));
+                watcher.set(self.reloader.watched());
             }
         }
     }

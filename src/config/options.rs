@@ -23,10 +23,10 @@ record! {
         pub replay_size: Size<0, { 64 << 20 }> = Size::kib(64),
         /// Connections to one endpoint, for each worker. Keeps one servlet from using up the host's ports.
         pub endpoint_connections: Count<1, 65_535> = Count::new(1024),
-        /// A quiet connection to an endpoint is asked whether it lives after this time. HTTP/2 only.
-        pub ping_interval: Duration = Duration::from_secs(30),
+        /// A connection to an endpoint is asked whether it lives after this time. HTTP/2 only. gRPC servers take more than one in five minutes for abuse.
+        pub ping_interval: Duration = Duration::from_secs(310),
         /// How long the answer may take before the connection is given up.
-        pub ping_timeout: Duration = Duration::from_secs(10),
+        pub ping_timeout: Duration = Duration::from_secs(20),
     }
 }
 

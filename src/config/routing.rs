@@ -23,16 +23,17 @@ pub enum Way {
     Route { index: usize, method: Option<Arc<Method>> },
 }
 
-/// The rules of all servlets; `target` says what each leads to. Ties are found by [`TableBuilder::build`], and there are none
+/// The rules of all servlets; `target` says what each leads to, `None` leaves one out. Ties are found by [`TableBuilder::build`], and there are none
 /// between servlets that a [`super::Reloader`] has accepted.
 pub fn routing<'s, T>(
     servlets: impl IntoIterator<Item = &'s Arc<ServletDef>>,
-    mut target: impl FnMut(&Arc<ServletDef>, Way) -> T,
+    mut target: impl FnMut(&Arc<ServletDef>, Way) -> Option<T>,
 ) -> TableBuilder<T> {
     let mut builder = TableBuilder::new();
     for claim in claims(servlets) {
-        let leads_to = target(claim.servlet, claim.way.clone());
-        claim.add_to(&mut builder, leads_to);
+        if let Some(leads_to) = target(claim.servlet, claim.way.clone()) {
+            claim.add_to(&mut builder, leads_to);
+        }
     }
     builder
 }

@@ -44,7 +44,7 @@ fn requests_find_their_way_through_the_samples() {
                 format!("route {index} to {:?}", method.map(|method| method.name.to_string()))
             }
         };
-        format!("{}: {how}", servlet.name)
+        Some(format!("{}: {how}", servlet.name))
     })
     .build()
     .unwrap();
