@@ -19,9 +19,10 @@ pub(super) struct Parts<'a, 'p> {
 
 impl<'a, 'p> Parts<'a, 'p> {
     pub(super) fn new(wire: &'a [u8], parts: &'p [Span]) -> Parts<'a, 'p> {
-        Parts { wire, rest: parts.iter(), records: Records::new(wire, Span { start: 0, end: 0 }) }
+        Parts { wire, rest: parts.iter(), records: Records::new(wire, Span::new(0, 0)) }
     }
 
+    #[inline]
     pub(super) fn next(&mut self) -> Result<Option<Record>, Malformed> {
         loop {
             if let Some(record) = self.records.next()? {
@@ -93,16 +94,15 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     pub(super) fn next(&mut self) -> Result<Option<(&'a Field, Record)>, Malformed> {
-        if let Some(peeked) = self.peeked.take() {
+        if let Some(peeked) = self.peeked {
+            self.peeked = None;
             return Ok(Some(peeked));
         }
         loop {
             let record = match &mut self.source {
                 Source::AsTheyStand(parts) => parts.next()?,
                 Source::Sorted(places) => match places.next() {
-                    Some(place) => {
-                        Records::new(self.wire, Span { start: place.start as usize, end: self.wire.len() }).next()?
-                    }
+                    Some(place) => Records::new(self.wire, Span::new(place.start as usize, self.wire.len())).next()?,
                     None => None,
                 },
             };
@@ -116,6 +116,7 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     /// The next record, if it is the same field's.
+    #[inline]
     pub(super) fn next_of(&mut self, field: &Field) -> Result<Option<Record>, Malformed> {
         match self.next()? {
             Some((next, record)) if next.index == field.index => Ok(Some(record)),
@@ -131,6 +132,7 @@ pub(super) fn is_packable(kind: FieldKind) -> bool {
     wire_type(kind) != WireType::Length
 }
 
+#[inline]
 fn fits(field: &Field, value: WireValue) -> bool {
     let expected = wire_type(field.kind);
     let single = match value {
@@ -154,8 +156,7 @@ fn places(wire: &[u8], message: &Message, parts: &[Span]) -> Result<Vec<Occurren
     // A oneof, its member, and since where it has been that one.
     let mut winners: SmallVec<[(u32, Occurrence); 4]> = SmallVec::new();
     while let Some((field, record)) = fields.next()? {
-        // Lossless: the whole input is shorter than 4 GiB.
-        let place = Occurrence { index: field.index, start: record.start as u32 };
+        let place = Occurrence { index: field.index, start: record.start };
         places.push(place);
         let Some(oneof) = field.oneof else { continue };
         match winners.iter_mut().find(|(of, _)| *of == oneof) {

@@ -18,6 +18,9 @@ pub(super) enum MapKey<'a> {
     String(&'a str),
 }
 
+/// Entries as they stand on the wire, by their keys.
+pub(super) type Entries<'a> = SmallVec<[(MapKey<'a>, Span); 4]>;
+
 impl MapKey<'_> {
     fn put(self, out: &mut Vec<u8>) {
         match self {
@@ -79,14 +82,10 @@ impl<'a> Writer<'a, '_> {
     }
 
     /// An object of entries. Without a kind, their values are `google.protobuf.Value`s.
-    pub(super) fn map(
-        &mut self,
-        mut entries: Vec<(MapKey<'a>, Span)>,
-        kind: Option<FieldKind>,
-    ) -> Result<(), WireError> {
+    pub(super) fn map(&mut self, mut entries: Entries<'a>, kind: Option<FieldKind>) -> Result<(), WireError> {
         self.open(b'{', &[])?;
         // Of equal keys the later entry sorts behind.
-        entries.sort_unstable_by_key(|(key, span)| (*key, span.start));
+        entries.sort_unstable_by_key(|(key, span)| (*key, span.start()));
         let mut first = true;
         let mut rest = entries.iter();
         while let Some((key, entry)) = rest.next() {

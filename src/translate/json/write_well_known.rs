@@ -10,11 +10,12 @@ use super::read_well_known::{has_own_form, wrapped};
 use super::time::{self, Instant};
 use super::wire::{Span, WireType, WireValue, wire_type};
 use super::write::{Members, Writer};
+use super::write_map::Entries;
 use super::write_text::{put_float, put_string, utf8, zero};
 use crate::schema::{FieldKind, WellKnown};
 
 fn fail(parts: &[Span], message: impl Into<std::borrow::Cow<'static, str>>) -> WireError {
-    WireError::new(parts.first().map_or(0, |span| span.start), message)
+    WireError::new(parts.first().map_or(0, |span| span.start()), message)
 }
 
 impl Writer<'_, '_> {
@@ -72,7 +73,7 @@ impl Writer<'_, '_> {
             }
             first = false;
             let path = utf8(span, self.wire)?;
-            let lost = || WireError::new(span.start, format!("the path {:?} has no camelCase form", excerpt(path)));
+            let lost = || WireError::new(span.start(), format!("the path {:?} has no camelCase form", excerpt(path)));
             field_mask::camel_case(path, &mut mask).ok_or_else(lost)?;
         }
         put_string(&mask, self.out);
@@ -152,7 +153,7 @@ impl Writer<'_, '_> {
     }
 
     fn structure(&mut self, parts: &[Span]) -> Result<(), WireError> {
-        let mut entries = Vec::new();
+        let mut entries = Entries::new();
         let mut records = Parts::new(self.wire, parts);
         while let Some(record) = records.next()? {
             if let (1, WireValue::Length(span)) = (record.number, record.value) {
@@ -163,7 +164,7 @@ impl Writer<'_, '_> {
     }
 
     fn any(&mut self, parts: &[Span]) -> Result<(), WireError> {
-        let nothing = Span { start: 0, end: 0 };
+        let nothing = Span::new(0, 0);
         let (mut url, mut value) = (nothing, nothing);
         let mut records = Parts::new(self.wire, parts);
         while let Some(record) = records.next()? {
@@ -175,7 +176,7 @@ impl Writer<'_, '_> {
         }
         self.open(b'{', parts)?;
         let url = utf8(url, self.wire)?;
-        if !url.is_empty() || value.start != value.end {
+        if !url.is_empty() || !value.is_empty() {
             let known = type_name(url).and_then(|name| self.messages.by_name(name));
             let unknown = || fail(parts, format!("the type {:?} of an Any is not in the schema", excerpt(url)));
             let id = known.ok_or_else(unknown)?;
