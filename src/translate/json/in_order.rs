@@ -6,7 +6,7 @@
 use smallvec::SmallVec;
 
 use super::field_set::FieldSet;
-use super::wire::{Malformed, Record, Records, Span, WireType, WireValue, wire_type};
+use super::wire::{Malformed, Record, Records, Span, WireType, wire_type};
 use crate::schema::{Cardinality, Field, FieldKind, Message};
 
 /// A message's pieces, one after the other.
@@ -22,7 +22,7 @@ impl<'a, 'p> Parts<'a, 'p> {
         Parts { wire, rest: parts.iter(), records: Records::new(wire, Span::new(0, 0)) }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Result<Option<Record>, Malformed> {
         loop {
             if let Some(record) = self.records.next()? {
@@ -61,16 +61,11 @@ impl<'a, 'p> Fields<'a, 'p> {
         message: &'a Message,
         parts: &'p [Span],
     ) -> Result<Fields<'a, 'p>, Malformed> {
-        let mut fields = Fields::as_they_stand(wire, message, parts);
-        let (mut highest, mut oneofs) = (0, FieldSet::default());
-        while let Some((field, _)) = fields.next()? {
-            // Of a oneof, only the last member on the wire counts.
-            if field.index < highest || field.oneof.is_some_and(|oneof| oneofs.insert(oneof)) {
-                return Ok(Fields::sorted(wire, message, places(wire, message, parts)?));
-            }
-            highest = field.index;
+        if are_in_order(wire, message, parts)? {
+            return Ok(Fields::as_they_stand(wire, message, parts));
         }
-        Ok(Fields::as_they_stand(wire, message, parts))
+        // Also where only the last member of a oneof counts.
+        Ok(Fields::sorted(wire, message, places(wire, message, parts)?))
     }
 
     /// One of them.
@@ -108,7 +103,7 @@ impl<'a, 'p> Fields<'a, 'p> {
             };
             let Some(record) = record else { return Ok(None) };
             match self.message.by_number(record.number) {
-                Some(field) if fits(field, record.value) => return Ok(Some((field, record))),
+                Some(field) if fits(field, record.value.wire_type()) => return Ok(Some((field, record))),
                 // Unknown to this schema, or of another type in the writer's: passed over, as by every protobuf parser.
                 _ => {}
             }
@@ -133,20 +128,29 @@ pub(super) fn is_packable(kind: FieldKind) -> bool {
 }
 
 #[inline]
-fn fits(field: &Field, value: WireValue) -> bool {
-    let expected = wire_type(field.kind);
-    let single = match value {
-        WireValue::Varint(_) => expected == WireType::Varint,
-        WireValue::Fixed64(_) => expected == WireType::Fixed64,
-        WireValue::Fixed32(_) => expected == WireType::Fixed32,
-        WireValue::Length(_) => expected == WireType::Length && !field.delimited,
-        WireValue::Group(_) => field.delimited,
-    };
+fn fits(field: &Field, found: WireType) -> bool {
+    let expected = if field.delimited { WireType::GroupStart } else { wire_type(field.kind) };
     match field.cardinality {
-        Cardinality::Singular { .. } => single,
-        Cardinality::Repeated { .. } => single || matches!(value, WireValue::Length(_)) && is_packable(field.kind),
-        Cardinality::Map { .. } => matches!(value, WireValue::Length(_)),
+        Cardinality::Singular { .. } => found == expected,
+        Cardinality::Repeated { .. } => found == expected || found == WireType::Length && is_packable(field.kind),
+        Cardinality::Map { .. } => found == WireType::Length,
     }
+}
+
+/// Whether the fields stand in the order of their numbers, and of each oneof one member at most.
+fn are_in_order(wire: &[u8], message: &Message, parts: &[Span]) -> Result<bool, Malformed> {
+    let (mut highest, mut oneofs) = (0, FieldSet::default());
+    for part in parts {
+        let mut records = Records::new(wire, *part);
+        while let Some((number, found)) = records.next_tag()? {
+            let Some(field) = message.by_number(number).filter(|field| fits(field, found)) else { continue };
+            if field.index < highest || field.oneof.is_some_and(|oneof| oneofs.insert(oneof)) {
+                return Ok(false);
+            }
+            highest = field.index;
+        }
+    }
+    Ok(true)
 }
 
 /// Where the fields stand, in the order of their numbers, without those that a later member of their oneof has cleared.

@@ -39,7 +39,7 @@ impl<'a> Lexer<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    #[inline]
+    #[inline(always)]
     fn skip_whitespace(&mut self) {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.byte() {
             self.at += 1;
@@ -47,7 +47,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The first byte of the next token, past any whitespace.
-    #[inline]
+    #[inline(always)]
     pub(super) fn peek(&mut self) -> Result<u8, JsonError> {
         self.skip_whitespace();
         self.byte().ok_or_else(|| self.fail("the text ends too early"))
@@ -123,7 +123,7 @@ impl<'a> Lexer<'a> {
         self.separator(b']', first, "',' or ']' after an element")
     }
 
-    #[inline]
+    #[inline(always)]
     fn separator(&mut self, close: u8, first: &mut bool, expected: &str) -> Result<bool, JsonError> {
         match self.peek()? {
             byte if byte == close => {

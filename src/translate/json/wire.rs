@@ -96,6 +96,19 @@ pub(super) struct Span {
     end: u32,
 }
 
+impl WireValue {
+    #[inline]
+    pub(super) fn wire_type(self) -> WireType {
+        match self {
+            WireValue::Varint(_) => WireType::Varint,
+            WireValue::Fixed64(_) => WireType::Fixed64,
+            WireValue::Fixed32(_) => WireType::Fixed32,
+            WireValue::Length(_) => WireType::Length,
+            WireValue::Group(_) => WireType::GroupStart,
+        }
+    }
+}
+
 impl Span {
     /// Only of places in an input whose length was checked, so that nothing is lost here.
     #[inline]
@@ -143,6 +156,8 @@ pub(super) struct Malformed {
     pub(super) message: &'static str,
 }
 
+const NEVER_BEGAN: &str = "a group ends that never began";
+
 /// Reads the records of one stretch. Offsets are those of the whole input.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Records<'a> {
@@ -155,7 +170,28 @@ impl<'a> Records<'a> {
         Records { wire: wire.get(..span.end as usize).unwrap_or_default(), at: span.start as usize }
     }
 
+    /// Steps over the next record, and says only what it is.
     #[inline]
+    pub(super) fn next_tag(&mut self) -> Result<Option<(u32, WireType)>, Malformed> {
+        if self.is_done() {
+            return Ok(None);
+        }
+        let offset = self.at;
+        let (number, kind) = self.tag()?;
+        match kind {
+            WireType::GroupStart => {
+                self.group(number)?;
+            }
+            WireType::GroupEnd => return Err(Malformed { offset, message: NEVER_BEGAN }),
+            _ => {
+                self.value(kind)?;
+            }
+        }
+        Ok(Some((number, kind)))
+    }
+
+    // Handing its result on in memory costs more than the reading.
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Result<Option<Record>, Malformed> {
         if self.at >= self.wire.len() {
             return Ok(None);
@@ -164,7 +200,7 @@ impl<'a> Records<'a> {
         let (number, kind) = self.tag()?;
         let value = match kind {
             WireType::GroupStart => self.group(number)?,
-            WireType::GroupEnd => return Err(Malformed { offset: start, message: "a group ends that never began" }),
+            WireType::GroupEnd => return Err(Malformed { offset: start, message: NEVER_BEGAN }),
             _ => self.value(kind)?,
         };
         Ok(Some(Record { number, value, start: start as u32 }))

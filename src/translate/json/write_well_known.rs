@@ -8,7 +8,7 @@ use super::in_order::Parts;
 use super::place::{WireError, excerpt};
 use super::read_well_known::{has_own_form, wrapped};
 use super::time::{self, Instant};
-use super::wire::{Span, WireType, WireValue, wire_type};
+use super::wire::{Span, WireValue, wire_type};
 use super::write::{Members, Writer};
 use super::write_map::Entries;
 use super::write_text::{put_float, put_string, utf8, zero};
@@ -84,14 +84,7 @@ impl Writer<'_, '_> {
         let mut value = zero(kind);
         let mut records = Parts::new(self.wire, parts);
         while let Some(record) = records.next()? {
-            let fits = match record.value {
-                WireValue::Varint(_) => wire_type(kind) == WireType::Varint,
-                WireValue::Fixed64(_) => wire_type(kind) == WireType::Fixed64,
-                WireValue::Fixed32(_) => wire_type(kind) == WireType::Fixed32,
-                WireValue::Length(_) => wire_type(kind) == WireType::Length,
-                WireValue::Group(_) => false,
-            };
-            if record.number == 1 && fits {
+            if record.number == 1 && record.value.wire_type() == wire_type(kind) {
                 value = record.value;
             }
         }
