@@ -59,6 +59,8 @@ pub struct Field {
     pub name: Box<str>,
     /// As JSON says it: lowerCamelCase, or the `json_name` option.
     pub json_name: Box<str>,
+    /// [`Field::json_name`] as it begins a member of an object: in quotes, with its colon.
+    pub json_key: Box<str>,
     /// What one element is; of a map, what its values are.
     pub kind: FieldKind,
     pub cardinality: Cardinality,
@@ -145,6 +147,7 @@ impl Messages {
     }
 
     /// The message of an id. An id that another `Messages` gave out finds an arbitrary message, or one without fields.
+    #[inline]
     pub fn get(&self, id: MessageId) -> &Message {
         self.messages.get(id.0 as usize).unwrap_or(&self.no_message)
     }
@@ -210,6 +213,7 @@ impl Message {
     }
 
     /// The field of a number.
+    #[inline]
     pub fn by_number(&self, number: u32) -> Option<&Field> {
         match self.low_numbers.get(number as usize) {
             Some(&place) => self.fields.get(usize::from(place).checked_sub(1)?),
@@ -279,6 +283,10 @@ fn packed(field: &FieldDescriptorProto, syntax: Syntax) -> bool {
     packable && option.unwrap_or(syntax == Syntax::Proto3)
 }
 
+fn json_key(name: &str) -> Box<str> {
+    format!("{}:", serde_json::Value::from(name)).into()
+}
+
 impl Field {
     fn build(field: &FieldDescriptor, ids: &Ids<'_>) -> Field {
         let (kind, cardinality) = match field.kind() {
@@ -303,6 +311,7 @@ impl Field {
             index: 0,
             name: field.name().into(),
             json_name: field.json_name().into(),
+            json_key: json_key(field.json_name()),
             kind,
             cardinality,
             oneof,
@@ -324,6 +333,7 @@ impl Field {
             number: extension.number(),
             index: 0,
             json_name: name.clone(),
+            json_key: json_key(&name),
             name,
             kind,
             cardinality,

@@ -10,6 +10,7 @@ pub(super) struct FieldSet {
 
 impl FieldSet {
     /// Puts an index in; whether it was there already. Memory follows the largest index, which is bounded by the schema.
+    #[inline]
     pub(super) fn insert(&mut self, index: u32) -> bool {
         let bit = 1_u64 << (index % 64);
         let word = match (index as usize / 64).checked_sub(1) {
@@ -27,6 +28,7 @@ impl FieldSet {
         before & bit != 0
     }
 
+    #[inline]
     pub(super) fn contains(&self, index: u32) -> bool {
         let word = match (index as usize / 64).checked_sub(1) {
             None => self.low,

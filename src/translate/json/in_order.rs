@@ -6,7 +6,7 @@
 use smallvec::SmallVec;
 
 use super::field_set::FieldSet;
-use super::wire::{Malformed, Record, Records, Span, WireType, WireValue, wire_type};
+use super::wire::{Malformed, Record, Records, Span, WireType, wire_type};
 use crate::schema::{Cardinality, Field, FieldKind, Message};
 
 /// A message's pieces, one after the other.
@@ -19,9 +19,10 @@ pub(super) struct Parts<'a, 'p> {
 
 impl<'a, 'p> Parts<'a, 'p> {
     pub(super) fn new(wire: &'a [u8], parts: &'p [Span]) -> Parts<'a, 'p> {
-        Parts { wire, rest: parts.iter(), records: Records::new(wire, Span { start: 0, end: 0 }) }
+        Parts { wire, rest: parts.iter(), records: Records::new(wire, Span::new(0, 0)) }
     }
 
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Result<Option<Record>, Malformed> {
         loop {
             if let Some(record) = self.records.next()? {
@@ -60,16 +61,11 @@ impl<'a, 'p> Fields<'a, 'p> {
         message: &'a Message,
         parts: &'p [Span],
     ) -> Result<Fields<'a, 'p>, Malformed> {
-        let mut fields = Fields::as_they_stand(wire, message, parts);
-        let (mut highest, mut oneofs) = (0, FieldSet::default());
-        while let Some((field, _)) = fields.next()? {
-            // Of a oneof, only the last member on the wire counts.
-            if field.index < highest || field.oneof.is_some_and(|oneof| oneofs.insert(oneof)) {
-                return Ok(Fields::sorted(wire, message, places(wire, message, parts)?));
-            }
-            highest = field.index;
+        if are_in_order(wire, message, parts)? {
+            return Ok(Fields::as_they_stand(wire, message, parts));
         }
-        Ok(Fields::as_they_stand(wire, message, parts))
+        // Also where only the last member of a oneof counts.
+        Ok(Fields::sorted(wire, message, places(wire, message, parts)?))
     }
 
     /// One of them.
@@ -93,22 +89,21 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     pub(super) fn next(&mut self) -> Result<Option<(&'a Field, Record)>, Malformed> {
-        if let Some(peeked) = self.peeked.take() {
+        if let Some(peeked) = self.peeked {
+            self.peeked = None;
             return Ok(Some(peeked));
         }
         loop {
             let record = match &mut self.source {
                 Source::AsTheyStand(parts) => parts.next()?,
                 Source::Sorted(places) => match places.next() {
-                    Some(place) => {
-                        Records::new(self.wire, Span { start: place.start as usize, end: self.wire.len() }).next()?
-                    }
+                    Some(place) => Records::new(self.wire, Span::new(place.start as usize, self.wire.len())).next()?,
                     None => None,
                 },
             };
             let Some(record) = record else { return Ok(None) };
             match self.message.by_number(record.number) {
-                Some(field) if fits(field, record.value) => return Ok(Some((field, record))),
+                Some(field) if fits(field, record.value.wire_type()) => return Ok(Some((field, record))),
                 // Unknown to this schema, or of another type in the writer's: passed over, as by every protobuf parser.
                 _ => {}
             }
@@ -116,6 +111,7 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     /// The next record, if it is the same field's.
+    #[inline]
     pub(super) fn next_of(&mut self, field: &Field) -> Result<Option<Record>, Malformed> {
         match self.next()? {
             Some((next, record)) if next.index == field.index => Ok(Some(record)),
@@ -131,20 +127,30 @@ pub(super) fn is_packable(kind: FieldKind) -> bool {
     wire_type(kind) != WireType::Length
 }
 
-fn fits(field: &Field, value: WireValue) -> bool {
-    let expected = wire_type(field.kind);
-    let single = match value {
-        WireValue::Varint(_) => expected == WireType::Varint,
-        WireValue::Fixed64(_) => expected == WireType::Fixed64,
-        WireValue::Fixed32(_) => expected == WireType::Fixed32,
-        WireValue::Length(_) => expected == WireType::Length && !field.delimited,
-        WireValue::Group(_) => field.delimited,
-    };
+#[inline]
+fn fits(field: &Field, found: WireType) -> bool {
+    let expected = if field.delimited { WireType::GroupStart } else { wire_type(field.kind) };
     match field.cardinality {
-        Cardinality::Singular { .. } => single,
-        Cardinality::Repeated { .. } => single || matches!(value, WireValue::Length(_)) && is_packable(field.kind),
-        Cardinality::Map { .. } => matches!(value, WireValue::Length(_)),
+        Cardinality::Singular { .. } => found == expected,
+        Cardinality::Repeated { .. } => found == expected || found == WireType::Length && is_packable(field.kind),
+        Cardinality::Map { .. } => found == WireType::Length,
     }
+}
+
+/// Whether the fields stand in the order of their numbers, and of each oneof one member at most.
+fn are_in_order(wire: &[u8], message: &Message, parts: &[Span]) -> Result<bool, Malformed> {
+    let (mut highest, mut oneofs) = (0, FieldSet::default());
+    for part in parts {
+        let mut records = Records::new(wire, *part);
+        while let Some((number, found)) = records.next_tag()? {
+            let Some(field) = message.by_number(number).filter(|field| fits(field, found)) else { continue };
+            if field.index < highest || field.oneof.is_some_and(|oneof| oneofs.insert(oneof)) {
+                return Ok(false);
+            }
+            highest = field.index;
+        }
+    }
+    Ok(true)
 }
 
 /// Where the fields stand, in the order of their numbers, without those that a later member of their oneof has cleared.
@@ -154,8 +160,7 @@ fn places(wire: &[u8], message: &Message, parts: &[Span]) -> Result<Vec<Occurren
     // A oneof, its member, and since where it has been that one.
     let mut winners: SmallVec<[(u32, Occurrence); 4]> = SmallVec::new();
     while let Some((field, record)) = fields.next()? {
-        // Lossless: the whole input is shorter than 4 GiB.
-        let place = Occurrence { index: field.index, start: record.start as u32 };
+        let place = Occurrence { index: field.index, start: record.start };
         places.push(place);
         let Some(oneof) = field.oneof else { continue };
         match winners.iter_mut().find(|(of, _)| *of == oneof) {

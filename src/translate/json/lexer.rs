@@ -2,9 +2,9 @@
 //! it, no deeper than the limit. It hands out slices of the input; whoever asks decides what a value must be.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use super::MAX_DEPTH;
+use super::keys::Keys;
 use super::place::JsonError;
 use super::string::{RawString, plain_prefix};
 
@@ -29,14 +29,17 @@ impl<'a> Lexer<'a> {
         self.at
     }
 
+    #[cold]
     pub(super) fn fail(&self, message: impl Into<Cow<'static, str>>) -> JsonError {
         JsonError::new(self.at, message)
     }
 
+    #[inline]
     fn byte(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    #[inline(always)]
     fn skip_whitespace(&mut self) {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.byte() {
             self.at += 1;
@@ -44,6 +47,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The first byte of the next token, past any whitespace.
+    #[inline(always)]
     pub(super) fn peek(&mut self) -> Result<u8, JsonError> {
         self.skip_whitespace();
         self.byte().ok_or_else(|| self.fail("the text ends too early"))
@@ -56,6 +60,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// That something else was expected here.
+    #[cold]
     pub(super) fn unexpected(&mut self, expected: &str) -> JsonError {
         let found = match self.peek() {
             Err(error) => return error,
@@ -96,6 +101,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The next key of an object, with its colon; or the object's end.
+    #[inline]
     pub(super) fn key(&mut self, first: &mut bool) -> Result<Option<RawString<'a>>, JsonError> {
         if !self.separator(b'}', first, "',' or '}' after a member")? {
             return Ok(None);
@@ -112,10 +118,12 @@ impl<'a> Lexer<'a> {
     }
 
     /// Whether another element follows in an array; if not, the array has ended.
+    #[inline]
     pub(super) fn element(&mut self, first: &mut bool) -> Result<bool, JsonError> {
         self.separator(b']', first, "',' or ']' after an element")
     }
 
+    #[inline(always)]
     fn separator(&mut self, close: u8, first: &mut bool, expected: &str) -> Result<bool, JsonError> {
         match self.peek()? {
             byte if byte == close => {
@@ -139,6 +147,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// A string, its escapes not yet looked at: [`RawString::cow`] or [`RawString::append`] does.
+    #[inline]
     pub(super) fn string(&mut self) -> Result<RawString<'a>, JsonError> {
         if self.peek()? != b'"' {
             return Err(self.unexpected("a string"));
@@ -207,7 +216,7 @@ impl<'a> Lexer<'a> {
         match self.peek()? {
             b'{' => {
                 self.open_object()?;
-                let (mut first, mut keys) = (true, BTreeSet::new());
+                let (mut first, mut keys) = (true, Keys::new());
                 while let Some(key) = self.key(&mut first)? {
                     if !keys.insert(key.cow()?) {
                         return Err(key.twice());

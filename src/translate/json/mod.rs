@@ -12,6 +12,7 @@ mod field_mask;
 mod field_set;
 mod in_order;
 mod items;
+mod keys;
 mod lexer;
 mod place;
 mod read;

@@ -1,11 +1,12 @@
 //! JSON to wire format: a descent over the text that writes each field as it is met. Fields therefore stand on the wire in the
 //! order of the JSON, which protobuf allows; zero values that say nothing are left out, as every protobuf writer does.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 
 use super::any::{TYPE_KEY, TypeUrls};
 use super::decimal;
 use super::field_set::FieldSet;
+use super::keys::Keys;
 use super::lexer::Lexer;
 use super::place::{JsonError, excerpt};
 use super::string::RawString;
@@ -72,10 +73,10 @@ pub(super) enum Written {
 
 /// A map's key, as the type it has.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Key {
+enum Key<'a> {
     Integer(bool, u64),
     Bool(bool),
-    String(Box<str>),
+    String(Cow<'a, str>),
 }
 
 impl<'a, 'o> Reader<'a, 'o> {
@@ -103,7 +104,7 @@ impl<'a, 'o> Reader<'a, 'o> {
         self.lexer.open_object()?;
         let mut first = true;
         let (mut seen, mut oneofs) = (FieldSet::default(), FieldSet::default());
-        let (mut unknown, mut type_seen) = (BTreeSet::new(), false);
+        let (mut unknown, mut type_seen) = (Keys::new(), false);
         // Most writers keep the schema's order, so the next field is looked at before the name is looked up.
         let mut likely = message.fields().iter();
         while let Some(raw) = self.lexer.key(&mut first)? {
@@ -115,11 +116,10 @@ impl<'a, 'o> Reader<'a, 'o> {
                     self.lexer.skip_value()?;
                     continue;
                 }
-                if unknown.contains(&key) || type_seen && key == TYPE_KEY {
+                if type_seen && key == TYPE_KEY || !unknown.insert(key) {
                     return Err(raw.twice());
                 }
                 self.unknown(message, raw)?;
-                unknown.insert(key);
                 continue;
             };
             likely = message.fields().get(field.index as usize + 1..).unwrap_or_default().iter();
@@ -239,7 +239,7 @@ impl<'a, 'o> Reader<'a, 'o> {
 
     fn map(&mut self, field: &'a Field, key_kind: FieldKind) -> Result<Written, JsonError> {
         self.lexer.open_object()?;
-        let (mut first, mut keys) = (true, BTreeSet::new());
+        let (mut first, mut keys) = (true, Keys::new());
         while let Some(raw) = self.lexer.key(&mut first)? {
             let text = raw.cow()?;
             let fail = || JsonError::new(raw.offset(), format!("{:?} is no key of this map", excerpt(&text)));
@@ -263,10 +263,10 @@ impl<'a, 'o> Reader<'a, 'o> {
 }
 
 /// Keys are compared as what they mean, so that `"1"` and `"1.0"` are one.
-fn map_key(kind: FieldKind, text: &str) -> Option<Key> {
+fn map_key<'a>(kind: FieldKind, text: &Cow<'a, str>) -> Option<Key<'a>> {
     match kind {
-        FieldKind::String => Some(Key::String(text.into())),
-        FieldKind::Bool => match text {
+        FieldKind::String => Some(Key::String(text.clone())),
+        FieldKind::Bool => match &**text {
             "true" => Some(Key::Bool(true)),
             "false" => Some(Key::Bool(false)),
             _ => None,

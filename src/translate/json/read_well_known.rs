@@ -4,6 +4,7 @@
 use super::any::{TYPE_KEY, type_name};
 use super::field_mask::{self, Case};
 
+use super::keys::Keys;
 use super::place::{JsonError, excerpt};
 use super::read::{Reader, Written};
 use super::read_scalar::{Scalar, double};
@@ -163,10 +164,10 @@ impl<'a> Reader<'a, '_> {
 
     fn structure(&mut self) -> Result<(), JsonError> {
         self.lexer.open_object()?;
-        let (mut first, mut keys) = (true, std::collections::BTreeSet::new());
+        let (mut first, mut keys) = (true, Keys::new());
         while let Some(raw) = self.lexer.key(&mut first)? {
             let key = raw.cow()?;
-            if keys.contains(&key) {
+            if !keys.insert(key.clone()) {
                 return Err(raw.twice());
             }
             put_tag(1, WireType::Length, self.out);
@@ -174,7 +175,6 @@ impl<'a> Reader<'a, '_> {
             self.put_text(1, FieldKind::String, &key)?;
             self.nested(2, Self::dynamic).map_err(|error| error.in_key(&key))?;
             end_length(start, self.out);
-            keys.insert(key);
         }
         Ok(())
     }
@@ -219,23 +219,25 @@ impl<'a> Reader<'a, '_> {
     fn any_value(&mut self, id: MessageId, optional: bool) -> Result<(), JsonError> {
         let start = self.lexer;
         self.lexer.open_object()?;
-        let (mut first, mut keys) = (true, std::collections::BTreeSet::new());
+        let (mut first, mut keys, mut found) = (true, Keys::new(), optional);
         while let Some(raw) = self.lexer.key(&mut first)? {
             let key = raw.cow()?;
-            if keys.contains(&key) {
+            if !keys.insert(key.clone()) {
                 return Err(raw.twice());
             }
             match &*key {
                 TYPE_KEY => self.lexer.skip_value()?,
-                "value" => self.message(id).map_err(|error| error.in_key("value"))?,
+                "value" => {
+                    self.message(id).map_err(|error| error.in_key("value"))?;
+                    found = true;
+                }
                 _ if self.options.ignore_unknown => self.lexer.skip_value()?,
                 _ => {
                     let message = format!("beside \"value\" there is no field {:?}", excerpt(&key));
                     return Err(JsonError::new(raw.offset(), message).in_key(&key));
                 }
             }
-            keys.insert(key);
         }
-        if optional || keys.contains("value") { Ok(()) } else { Err(start.fail("this Any needs \"value\"")) }
+        if found { Ok(()) } else { Err(start.fail("this Any needs \"value\"")) }
     }
 }

@@ -14,6 +14,7 @@ pub(super) struct RawString<'a> {
 }
 
 impl<'a> RawString<'a> {
+    #[inline]
     pub(super) fn new(text: &'a str, escaped: bool, start: usize) -> RawString<'a> {
         RawString { text, escaped, start }
     }
@@ -29,6 +30,7 @@ impl<'a> RawString<'a> {
     }
 
     /// The text meant, borrowed where it has no escapes.
+    #[inline]
     pub(super) fn cow(self) -> Result<Cow<'a, str>, JsonError> {
         if !self.escaped {
             return Ok(Cow::Borrowed(self.text));
@@ -110,6 +112,7 @@ fn hex4(text: &str) -> Result<(u32, &str), &'static str> {
 
 /// How many bytes from the start need no attention inside a string: neither quote, backslash nor control character. Eight at a
 /// time, since most of most messages is text.
+#[inline]
 pub(super) fn plain_prefix(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
     const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);

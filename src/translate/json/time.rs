@@ -1,8 +1,6 @@
 //! Timestamps and durations as text: RFC 3339 in the years 0001 to 9999, and seconds with an `s` (google/protobuf/timestamp.proto
 //! and duration.proto, whose limits these are).
 
-use std::io::Write;
-
 /// 0001-01-01T00:00:00Z.
 const FIRST_SECOND: i64 = -62_135_596_800;
 /// 9999-12-31T23:59:59Z.
@@ -46,8 +44,12 @@ pub(super) fn write_timestamp(time: Instant, out: &mut Vec<u8>) -> Option<()> {
     let (year, month, day) = civil_from_days(time.seconds.div_euclid(DAY));
     let second = time.seconds.rem_euclid(DAY);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}").ok()?;
-    write_fraction(time.nanos, out)?;
+    write_digits(year, 4, out);
+    for (separator, number) in [(b'-', month), (b'-', day), (b'T', hour), (b':', minute), (b':', second)] {
+        out.push(separator);
+        write_digits(number, 2, out);
+    }
+    write_fraction(time.nanos, out);
     out.push(b'Z');
     Some(())
 }
@@ -81,18 +83,28 @@ pub(super) fn write_duration(time: Instant, out: &mut Vec<u8>) -> Option<()> {
     if time.seconds < 0 || time.nanos < 0 {
         out.push(b'-');
     }
-    write!(out, "{}", time.seconds.unsigned_abs()).ok()?;
-    write_fraction(time.nanos.abs(), out)?;
+    out.extend_from_slice(itoa::Buffer::new().format(time.seconds.unsigned_abs()).as_bytes());
+    write_fraction(time.nanos.abs(), out);
     out.push(b's');
     Some(())
 }
 
-fn write_fraction(nanos: i32, out: &mut Vec<u8>) -> Option<()> {
-    match nanos {
-        0 => Some(()),
-        _ if nanos % 1_000_000 == 0 => write!(out, ".{:03}", nanos / 1_000_000).ok(),
-        _ if nanos % 1_000 == 0 => write!(out, ".{:06}", nanos / 1_000).ok(),
-        _ => write!(out, ".{nanos:09}").ok(),
+/// Nothing, or as many digits as are needed, in threes.
+fn write_fraction(nanos: i32, out: &mut Vec<u8>) {
+    let (number, digits) = match nanos {
+        0 => return,
+        _ if nanos % 1_000_000 == 0 => (nanos / 1_000_000, 3),
+        _ if nanos % 1_000 == 0 => (nanos / 1_000, 6),
+        _ => (nanos, 9),
+    };
+    out.push(b'.');
+    write_digits(i64::from(number), digits, out);
+}
+
+/// A number that is not negative, with zeros in front; of a longer one, the last digits.
+fn write_digits(number: i64, digits: u32, out: &mut Vec<u8>) {
+    for place in (0..digits).rev() {
+        out.push(b'0' + (number / 10_i64.pow(place) % 10) as u8);
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) enum WireType {
 }
 
 /// The wire type of one element of a kind.
+#[inline]
 pub(super) fn wire_type(kind: FieldKind) -> WireType {
     match kind {
         FieldKind::Double | FieldKind::Fixed64 | FieldKind::Sfixed64 => WireType::Fixed64,
@@ -32,6 +33,7 @@ pub(super) fn wire_type(kind: FieldKind) -> WireType {
     }
 }
 
+#[inline]
 pub(super) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -40,11 +42,13 @@ pub(super) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
     out.push(value as u8);
 }
 
+#[inline]
 pub(super) fn put_tag(number: u32, wire_type: WireType, out: &mut Vec<u8>) {
     put_varint(u64::from(number) << 3 | wire_type as u64, out);
 }
 
 /// The tag in front of one element of a field.
+#[inline]
 pub(super) fn put_field_tag(field: &Field, out: &mut Vec<u8>) {
     put_tag(field.number, if field.delimited { WireType::GroupStart } else { wire_type(field.kind) }, out);
 }
@@ -85,16 +89,44 @@ pub(super) fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
-/// A stretch of the input.
+/// A stretch of the input, which is shorter than 4 GiB: a record is then small enough to be handed on in registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
-    pub(super) start: usize,
-    pub(super) end: usize,
+    start: u32,
+    end: u32,
+}
+
+impl WireValue {
+    #[inline]
+    pub(super) fn wire_type(self) -> WireType {
+        match self {
+            WireValue::Varint(_) => WireType::Varint,
+            WireValue::Fixed64(_) => WireType::Fixed64,
+            WireValue::Fixed32(_) => WireType::Fixed32,
+            WireValue::Length(_) => WireType::Length,
+            WireValue::Group(_) => WireType::GroupStart,
+        }
+    }
 }
 
 impl Span {
+    /// Only of places in an input whose length was checked, so that nothing is lost here.
+    #[inline]
+    pub(super) fn new(start: usize, end: usize) -> Span {
+        Span { start: start as u32, end: end as u32 }
+    }
+
+    pub(super) fn start(self) -> usize {
+        self.start as usize
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
+    #[inline]
     pub(super) fn of(self, wire: &[u8]) -> &[u8] {
-        wire.get(self.start..self.end).unwrap_or_default()
+        wire.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 }
 
@@ -104,7 +136,7 @@ pub(super) struct Record {
     pub(super) number: u32,
     pub(super) value: WireValue,
     /// Where its tag begins.
-    pub(super) start: usize,
+    pub(super) start: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -124,6 +156,8 @@ pub(super) struct Malformed {
     pub(super) message: &'static str,
 }
 
+const NEVER_BEGAN: &str = "a group ends that never began";
+
 /// Reads the records of one stretch. Offsets are those of the whole input.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Records<'a> {
@@ -133,9 +167,31 @@ pub(super) struct Records<'a> {
 
 impl<'a> Records<'a> {
     pub(super) fn new(wire: &'a [u8], span: Span) -> Records<'a> {
-        Records { wire: wire.get(..span.end).unwrap_or_default(), at: span.start }
+        Records { wire: wire.get(..span.end as usize).unwrap_or_default(), at: span.start as usize }
     }
 
+    /// Steps over the next record, and says only what it is.
+    #[inline]
+    pub(super) fn next_tag(&mut self) -> Result<Option<(u32, WireType)>, Malformed> {
+        if self.is_done() {
+            return Ok(None);
+        }
+        let offset = self.at;
+        let (number, kind) = self.tag()?;
+        match kind {
+            WireType::GroupStart => {
+                self.group(number)?;
+            }
+            WireType::GroupEnd => return Err(Malformed { offset, message: NEVER_BEGAN }),
+            _ => {
+                self.value(kind)?;
+            }
+        }
+        Ok(Some((number, kind)))
+    }
+
+    // Handing its result on in memory costs more than the reading.
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Result<Option<Record>, Malformed> {
         if self.at >= self.wire.len() {
             return Ok(None);
@@ -144,16 +200,18 @@ impl<'a> Records<'a> {
         let (number, kind) = self.tag()?;
         let value = match kind {
             WireType::GroupStart => self.group(number)?,
-            WireType::GroupEnd => return Err(Malformed { offset: start, message: "a group ends that never began" }),
+            WireType::GroupEnd => return Err(Malformed { offset: start, message: NEVER_BEGAN }),
             _ => self.value(kind)?,
         };
-        Ok(Some(Record { number, value, start }))
+        Ok(Some(Record { number, value, start: start as u32 }))
     }
 
+    #[cold]
     fn fail<T>(&self, message: &'static str) -> Result<T, Malformed> {
         Err(Malformed { offset: self.at, message })
     }
 
+    #[inline]
     fn tag(&mut self) -> Result<(u32, WireType), Malformed> {
         let offset = self.at;
         let tag = self.varint()?;
@@ -173,12 +231,19 @@ impl<'a> Records<'a> {
         }
     }
 
+    #[inline]
     pub(super) fn varint(&mut self) -> Result<u64, Malformed> {
-        let rest = self.wire.get(self.at..).unwrap_or_default();
-        if let Some(&byte @ 0..0x80) = rest.first() {
-            self.at += 1;
-            return Ok(u64::from(byte));
+        match self.wire.get(self.at) {
+            Some(&byte @ 0..0x80) => {
+                self.at += 1;
+                Ok(u64::from(byte))
+            }
+            _ => self.long_varint(),
         }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Malformed> {
+        let rest = self.wire.get(self.at..).unwrap_or_default();
         let mut value = 0_u64;
         for (place, byte) in rest.iter().take(10).enumerate() {
             value |= u64::from(byte & 0x7f) << (7 * place);
@@ -203,6 +268,7 @@ impl<'a> Records<'a> {
         }
     }
 
+    #[inline]
     pub(super) fn value(&mut self, kind: WireType) -> Result<WireValue, Malformed> {
         Ok(match kind {
             WireType::Varint => WireValue::Varint(self.varint()?),
@@ -217,12 +283,13 @@ impl<'a> Records<'a> {
                 };
                 let start = self.at;
                 self.at += length;
-                WireValue::Length(Span { start, end: self.at })
+                WireValue::Length(Span::new(start, self.at))
             }
         })
     }
 
     /// Reads to the end of a group that has begun, over any inside it.
+    #[cold]
     fn group(&mut self, number: u32) -> Result<WireValue, Malformed> {
         let start = self.at;
         let mut open = vec![number];
@@ -242,7 +309,7 @@ impl<'a> Records<'a> {
                         return Err(Malformed { offset: end, message: "another group ends than began" });
                     }
                     if open.is_empty() {
-                        return Ok(WireValue::Group(Span { start, end }));
+                        return Ok(WireValue::Group(Span::new(start, end)));
                     }
                 }
                 _ => {

@@ -6,6 +6,7 @@ use super::MAX_DEPTH;
 use super::in_order::{Fields, is_packable};
 use super::place::WireError;
 use super::wire::{Malformed, Record, Records, Span, WireValue, wire_type};
+use super::write_map::Entries;
 use super::write_text::{is_zero, put_scalar, put_string, zero};
 use crate::schema::{Cardinality, Field, FieldKind, Message, MessageId, Messages, WellKnown};
 
@@ -33,7 +34,7 @@ pub fn from_wire(
     out: &mut Vec<u8>,
 ) -> Result<(), WireError> {
     let mut writer = Writer::new(messages, wire, options, out)?;
-    writer.message(id, &[Span { start: 0, end: wire.len() }])
+    writer.message(id, &[Span::new(0, wire.len())])
 }
 
 /// Appends the JSON form of one field of a message on the wire: what `response_body: "field"` of an HTTP rule asks for. A field
@@ -51,7 +52,7 @@ pub fn field_from_wire(
     out: &mut Vec<u8>,
 ) -> Result<(), WireError> {
     let mut writer = Writer::new(messages, wire, options, out)?;
-    writer.only(messages.get(id), field, &[Span { start: 0, end: wire.len() }])
+    writer.only(messages.get(id), field, &[Span::new(0, wire.len())])
 }
 
 pub(super) struct Writer<'a, 'o> {
@@ -112,7 +113,7 @@ impl<'a, 'o> Writer<'a, 'o> {
 
     pub(super) fn open(&mut self, bracket: u8, at: &[Span]) -> Result<(), WireError> {
         if self.depth == MAX_DEPTH {
-            let offset = at.first().map_or(0, |span| span.start);
+            let offset = at.first().map_or(0, |span| span.start());
             return Err(WireError::new(offset, format!("more than {MAX_DEPTH} objects and arrays inside each other")));
         }
         self.depth += 1;
@@ -172,7 +173,7 @@ impl<'a, 'o> Writer<'a, 'o> {
             Cardinality::Singular { presence } => self.singular(field, presence, record, fields, members),
             Cardinality::Repeated { .. } => self.repeated(field, record, fields, members),
             Cardinality::Map { key } => {
-                let mut entries = Vec::new();
+                let mut entries = Entries::new();
                 let mut next = Some(record);
                 while let Some(record) = next {
                     if let WireValue::Length(span) = record.value {
@@ -281,9 +282,14 @@ impl<'a, 'o> Writer<'a, 'o> {
             self.out.push(b',');
         }
         members.first = false;
-        if !members.bare {
-            put_string(if self.options.preserve_proto_names { &field.name } else { &field.json_name }, self.out);
+        if members.bare {
+            return;
+        }
+        if self.options.preserve_proto_names {
+            put_string(&field.name, self.out);
             self.out.push(b':');
+        } else {
+            self.out.extend_from_slice(field.json_key.as_bytes());
         }
     }
 

@@ -18,6 +18,9 @@ pub(super) enum MapKey<'a> {
     String(&'a str),
 }
 
+/// Entries as they stand on the wire, by their keys.
+pub(super) type Entries<'a> = SmallVec<[(MapKey<'a>, Span); 4]>;
+
 impl MapKey<'_> {
     fn put(self, out: &mut Vec<u8>) {
         match self {
@@ -40,23 +43,13 @@ impl std::fmt::Display for MapKey<'_> {
     }
 }
 
-fn has_type(value: WireValue, expected: WireType) -> bool {
-    match value {
-        WireValue::Varint(_) => expected == WireType::Varint,
-        WireValue::Fixed64(_) => expected == WireType::Fixed64,
-        WireValue::Fixed32(_) => expected == WireType::Fixed32,
-        WireValue::Length(_) => expected == WireType::Length,
-        WireValue::Group(_) => false,
-    }
-}
-
 impl<'a> Writer<'a, '_> {
     /// The key of an entry: the last one in it, or its type's zero.
     pub(super) fn map_key(&self, kind: FieldKind, entry: Span) -> Result<MapKey<'a>, Malformed> {
         let mut records = Records::new(self.wire, entry);
         let mut key = zero(kind);
         while let Some(record) = records.next()? {
-            if record.number == 1 && has_type(record.value, wire_type(kind)) {
+            if record.number == 1 && record.value.wire_type() == wire_type(kind) {
                 key = record.value;
             }
         }
@@ -79,14 +72,10 @@ impl<'a> Writer<'a, '_> {
     }
 
     /// An object of entries. Without a kind, their values are `google.protobuf.Value`s.
-    pub(super) fn map(
-        &mut self,
-        mut entries: Vec<(MapKey<'a>, Span)>,
-        kind: Option<FieldKind>,
-    ) -> Result<(), WireError> {
+    pub(super) fn map(&mut self, mut entries: Entries<'a>, kind: Option<FieldKind>) -> Result<(), WireError> {
         self.open(b'{', &[])?;
         // Of equal keys the later entry sorts behind.
-        entries.sort_unstable_by_key(|(key, span)| (*key, span.start));
+        entries.sort_unstable_by_key(|(key, span)| (*key, span.start()));
         let mut first = true;
         let mut rest = entries.iter();
         while let Some((key, entry)) = rest.next() {
@@ -111,7 +100,7 @@ impl<'a> Writer<'a, '_> {
         let mut scalar = kind.map(zero);
         let mut parts: SmallVec<[Span; 1]> = SmallVec::new();
         while let Some(record) = records.next()? {
-            if record.number == 2 && has_type(record.value, expected) {
+            if record.number == 2 && record.value.wire_type() == expected {
                 scalar = Some(record.value);
                 if let WireValue::Length(span) = record.value {
                     parts.push(span);

@@ -68,7 +68,7 @@ pub(super) fn zero(kind: FieldKind) -> WireValue {
     match wire_type(kind) {
         WireType::Fixed64 => WireValue::Fixed64(0),
         WireType::Fixed32 => WireValue::Fixed32(0),
-        WireType::Length | WireType::GroupStart | WireType::GroupEnd => WireValue::Length(Span { start: 0, end: 0 }),
+        WireType::Length | WireType::GroupStart | WireType::GroupEnd => WireValue::Length(Span::new(0, 0)),
         WireType::Varint => WireValue::Varint(0),
     }
 }
@@ -82,14 +82,16 @@ pub(super) fn is_zero(kind: FieldKind, value: WireValue) -> bool {
         },
         WireValue::Fixed64(value) => value == 0,
         WireValue::Fixed32(value) => value == 0,
-        WireValue::Length(span) | WireValue::Group(span) => span.start == span.end,
+        WireValue::Length(span) | WireValue::Group(span) => span.is_empty(),
     }
 }
 
 /// The text of a string on the wire.
 pub(super) fn utf8(span: Span, wire: &[u8]) -> Result<&str, Malformed> {
-    std::str::from_utf8(span.of(wire))
-        .map_err(|error| Malformed { offset: span.start + error.valid_up_to(), message: "a string that is not UTF-8" })
+    std::str::from_utf8(span.of(wire)).map_err(|error| Malformed {
+        offset: span.start() + error.valid_up_to(),
+        message: "a string that is not UTF-8",
+    })
 }
 
 /// Appends a scalar. The value has the wire type of the kind.

@@ -8,13 +8,14 @@ use super::in_order::Parts;
 use super::place::{WireError, excerpt};
 use super::read_well_known::{has_own_form, wrapped};
 use super::time::{self, Instant};
-use super::wire::{Span, WireType, WireValue, wire_type};
+use super::wire::{Span, WireValue, wire_type};
 use super::write::{Members, Writer};
+use super::write_map::Entries;
 use super::write_text::{put_float, put_string, utf8, zero};
 use crate::schema::{FieldKind, WellKnown};
 
 fn fail(parts: &[Span], message: impl Into<std::borrow::Cow<'static, str>>) -> WireError {
-    WireError::new(parts.first().map_or(0, |span| span.start), message)
+    WireError::new(parts.first().map_or(0, |span| span.start()), message)
 }
 
 impl Writer<'_, '_> {
@@ -72,7 +73,7 @@ impl Writer<'_, '_> {
             }
             first = false;
             let path = utf8(span, self.wire)?;
-            let lost = || WireError::new(span.start, format!("the path {:?} has no camelCase form", excerpt(path)));
+            let lost = || WireError::new(span.start(), format!("the path {:?} has no camelCase form", excerpt(path)));
             field_mask::camel_case(path, &mut mask).ok_or_else(lost)?;
         }
         put_string(&mask, self.out);
@@ -83,14 +84,7 @@ impl Writer<'_, '_> {
         let mut value = zero(kind);
         let mut records = Parts::new(self.wire, parts);
         while let Some(record) = records.next()? {
-            let fits = match record.value {
-                WireValue::Varint(_) => wire_type(kind) == WireType::Varint,
-                WireValue::Fixed64(_) => wire_type(kind) == WireType::Fixed64,
-                WireValue::Fixed32(_) => wire_type(kind) == WireType::Fixed32,
-                WireValue::Length(_) => wire_type(kind) == WireType::Length,
-                WireValue::Group(_) => false,
-            };
-            if record.number == 1 && fits {
+            if record.number == 1 && record.value.wire_type() == wire_type(kind) {
                 value = record.value;
             }
         }
@@ -152,7 +146,7 @@ impl Writer<'_, '_> {
     }
 
     fn structure(&mut self, parts: &[Span]) -> Result<(), WireError> {
-        let mut entries = Vec::new();
+        let mut entries = Entries::new();
         let mut records = Parts::new(self.wire, parts);
         while let Some(record) = records.next()? {
             if let (1, WireValue::Length(span)) = (record.number, record.value) {
@@ -163,7 +157,7 @@ impl Writer<'_, '_> {
     }
 
     fn any(&mut self, parts: &[Span]) -> Result<(), WireError> {
-        let nothing = Span { start: 0, end: 0 };
+        let nothing = Span::new(0, 0);
         let (mut url, mut value) = (nothing, nothing);
         let mut records = Parts::new(self.wire, parts);
         while let Some(record) = records.next()? {
@@ -175,7 +169,7 @@ impl Writer<'_, '_> {
         }
         self.open(b'{', parts)?;
         let url = utf8(url, self.wire)?;
-        if !url.is_empty() || value.start != value.end {
+        if !url.is_empty() || !value.is_empty() {
             let known = type_name(url).and_then(|name| self.messages.by_name(name));
             let unknown = || fail(parts, format!("the type {:?} of an Any is not in the schema", excerpt(url)));
             let id = known.ok_or_else(unknown)?;

@@ -183,13 +183,22 @@ fn every_field_takes_and_refuses_the_same_values() {
     assert!(taken > 500, "{taken}");
 }
 
-/// Numbers as doubles, so that 1 and 1.0 are equal, and not to the last digit, which the JSON parser of this test may lose.
-fn normal(value: Value) -> Value {
-    match value {
-        Value::Number(number) => Value::String(format!("number {:.5e}", number.as_f64().unwrap())),
-        Value::Array(values) => Value::Array(values.into_iter().map(normal).collect()),
-        Value::Object(members) => Value::Object(members.into_iter().map(|(key, value)| (key, normal(value))).collect()),
-        other => other,
+/// Numbers as doubles, so that 1 and 1.0 are equal, and not to the last digit: the other writes a float as a double, and the
+/// JSON parser of this test may lose a bit.
+fn same(ours: &Value, theirs: &Value) -> bool {
+    match (ours, theirs) {
+        (Value::Number(ours), Value::Number(theirs)) => {
+            let (ours, theirs) = (ours.as_f64().unwrap(), theirs.as_f64().unwrap());
+            (ours - theirs).abs() <= theirs.abs() * 1e-6 || (ours - theirs).abs() < 1e-44
+        }
+        (Value::Array(ours), Value::Array(theirs)) => {
+            ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(ours, theirs)| same(ours, theirs))
+        }
+        (Value::Object(ours), Value::Object(theirs)) => {
+            let in_both = |(key, ours): (&String, &Value)| theirs.get(key).is_some_and(|theirs| same(ours, theirs));
+            ours.len() == theirs.len() && ours.iter().all(in_both)
+        }
+        _ => ours == theirs,
     }
 }
 
@@ -320,7 +329,7 @@ proptest! {
                     return Ok(());
                 }
                 let ours: Value = serde_json::from_str(ours.as_ref().unwrap()).unwrap();
-                prop_assert_eq!(normal(ours), normal(theirs));
+                prop_assert!(same(&ours, &theirs), "{} {}", ours, theirs);
             }
             None => prop_assert!(ours.is_err() || ours.as_ref().unwrap().contains("\"any\":{}") || ours.as_ref().unwrap().contains("manyAny\":[{}"), "{:?}", ours),
         }
