@@ -26,7 +26,7 @@ struct Slot {
 pub struct Sequence {
     slots: Vec<Slot>,
     tree: Tree,
-    /// Of the active members.
+    /// The sums over the active members.
     weight: f64,
     standing: f64,
     active: usize,
@@ -93,11 +93,6 @@ impl Sequence {
     /// The weight of the members that may be chosen.
     pub fn active_weight(&self) -> f64 {
         self.weight
-    }
-
-    /// The weight with which they stand in the order: less, while some pay longer strides.
-    pub fn active_standing(&self) -> f64 {
-        self.standing
     }
 
     pub fn weight(&self, index: usize) -> f64 {

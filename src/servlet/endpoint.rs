@@ -34,8 +34,8 @@ impl fmt::Display for EndpointId {
 
 /// An address that calls go to, with everything that outlives a change of the table.
 ///
-/// In this order, because what every call touches then lies in two neighbouring cache lines: with ten thousand endpoints, lines
-/// fetched are what a pick costs.
+/// In this order, because what every call touches then lies in two neighbouring cache lines, and small, with the long arrays
+/// elsewhere: with ten thousand endpoints, lines and pages fetched are what a pick costs.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub struct Endpoint {

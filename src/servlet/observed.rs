@@ -9,15 +9,14 @@ const BUCKETS: usize = 64;
 /// Counts in buckets of 10 s over 10 minutes. Each is one number, its turn above and the count below, so that a bucket is emptied and
 /// counted into in one step. The running one stands apart: it is all that most calls touch.
 #[derive(Debug)]
-#[repr(C)]
 pub(super) struct Observed {
     running: AtomicU64,
-    past: [AtomicU64; BUCKETS],
+    past: Box<[AtomicU64; BUCKETS]>,
 }
 
 impl Observed {
     pub(super) fn new() -> Observed {
-        Observed { running: AtomicU64::new(0), past: [const { AtomicU64::new(0) }; BUCKETS] }
+        Observed { running: AtomicU64::new(0), past: Box::new([const { AtomicU64::new(0) }; BUCKETS]) }
     }
 
     /// Counts one call at `now`, in nanoseconds of the epoch.
