@@ -49,19 +49,14 @@ impl Sequence {
     /// Changes the members: for each, its index in the order so far (`None` for one that joins) and its weight, which is at
     /// least 1. Who stays keeps its credit in calls. All are active afterwards; one that was not joins anew.
     pub fn rebuild(&mut self, members: impl IntoIterator<Item = (Option<usize>, u32)>) {
-        let mut surplus = 0.0;
         let mut slots = Vec::new();
         for (before, weight) in members {
             let weight = f64::from(weight.max(1));
             let lag = match before.and_then(|index| self.slots.get(index)).filter(|slot| slot.active) {
-                Some(slot) => {
-                    let lag = (self.clock - slot.deadline) * slot.weight;
-                    surplus += lag + 0.5;
-                    lag
-                }
+                Some(slot) => (self.clock - slot.deadline) * slot.weight,
                 None => -self.chance.unit(),
             };
-            // For now against a clock of zero.
+            // Against a clock of zero; `rebase` sets it.
             slots.push(Slot { weight, deadline: -lag / weight, active: true });
         }
         self.weight = slots.iter().map(|slot| slot.weight).sum();
@@ -72,7 +67,6 @@ impl Sequence {
         if self.active == 0 {
             return;
         }
-        self.clock = -surplus / self.weight;
         self.scale = lightest * (1_u64 << (self.tree.key_bits() - SPAN_BITS)) as f64;
         self.rebase();
     }
@@ -209,3 +203,6 @@ impl Sequence {
         self.clock = 0.0;
     }
 }
+
+#[cfg(test)]
+mod tests;

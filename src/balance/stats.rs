@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 /// How far above the pool counts as slower at all: ln 1.5.
 const DEAD_ZONE: f64 = 0.405_465_108_108_164_4;
 /// Each unit of slowness above the dead zone costs e^-2: a smaller exponent leaves too much on the slow one.
-const STEEPNESS: f64 = 2.0;
+const STEEPNESS: f64 = 3.0;
 /// The share that is left is never below this part, so that a recovery is noticed.
 const FLOOR: f64 = 0.03;
 /// What was measured is forgotten with this time constant; quicker makes a slow endpoint be tried again too often.
@@ -199,8 +199,8 @@ impl Stats {
         let residual = pool.learn(latency.max(1e-9));
         let penalised = self.is_penalised();
         let (most, quickest) = if penalised { (32.0, 32.0) } else { (128.0, 64.0) };
-        let samples = (self.samples.get() + 1.0).min(f64::max(most, window));
-        let before = self.delta.get() * self.remembered(now);
+        let samples = (self.samples.get() * self.remembered(now) + 1.0).min(f64::max(most, window));
+        let before = self.delta.get();
         let delta = before + (residual - before) / samples.min(f64::max(quickest, window));
         self.samples.set(samples);
         self.delta.set(delta);
@@ -258,3 +258,6 @@ impl Stats {
         pool.penalised.fetch_add(counts.wrapping_sub(counted), Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

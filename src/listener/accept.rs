@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::{Limits, Serve, http1, http2, sniff};
-use crate::model::{Address, ConnInfo};
+use crate::model::{Address, ConnInfo, Kind};
 use crate::runtime::{Drain, Worker};
 use crate::transport::{Acceptor, Handover, Stream};
 use crate::wire::Protocol;
@@ -87,9 +87,12 @@ impl Drop for Counted {
 
 /// Told what happens to connections; a listener counts nothing itself.
 pub trait Observer: 'static {
-    fn opened(&self) {}
-    fn closed(&self) {}
-    fn refused(&self, _why: &'static str) {}
+    /// Held for as long as a connection is open.
+    type Open: 'static;
+
+    fn opened(&self) -> Self::Open;
+    /// A connection was turned away before its first request.
+    fn refused(&self, why: Kind);
 }
 
 /// Where sockets handed over by other workers land.
@@ -192,7 +195,7 @@ impl<S: Serve, O: Observer> Floor<S, O> {
     /// Serves a new socket here, or hands it to a worker with clearly fewer connections.
     fn place(&mut self, stream: Stream, worker: Worker, counts: &Arc<ConnectionCounts>, landing: &Landing) {
         if counts.open() >= self.limits.connections {
-            self.observer.refused("connections");
+            self.observer.refused(Kind::Overloaded);
             return;
         }
         let elsewhere = counts
@@ -221,32 +224,20 @@ impl<S: Serve, O: Observer> Floor<S, O> {
         let service = Rc::clone(&self.service);
         let observer = Rc::clone(&self.observer);
         let drain = self.drain.clone();
-        self.observer.opened();
+        let open = self.observer.opened();
         self.connections.spawn_local(async move {
-            let open = Open { observer, _counted: counted };
-            serve_connection(stream, conn, service, limits, drain, &open).await;
+            let _held = (open, counted);
+            serve_connection(stream, conn, service, limits, drain, &*observer).await;
         });
     }
 
     async fn shed(&self, error: &io::Error) {
         // The peer may leave between its SYN and our accept; that is its own affair.
         if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
-            self.observer.refused("accept");
+            self.observer.refused(Kind::Overloaded);
             tracing::warn!(%error, "a connection could not be accepted");
             tokio::time::sleep(SHED_PAUSE).await;
         }
-    }
-}
-
-/// An open connection, told to the observer to its end.
-struct Open<O: Observer> {
-    observer: Rc<O>,
-    _counted: Counted,
-}
-
-impl<O: Observer> Drop for Open<O> {
-    fn drop(&mut self) {
-        self.observer.closed();
     }
 }
 
@@ -256,7 +247,7 @@ async fn serve_connection<S: Serve, O: Observer>(
     service: Rc<S>,
     limits: Rc<Limits>,
     mut drain: Drain,
-    open: &Open<O>,
+    observer: &O,
 ) {
     let sniffed = {
         let mut sniffing = pin!(tokio::time::timeout(limits.head_timeout, sniff::sniff(&stream)));
@@ -273,6 +264,6 @@ async fn serve_connection<S: Serve, O: Observer>(
         Ok(Some((Protocol::Http1, seen))) => http1::serve(stream, seen, conn, service, limits, drain).await,
         Ok(Some((Protocol::Http2, seen))) => http2::serve(stream, seen, conn, service, limits, drain).await,
         Ok(None) => {}
-        Err(_) => open.observer.refused("head_timeout"),
+        Err(_) => observer.refused(Kind::HeadTimeout),
     }
 }

@@ -243,10 +243,6 @@ impl Incoming {
                 self.stall = None;
                 let _ = self.stream.flow_control().release_capacity(data.len());
                 self.taken = self.taken.saturating_add(data.len() as u64);
-                if let Some(limit) = self.limits.body_bytes.filter(|limit| self.taken > *limit) {
-                    let told = format!("the body is over the limit of {limit} bytes");
-                    return Poll::Ready(Some(Err(Fault::new(Kind::BodyTooLarge, Stage::RequestBody, told))));
-                }
                 Poll::Ready(Some(Ok(Frame::Data(data))))
             }
             Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(Fault::new(

@@ -21,8 +21,6 @@ pub struct Limits {
     pub connections: usize,
     /// Streams of one HTTP/2 connection at a time.
     pub streams: u32,
-    /// Bytes of a request's body; `None` leaves it to the message limit of translated calls.
-    pub body_bytes: Option<u64>,
     /// An answer of unknown length to an HTTP/1.0 caller is held up to this, to tell its Content-Length.
     pub reply_buffer: usize,
     /// What a request without a Host is taken to mean.
@@ -41,7 +39,6 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(75),
             connections: 10_000,
             streams: 256,
-            body_bytes: None,
             reply_buffer: 64 * 1024,
             default_host: None,
             title_case: false,

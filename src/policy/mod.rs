@@ -4,4 +4,4 @@ mod retry;
 mod timeout;
 
 pub use retry::{MAX_TRIES, Next, after};
-pub use timeout::{CallKind, DEFAULT_UNARY_TIMEOUT, timeout};
+pub use timeout::{CallKind, timeout};

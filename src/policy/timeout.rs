@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-/// What a unary call gets when nobody says otherwise (design §3).
-pub const DEFAULT_UNARY_TIMEOUT: Duration = Duration::from_secs(15);
-
 /// What is known of a call before it is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallKind {
@@ -14,11 +11,16 @@ pub enum CallKind {
     Unknown,
 }
 
-/// The time a call has from its request's head on: the shorter of what the servlet's file and the caller say; the default only
-/// where nothing is said and the call is known to be short.
-pub fn timeout(kind: CallKind, servlet: Option<Duration>, caller: Option<Duration>) -> Option<Duration> {
+/// The time a call has from its request's head on: the shorter of what the servlet's file and the caller say; `unary`, the default,
+/// only where the file says nothing and the call is known to be short.
+pub fn timeout(
+    kind: CallKind,
+    unary: Duration,
+    servlet: Option<Duration>,
+    caller: Option<Duration>,
+) -> Option<Duration> {
     let own = servlet.or(match kind {
-        CallKind::Unary => Some(DEFAULT_UNARY_TIMEOUT),
+        CallKind::Unary => Some(unary),
         CallKind::Streaming | CallKind::Unknown => None,
     });
     match (own, caller) {
@@ -46,7 +48,8 @@ mod tests {
             (CallKind::Unknown, seconds(5), seconds(7), seconds(5)),
         ];
         for (kind, servlet, caller, expected) in cases {
-            assert_eq!(timeout(kind, servlet, caller), expected, "{kind:?} {servlet:?} {caller:?}");
+            let unary = Duration::from_secs(15);
+            assert_eq!(timeout(kind, unary, servlet, caller), expected, "{kind:?} {servlet:?} {caller:?}");
         }
     }
 }

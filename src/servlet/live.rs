@@ -125,3 +125,6 @@ impl Servlet {
 fn members(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<Member>> {
     snapshot.groups.iter().flat_map(|group| group.members.iter())
 }
+
+#[cfg(test)]
+mod tests;

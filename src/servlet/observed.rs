@@ -62,7 +62,7 @@ mod tests {
         let now = 699_000_000_000;
         assert_eq!(observed.sum(6, now), 70, "the running bucket and six whole ones");
         assert_eq!(observed.sum(60, now), 610);
-        assert_eq!(observed.sum(6, now + 65_000_000_000), 10);
+        assert_eq!(observed.sum(6, now + 55_000_000_000), 10);
         assert_eq!(observed.sum(60, now + 700_000_000_000), 0);
     }
 }

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode, header};
 
+use super::json::{WriteOptions, from_wire};
 use super::metadata::BINARY;
 use super::protobuf::records;
 use crate::model::{Code, Fault};
-use crate::schema::Messages;
+use crate::schema::{Messages, WellKnown};
 
 pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 pub const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -131,8 +132,8 @@ fn message_of_details(details: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(message.value).into_owned())
 }
 
-/// A `google.protobuf.Any` as JSON, with its bytes in base64.
-fn put_any(json: &mut Vec<u8>, any: &[u8], _messages: Option<&Messages>) {
+/// A `google.protobuf.Any` as JSON.
+fn put_any(json: &mut Vec<u8>, any: &[u8], messages: Option<&Messages>) {
     let (mut url, mut value) = ("", [].as_slice());
     for record in records(any).map_while(Result::ok) {
         match record.number {
@@ -143,9 +144,41 @@ fn put_any(json: &mut Vec<u8>, any: &[u8], _messages: Option<&Messages>) {
     }
     json.extend_from_slice(b"{\"@type\":");
     put_json_string(json, url);
-    json.extend_from_slice(b",\"value\":");
-    put_json_string(json, &base64::engine::general_purpose::STANDARD.encode(value));
+    match messages.and_then(|messages| embedded(messages, url, value)) {
+        Some(Embedded::Members(members)) if members.is_empty() => {}
+        Some(Embedded::Members(members)) => {
+            json.push(b',');
+            json.extend_from_slice(&members);
+        }
+        Some(Embedded::Value(value)) => {
+            json.extend_from_slice(b",\"value\":");
+            json.extend_from_slice(&value);
+        }
+        None => {
+            json.extend_from_slice(b",\"value\":");
+            put_json_string(json, &base64::engine::general_purpose::STANDARD.encode(value));
+        }
+    }
     json.push(b'}');
+}
+
+/// How a message stands beside its `@type`.
+enum Embedded {
+    /// What is between an ordinary message's braces.
+    Members(Vec<u8>),
+    /// Of a message with a JSON form of its own.
+    Value(Vec<u8>),
+}
+
+fn embedded(messages: &Messages, url: &str, value: &[u8]) -> Option<Embedded> {
+    let (_, name) = url.rsplit_once('/')?;
+    let id = messages.by_name(name)?;
+    let mut json = Vec::new();
+    from_wire(messages, id, value, &WriteOptions::default(), &mut json).ok()?;
+    Some(match messages.get(id).well_known {
+        None | Some(WellKnown::HttpBody) => Embedded::Members(json.get(1..json.len().checked_sub(1)?)?.to_vec()),
+        Some(_) => Embedded::Value(json),
+    })
 }
 
 fn put_json_string(json: &mut Vec<u8>, text: &str) {

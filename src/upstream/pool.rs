@@ -35,7 +35,6 @@ pub struct NotSent<B> {
 /// The connections of one worker, for request bodies of one type. Owns their tasks: dropping it ends them.
 #[derive(Debug)]
 pub struct Pool<B: 'static> {
-    options: Rc<Options>,
     endpoints: RefCell<HashMap<EndpointId, Rc<Replica<B>>, RandomState>>,
     tasks: Rc<RefCell<JoinSet<()>>>,
 }
@@ -44,6 +43,8 @@ pub struct Pool<B: 'static> {
 #[derive(Debug)]
 struct Replica<B: 'static> {
     endpoint: Arc<Endpoint>,
+    /// As they were at the first call; a servlet whose options change is known anew.
+    options: Options,
     http2: RefCell<Vec<Rc<Http2Connection>>>,
     attempt: RefCell<Option<Rc<Attempt>>>,
     /// Called when a stream ends or a connection closes.
@@ -81,9 +82,8 @@ impl<B> IdleHttp1<B> {
 }
 
 impl<B: Body + Unpin + 'static> Pool<B> {
-    pub fn new(options: Options) -> Pool<B> {
+    pub fn new() -> Pool<B> {
         Pool {
-            options: Rc::new(options),
             endpoints: RefCell::new(HashMap::default()),
             tasks: Rc::new(RefCell::new(JoinSet::new())),
         }
@@ -96,12 +96,13 @@ impl<B: Body + Unpin + 'static> Pool<B> {
     pub async fn send(
         &self,
         endpoint: &Arc<Endpoint>,
+        options: &Options,
         protocol: Protocol,
         head: &Request<()>,
         upgrade: Option<HeaderValue>,
         body: B,
     ) -> Result<Exchange<B>, NotSent<B>> {
-        let replica = self.replica(endpoint);
+        let replica = self.replica(endpoint, options);
         match protocol {
             Protocol::Http2 => self.send_http2(&replica, head, body).await,
             Protocol::Http1 => self.send_http1(&replica, head, upgrade, body).await,
@@ -109,8 +110,8 @@ impl<B: Body + Unpin + 'static> Pool<B> {
     }
 
     /// Connects to `endpoint` ahead of its first call.
-    pub fn warm(&self, endpoint: &Arc<Endpoint>) {
-        let replica = self.replica(endpoint);
+    pub fn warm(&self, endpoint: &Arc<Endpoint>, options: &Options) {
+        let replica = self.replica(endpoint, options);
         if replica.http2.borrow().is_empty() {
             self.attempt(&replica);
         }
@@ -128,16 +129,17 @@ impl<B: Body + Unpin + 'static> Pool<B> {
         });
     }
 
-    fn replica(&self, endpoint: &Arc<Endpoint>) -> Rc<Replica<B>> {
+    fn replica(&self, endpoint: &Arc<Endpoint>, options: &Options) -> Rc<Replica<B>> {
         let mut endpoints = self.endpoints.borrow_mut();
         let replica = endpoints.entry(endpoint.id()).or_insert_with(|| {
             let idle = IdleHttp1 {
                 connections: RefCell::new(Vec::new()),
-                most: self.options.idle_http1,
+                most: options.idle_http1,
                 closed: Cell::new(false),
             };
             Rc::new(Replica {
                 endpoint: Arc::clone(endpoint),
+                options: options.clone(),
                 http2: RefCell::new(Vec::new()),
                 attempt: RefCell::new(None),
                 freed: Rc::new(Notify::new()),
@@ -158,7 +160,7 @@ impl<B: Body + Unpin + 'static> Pool<B> {
             // Made before looking: whatever is freed from here on wakes it.
             let freed = replica.freed.notified();
             if let Some(connection) = replica.least_busy() {
-                if connection.active() * 4 >= connection.limit() * 3 && replica.may_open(&self.options) {
+                if connection.active() * 4 >= connection.limit() * 3 && replica.may_open() {
                     self.attempt(replica);
                 }
                 if connection.active() < connection.limit() {
@@ -169,7 +171,7 @@ impl<B: Body + Unpin + 'static> Pool<B> {
                     continue;
                 }
             }
-            if replica.may_open(&self.options) {
+            if replica.may_open() {
                 if let Err(fault) = self.attempt(replica).wait().await {
                     // A further connection is a help; the first one is all there is.
                     if replica.http2.borrow().is_empty() {
@@ -192,7 +194,7 @@ impl<B: Body + Unpin + 'static> Pool<B> {
     ) -> Result<Exchange<B>, NotSent<B>> {
         let (connection, reused) = match replica.kept().await {
             Some(connection) => (connection, true),
-            None => match http1::connect(replica.endpoint.address(), &self.options).await {
+            None => match http1::connect(replica.endpoint.address(), &replica.options).await {
                 Ok((connection, driver)) => {
                     replica.endpoint.connected();
                     spawn(&self.tasks, driver);
@@ -217,11 +219,10 @@ impl<B: Body + Unpin + 'static> Pool<B> {
         let attempt = Rc::new(Attempt { result: RefCell::new(None), done: Notify::new() });
         *current = Some(Rc::clone(&attempt));
         let tasks = Rc::downgrade(&self.tasks);
-        let options = Rc::clone(&self.options);
         let replica = Rc::clone(replica);
         let told = Told(Rc::clone(&attempt));
         spawn(&self.tasks, async move {
-            let connected = http2::connect(replica.endpoint.address(), &options, Rc::clone(&replica.freed)).await;
+            let connected = http2::connect(replica.endpoint.address(), &replica.options, Rc::clone(&replica.freed)).await;
             *replica.attempt.borrow_mut() = None;
             match connected {
                 Ok((connection, driver)) => {
@@ -283,8 +284,8 @@ impl<B: Body + Unpin + 'static> Replica<B> {
         connections.iter().min_by_key(|connection| connection.active()).map(Rc::clone)
     }
 
-    fn may_open(&self, options: &Options) -> bool {
-        self.attempt.borrow().is_some() || self.http2.borrow().len() < options.connections
+    fn may_open(&self) -> bool {
+        self.attempt.borrow().is_some() || self.http2.borrow().len() < self.options.connections
     }
 
     async fn kept(&self) -> Option<http1::Connection<B>> {

@@ -42,7 +42,7 @@ pub(super) async fn serve<S: Serve>(
     drain: Drain,
 ) {
     let parser = RequestParser::new(HeadLimits { bytes: limits.head_bytes, fields: limits.head_fields });
-    let shared = Shared::new(stream, seen, limits.stall_timeout, limits.body_bytes);
+    let shared = Shared::new(stream, seen, limits.stall_timeout);
     let begun = Box::pin(drain.clone().into_begun());
     let mut connection = Connection { shared, parser, conn, service, limits, drain, begun };
     let ending = connection.run().await;

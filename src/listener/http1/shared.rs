@@ -31,7 +31,6 @@ pub(crate) struct Shared {
     stream: Rc<Stream>,
     incoming: RefCell<Incoming>,
     stall_timeout: Duration,
-    body_limit: Option<u64>,
     may_half_close: Cell<bool>,
 }
 
@@ -49,7 +48,6 @@ struct Incoming {
     upgrade: Option<HeaderValue>,
     /// After a 101: raw bytes until the end.
     tunnel: bool,
-    taken: u64,
     /// Only while a body stalls.
     stall: Option<Pin<Box<Sleep>>>,
     vanished: Option<Vanished>,
@@ -62,7 +60,7 @@ impl std::fmt::Debug for Incoming {
 }
 
 impl Shared {
-    pub(super) fn new(stream: Stream, seen: BytesMut, stall_timeout: Duration, body_limit: Option<u64>) -> Rc<Shared> {
+    pub(super) fn new(stream: Stream, seen: BytesMut, stall_timeout: Duration) -> Rc<Shared> {
         let incoming = Incoming {
             buf: seen,
             decoder: BodyDecoder::new(Framing::None),
@@ -72,7 +70,6 @@ impl Shared {
             owes_continue: &[],
             upgrade: None,
             tunnel: false,
-            taken: 0,
             stall: None,
             vanished: None,
         };
@@ -80,7 +77,6 @@ impl Shared {
             stream: Rc::new(stream),
             incoming: RefCell::new(incoming),
             stall_timeout,
-            body_limit,
             may_half_close: Cell::new(false),
         })
     }
@@ -137,7 +133,6 @@ impl Shared {
         incoming.owes_continue = if expects_continue && !incoming.read { wire::CONTINUE } else { &[] };
         incoming.decoder = BodyDecoder::new(framing);
         incoming.upgrade = upgrade;
-        incoming.taken = 0;
         self.may_half_close.set(may_half_close);
     }
 
@@ -178,7 +173,7 @@ impl Shared {
         let mut incoming = self.incoming.borrow_mut();
         let incoming = &mut *incoming;
         loop {
-            match incoming.next_piece(self.body_limit) {
+            match incoming.next_piece() {
                 Ok(Some(Piece::Data(data))) => {
                     incoming.stall = None;
                     return Poll::Ready(Some(Ok(Frame::Data(data))));
@@ -255,7 +250,7 @@ impl Incoming {
         Poll::Ready(!self.ended)
     }
 
-    fn next_piece(&mut self, limit: Option<u64>) -> Result<Option<Piece>, Fault> {
+    fn next_piece(&mut self) -> Result<Option<Piece>, Fault> {
         if self.tunnel {
             if self.buf.is_empty() {
                 return Ok(self.ended.then_some(Piece::End));
@@ -266,13 +261,6 @@ impl Incoming {
             return Ok(Some(Piece::End));
         }
         let piece = self.decoder.decode(&mut self.buf)?;
-        if let Some(Piece::Data(data)) = &piece {
-            self.taken = self.taken.saturating_add(data.len() as u64);
-            if let Some(limit) = limit.filter(|limit| self.taken > *limit) {
-                let told = format!("the body is over the limit of {limit} bytes");
-                return Err(Fault::new(Kind::BodyTooLarge, Stage::RequestBody, told));
-            }
-        }
         self.read = self.decoder.is_done();
         Ok(piece)
     }

@@ -64,6 +64,11 @@ impl ArrayItems {
         self.ended = true;
     }
 
+    /// Whether it failed because an element is over the limit.
+    pub fn is_over_limit(&self) -> bool {
+        self.seen > self.limit
+    }
+
     /// Whether the array has ended. Whitespace may still follow, and nothing else.
     pub fn is_done(&self) -> bool {
         self.state == State::Done

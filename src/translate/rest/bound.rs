@@ -37,6 +37,12 @@ impl Bound {
                 replaced.push(numbers(&steps));
             }
         }
+        if let BodyRule::Field(path) = &plan.binding.body
+            && let Some(field) = path.target(messages)
+        {
+            // Should the path have set another member already, that one wins as it does over any body.
+            fields.mark(&[field], &numbers(&[field])).unwrap_or_default();
+        }
         let taken: Vec<Numbers> = fields.entries.iter().map(|entry| entry.path.clone()).collect();
         for (name, value) in pairs(query.unwrap_or_default()) {
             let told = |why: &str| invalid(format!("query parameter `{}`: {why}", excerpt(name)));
@@ -139,14 +145,7 @@ impl<'m> Fields<'m> {
     fn put(&mut self, messages: &Messages, steps: &[&'m Field], value: &str) -> Result<(), String> {
         let Some((field, parents)) = steps.split_last() else { return Ok(()) };
         let path = numbers(steps);
-        for (step, depth) in steps.iter().zip(0..) {
-            let Some(oneof) = step.oneof else { continue };
-            let key = (path.get(..depth).unwrap_or_default().to_vec(), oneof);
-            let member = self.oneofs.entry(key).or_insert(step);
-            if member.number != step.number {
-                return Err(format!("`{}` and `{}` are of one oneof, and cannot both be set", member.name, step.name));
-            }
-        }
+        self.mark(steps, &path)?;
         let entries = &mut self.entries;
         let place = *self.by_path.entry(path).or_insert_with_key(|path| {
             entries.push(Entry { path: path.clone(), parents: parents.to_vec(), bytes: Vec::new() });
@@ -159,6 +158,19 @@ impl<'m> Fields<'m> {
             Cardinality::Repeated { .. } | Cardinality::Map { .. } => {}
         }
         scalar_from_text(messages, field, value, &mut entry.bytes).map_err(|error| error.message().to_owned())
+    }
+
+    /// Notes the members of oneofs that are set on the way to a field; the error is that another one is.
+    fn mark(&mut self, steps: &[&'m Field], path: &[u32]) -> Result<(), String> {
+        for (step, depth) in steps.iter().zip(0..) {
+            let Some(oneof) = step.oneof else { continue };
+            let key = (path.get(..depth).unwrap_or_default().to_vec(), oneof);
+            let member = self.oneofs.entry(key).or_insert(step);
+            if member.number != step.number {
+                return Err(format!("`{}` and `{}` are of one oneof, and cannot both be set", member.name, step.name));
+            }
+        }
+        Ok(())
     }
 
     fn into_bytes(self) -> Vec<u8> {

@@ -74,7 +74,7 @@ fn messages_are_written_as_the_protocol_says() {
         assert_eq!(encode_message(message), value);
     }
     let long = encode_message(&"\u{4e2d}".repeat(5000));
-    assert!(long.len() <= MESSAGE_HEADER_MOST && long.len() > MESSAGE_HEADER_MOST - 9 && long.len() % 9 == 0);
+    assert!(long.len() <= MESSAGE_HEADER_MOST && long.len() > MESSAGE_HEADER_MOST - 9 && long.len().is_multiple_of(9));
 }
 
 proptest! {
