@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
@@ -12,7 +11,6 @@ use http::{Method, Request, Uri};
 
 use crate::app::{self, Process};
 use crate::config;
-use crate::demo;
 use crate::telemetry::log::{self, Level};
 
 const EXAMPLES: &str = "\
@@ -72,23 +70,7 @@ Examples:
   telamon demo --load 200          shares move without any client of yours
   telamon demo --dir my-demo       keeps the files; start from them with `telamon run --config my-demo/telamon.yaml`
                                    (the three replicas end with the demo)")]
-    Demo {
-        /// Write the files into this new directory, and leave them there [default: a temporary one, removed at the end]
-        #[arg(long, value_name = "DIR")]
-        dir: Option<PathBuf>,
-        /// The proxy's port; the next free one when it is taken
-        #[arg(long, value_name = "PORT", default_value_t = 8080)]
-        port: u16,
-        /// The admin API's port; the next free one when it is taken
-        #[arg(long, value_name = "PORT", default_value_t = 9900)]
-        admin_port: u16,
-        /// Make so many HTTP/1.0 calls a second in the background
-        #[arg(long, value_name = "CALLS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10_000))]
-        load: u32,
-        /// What a call costs a replica, in milliseconds
-        #[arg(long, value_name = "MS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=60_000))]
-        work: u64,
-    },
+    Demo(DemoArgs),
     /// Tell which servlet, route, method, policy and endpoints a request would meet, and why
     #[command(after_help = "\
 Nothing is sent anywhere: the files are read, and the request is planned as traffic is.
@@ -119,10 +101,30 @@ struct Files {
     config: PathBuf,
 }
 
-/// Parses the command line and does what it says.
-pub fn main() -> ExitCode {
+/// What `telamon demo` was asked for.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Write the files into this new directory, and leave them there [default: a temporary one, removed at the end]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// The proxy's port; the next free one when it is taken
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub port: u16,
+    /// The admin API's port; the next free one when it is taken
+    #[arg(long, value_name = "PORT", default_value_t = 9900)]
+    pub admin_port: u16,
+    /// Make so many HTTP/1.0 calls a second in the background
+    #[arg(long, value_name = "CALLS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10_000))]
+    pub load: u32,
+    /// What a call costs a replica, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=60_000))]
+    pub work: u64,
+}
+
+/// Parses the command line and does what it says. `demo` runs the demo: the two know nothing of each other.
+pub fn main(demo: impl FnOnce(DemoArgs) -> Result<(), String>) -> ExitCode {
     match Cli::try_parse() {
-        Ok(cli) => match run(cli.command) {
+        Ok(cli) => match run(cli.command, demo) {
             Ok(()) => ExitCode::SUCCESS,
             Err(told) => {
                 // Nobody is left to tell when standard error is closed.
@@ -140,7 +142,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<(), String> {
+fn run(command: Command, demo: impl FnOnce(DemoArgs) -> Result<(), String>) -> Result<(), String> {
     match command {
         Command::Run { files, log_level } => {
             log::init(log_level.parse::<Level>().map_err(|error| error.to_string())?)?;
@@ -153,9 +155,9 @@ fn run(command: Command) -> Result<(), String> {
             let list = if names.is_empty() { "no servlets".to_owned() } else { names.join(", ") };
             print(&format!("{}: good ({list})\n", files.config.display()))
         }
-        Command::Demo { dir, port, admin_port, load, work } => {
+        Command::Demo(asked) => {
             log::init(Level::WARN)?;
-            demo::run(&demo::Options { dir, port, admin_port, load, work: Duration::from_millis(work) })
+            demo(asked)
         }
         Command::Explain { method, url, files, headers } => {
             let request = request(method, &url, headers)?;
