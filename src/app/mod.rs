@@ -8,7 +8,6 @@ mod worker;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
@@ -20,14 +19,15 @@ use self::control::{Control, Message};
 use self::routing::{Fleet, Running};
 use self::state::Shared;
 use self::worker::{Port, work};
+use crate::admin::{Admin, Socket};
 use crate::config::{self, Listener, Loaded, Reloader, Settings};
 use crate::listener::{ConnectionCounts, Landing, Limits};
 use crate::model::Address;
-use crate::proxy;
+use crate::proxy::{self, Trust};
 use crate::runtime::{DrainControl, Signal, Signals, Worker, Workers};
 use crate::servlet::Registry;
 use crate::telemetry::{AccessLog, Metrics, Target};
-use crate::transport::{self, Bound};
+use crate::transport::{self, Bound, Listening};
 
 /// Why a process does not start, or ends badly. For people to read.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub struct Process {
     control: Option<std::thread::JoinHandle<()>>,
     messages: mpsc::Sender<Message>,
     listeners: Vec<(String, Address)>,
-    admin: Option<Admin>,
+    admin: Option<(Admin, Address)>,
     drain_limit: Duration,
     _sockets: Vec<Bound>,
 }
@@ -76,7 +76,7 @@ impl Process {
         })?;
         let settings = &loaded.settings;
         let access_log = open_access_log(settings, &metrics)?;
-        let workers = settings.workers.map_or_else(cores, |workers| workers.get());
+        let workers = settings.workers.map_or_else(cores, |workers| routing::size(workers.get().into()));
         let mut sockets = bind(settings, workers)?;
         let admin_socket = settings.admin.as_ref().map(|admin| bind_admin(&admin.address)).transpose()?;
 
@@ -95,15 +95,15 @@ impl Process {
             .map_err(AppError::new)?;
         let threads = start_workers(workers, settings, &mut sockets, &shared)?;
         shared.serving.store(true, Ordering::Release);
-        let admin = admin_socket.map(|socket| Admin::start(socket, views::answers(&shared))).transpose();
+        let admin = admin_socket.map(|bound| start_admin(bound, &shared)).transpose()?;
         let listeners = settings.listeners.0.iter().zip(&sockets);
         Ok(Process {
-            listeners: listeners.map(|(listener, bound)| (listener.name.to_string(), bound.address.clone())).collect(),
+            listeners: listeners.map(|(listener, bound)| (listener.name.value.clone(), bound.address.clone())).collect(),
             drain,
             workers: Some(threads),
             control: Some(control),
             messages,
-            admin: admin.map_err(AppError::new)?,
+            admin,
             drain_limit: settings.limits.drain,
             shared,
             _sockets: sockets,
@@ -117,7 +117,7 @@ impl Process {
 
     /// Where the admin API is.
     pub fn admin(&self) -> Option<Address> {
-        self.admin.as_ref().map(|admin| admin.address().clone())
+        self.admin.as_ref().map(|(_, address)| address.clone())
     }
 
     /// Reads the files again now.
@@ -243,9 +243,9 @@ fn bind(settings: &Settings, workers: usize) -> Result<Vec<Bound>, AppError> {
     let mut sockets = Vec::new();
     let mut problems = Vec::new();
     for listener in &settings.listeners.0 {
-        match transport::bind(&listener.address, workers) {
+        match transport::bind(&listener.address.value, workers) {
             Ok(bound) => sockets.push(bound),
-            Err(error) => problems.push(format!("listener `{}`: {error}", &*listener.name)),
+            Err(error) => problems.push(format!("listener `{}`: {error}", listener.name.value)),
         }
     }
     if problems.is_empty() { Ok(sockets) } else { Err(AppError(problems.join("\n"))) }
@@ -253,6 +253,17 @@ fn bind(settings: &Settings, workers: usize) -> Result<Vec<Bound>, AppError> {
 
 fn bind_admin(address: &Address) -> Result<Bound, AppError> {
     transport::bind(address, 1).map_err(|error| AppError(format!("admin: {error}")))
+}
+
+fn start_admin(mut bound: Bound, shared: &Arc<Shared>) -> Result<(Admin, Address), AppError> {
+    let address = bound.address.clone();
+    let failed = || AppError(format!("admin: cannot listen on {address}"));
+    let socket = match bound.take_std().ok_or_else(failed)? {
+        Listening::Tcp(socket) => Socket::from(socket),
+        Listening::Unix(socket) => Socket::from(socket),
+    };
+    let admin = Admin::start(socket, views::answers(shared)).map_err(AppError::new)?;
+    Ok((admin, address))
 }
 
 fn start_workers(
@@ -265,16 +276,17 @@ fn start_workers(
     let mut ports: Vec<Vec<Port>> = (0..count).map(|_| Vec::new()).collect();
     for (listener, bound) in settings.listeners.0.iter().zip(sockets) {
         let (landing, strips) = Landing::new(count);
-        let trusted: Arc<[(IpAddr, u8)]> = listener.trusted_peers.iter().map(|cidr| cidr.parts()).collect();
+        let trusted = listener.trusted_peers.clone();
+        let trust: Trust = Arc::new(move |peer| trusted.iter().any(|network| network.contains(peer)));
         for (index, (strip, ports)) in strips.into_iter().zip(&mut ports).enumerate() {
             ports.push(Port {
-                name: Arc::from(&**listener.name),
+                name: Arc::from(listener.name.value.as_str()),
                 address: bound.address.clone(),
                 acceptor: bound.take(index).map(|acceptor| Box::new(acceptor) as _),
                 landing: Arc::clone(&landing),
                 strip,
                 limits: limits(settings, listener),
-                trusted: Arc::clone(&trusted),
+                trust: Arc::clone(&trust),
             });
         }
         bound.release();
@@ -302,14 +314,14 @@ fn start_workers(
 fn limits(settings: &Settings, listener: &Listener) -> Limits {
     let limits = &settings.limits;
     Limits {
-        head_bytes: limits.header_size.bytes(),
-        head_fields: limits.header_fields.get(),
+        head_bytes: routing::size(limits.header_size.bytes()),
+        head_fields: routing::size(limits.header_fields.get().into()),
         head_timeout: limits.header_timeout,
         stall_timeout: limits.body_timeout,
         idle_timeout: limits.idle_timeout,
-        connections: limits.connections.get(),
-        streams: u32::try_from(limits.streams.get()).unwrap_or(u32::MAX),
-        reply_buffer: limits.reply_buffer.bytes(),
+        connections: routing::size(limits.connections.get().into()),
+        streams: limits.streams.get(),
+        reply_buffer: routing::size(limits.reply_buffer.bytes()),
         default_host: listener.default_host.as_ref().and_then(|host| HeaderValue::from_str(&host.0).ok()),
         title_case: false,
     }

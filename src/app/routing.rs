@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use http::Method;
 
+use crate::discovery::Position;
 use crate::config::{RouteDef, ServletDef, Upstream as ConfiguredUpstream};
 use crate::proxy::{Call, Mount, Routing, Target, Upstream};
-use crate::route::{Conflict, Entry, HeaderMatch, HostPattern, Origin, TableBuilder, Tier};
+use crate::route::{Conflict, Entry, HostPattern, Origin, TableBuilder, Tier};
 use crate::schema::{Binding, Method as GrpcMethod, Place, Service, Template};
 use crate::servlet::Servlet;
 use crate::telemetry::{Metrics, ServletMetrics};
@@ -34,21 +35,27 @@ pub(super) fn mount(def: &ServletDef, servlet: Arc<Servlet>, metrics: &Metrics) 
             ConfiguredUpstream::Http1 => Upstream::Http1,
             ConfiguredUpstream::Http2 => Upstream::Http2,
         },
+        services: def.services.iter().map(|service| service.pattern.clone()).collect(),
         schema: def.schema.clone(),
         timeout: def.timeout,
         unary_timeout: def.unary_timeout,
-        message_limit: options.message_size.bytes(),
-        body_limit: options.body_size.map(|size| size.bytes() as u64),
-        replay_limit: options.replay_size.bytes(),
+        message_limit: size(options.message_size.bytes()),
+        body_limit: options.body_size.map(|size| size.bytes()),
+        replay_limit: size(options.replay_size.bytes()),
         connections: Options {
             connect_timeout: options.connect_timeout,
-            connections: options.endpoint_connections.get(),
+            connections: size(options.endpoint_connections.get().into()),
             ping_interval: options.ping_interval,
             ping_timeout: options.ping_timeout,
             ..Options::default()
         },
         metrics: ServletMetrics::new(metrics, &def.name),
     })
+}
+
+/// A size as this machine counts; one that it cannot hold is no limit.
+pub(super) fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 /// The routing over `fleet`.
@@ -63,7 +70,7 @@ pub(super) fn routing(fleet: &Fleet) -> Result<Routing, Vec<Conflict>> {
             push_route(&mut builder, running, route);
         }
         for service in &running.def.services {
-            let origin = origin(&running.def, service.at.line, service.at.column);
+            let origin = origin(&running.def, service.at);
             builder.service(&service.pattern, origin, Target { mount: Arc::clone(&running.mount), call: None });
         }
         let Some(schema) = &running.def.schema else { continue };
@@ -79,32 +86,21 @@ pub(super) fn routing(fleet: &Fleet) -> Result<Routing, Vec<Conflict>> {
 
 fn push_route(builder: &mut TableBuilder<Target>, running: &Running, route: &RouteDef) {
     let matches = &route.matches;
-    // The configuration has parsed both; what does not parse here matches nothing.
-    let Ok(path) = Template::parse_route(matches.path.as_deref().unwrap_or("/**")) else { return };
-    let host = match &matches.host {
-        None => HostPattern::Any,
-        Some(host) => match host.parse() {
-            Ok(host) => host,
-            Err(_) => return,
-        },
-    };
-    let path = Arc::new(path);
     let named = route.call.as_ref().and_then(|(service, method)| running.def.schema.as_ref()?.method(service, method));
-    let call = named.map(|method| call_of(method, matches.method.as_ref(), &path));
-    let headers = matches.headers.iter().map(|(name, value)| HeaderMatch { name: name.clone(), value: Some(value.clone()) });
+    let call = named.map(|method| call_of(method, matches.method.as_ref(), &matches.path, &running.def.file));
     builder.push(Entry {
         tier: Tier::Routes,
-        host,
-        path,
+        host: matches.host.clone(),
+        path: Arc::clone(&matches.path),
         method: matches.method.clone(),
-        headers: headers.collect(),
-        origin: origin(&running.def, route.at.line, route.at.column),
+        headers: matches.headers.clone(),
+        origin: origin(&running.def, route.at),
         target: Target { mount: Arc::clone(&running.mount), call },
     });
 }
 
-fn call_of(method: &Arc<GrpcMethod>, verb: Option<&Method>, path: &Arc<Template>) -> Call {
-    let binding = |verb: Method| Arc::new(Binding::for_route(verb, Arc::clone(path), Place::default()));
+fn call_of(method: &Arc<GrpcMethod>, verb: Option<&Method>, path: &Arc<Template>, file: &str) -> Call {
+    let binding = |verb: Method| Arc::new(Binding::for_route(verb, Arc::clone(path), Place::file(file)));
     match verb {
         Some(verb) => Call { method: Arc::clone(method), binding: binding(verb.clone()), bodiless: None },
         None => Call {
@@ -138,8 +134,8 @@ fn push_service(builder: &mut TableBuilder<Target>, running: &Running, service: 
     }
 }
 
-fn origin(def: &ServletDef, line: usize, column: usize) -> Origin {
-    Origin::new(format!("{}:{line}:{column}", def.file))
+fn origin(def: &ServletDef, at: Position) -> Origin {
+    Origin::new(format!("{}:{}:{}", def.file, at.line, at.column))
 }
 
 /// Who serves a service: the exact name first, then the longest package, then `*`.

@@ -1,6 +1,5 @@
 //! One worker's life: accept on every listener, follow the tables, end when its last connection has.
 
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +8,8 @@ use tokio::task::JoinSet;
 
 use super::state::Shared;
 use crate::listener::{Accept, ConnectionCounts, Landing, LandingStrip, Limits, Observer, accept};
-use crate::model::{Address, Kind};
-use crate::proxy::{Proxy, Worker};
+use crate::model::Address;
+use crate::proxy::{Proxy, Trust, Worker};
 use crate::runtime::{Worker as Place, now};
 use crate::telemetry::ListenerMetrics;
 use crate::transport::Acceptor;
@@ -26,7 +25,7 @@ pub(super) struct Port {
     pub(super) landing: Arc<Landing>,
     pub(super) strip: LandingStrip,
     pub(super) limits: Limits,
-    pub(super) trusted: Arc<[(IpAddr, u8)]>,
+    pub(super) trust: Trust,
 }
 
 /// Serves `ports` until draining is over. `started` is told once it accepts, or why it cannot.
@@ -52,7 +51,7 @@ pub(super) async fn work(
                 return;
             }
         };
-        let proxy = Proxy::new(Rc::clone(&worker), Arc::clone(&port.name), shared.metrics.clone(), port.trusted);
+        let proxy = Proxy::new(Rc::clone(&worker), Arc::clone(&port.name), shared.metrics.clone(), port.trust);
         listening.spawn_local(accept(Accept {
             worker: place,
             acceptor,
@@ -91,13 +90,15 @@ fn seed(shared: &Shared, index: usize) -> u64 {
 struct Connections(ListenerMetrics);
 
 impl Observer for Connections {
-    type Open = crate::telemetry::OpenConnection;
-
-    fn opened(&self) -> Self::Open {
-        self.0.accepted()
+    fn opened(&self) {
+        self.0.opened();
     }
 
-    fn refused(&self, why: Kind) {
+    fn closed(&self) {
+        self.0.closed();
+    }
+
+    fn refused(&self, why: &'static str) {
         self.0.refused(why);
     }
 }

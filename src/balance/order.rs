@@ -105,8 +105,8 @@ impl Order {
         now: u64,
         avoid: impl Fn(usize) -> bool,
     ) -> Option<usize> {
-        let total = pool.in_flight();
-        let blind = self.policy == Policy::RoundRobin || self.spend_grace(total);
+        let blind = self.policy == Policy::RoundRobin || self.spend_grace(pool.in_flight());
+        let total = pool.load(now);
         let mut hidden = SmallVec::<[(usize, u64); 8]>::new();
         let mut best: Option<(usize, f64, f64)> = None;
         let mut looks = 0;
@@ -124,7 +124,7 @@ impl Order {
                 break;
             }
             self.sequence.forgive(index, stride, MOST_CREDIT);
-            let expected = total as f64 * part;
+            let expected = total * part;
             let load = stats.in_flight() as f64 + stats.ghosts(pool, now);
             if blind || load <= expected + NOISE * expected.sqrt() + SMALL_COUNTS {
                 self.sequence.take(index, stride);
@@ -160,7 +160,7 @@ impl Order {
             Policy::FairLeastRequest => stats.factor(pool, total, now),
             Policy::RoundRobin => 1.0,
         };
-        (1.0 / (weight * factor), weight * factor / total)
+        (1.0 / (weight * factor), weight * factor / pool.remaining_weight(total))
     }
 
     fn spend_grace(&mut self, in_flight: u64) -> bool {

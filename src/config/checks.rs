@@ -5,39 +5,47 @@ use std::sync::Arc;
 
 use super::Upstream;
 use super::servlet_file::{CallName, RouteLine, ServicePattern, ServletFile};
-use crate::discovery::{Position, Reader, Spanned, did_you_mean};
+use crate::discovery::{Lenient, Position, Reader, Spanned, did_you_mean};
 use crate::schema::Schema;
 
 /// Reports what does not fit together. `schema` is `None` when there is one that is broken, `Some(None)` when there is none.
-pub(super) fn check(file: &ServletFile, schema: Option<&Option<Arc<Schema>>>, reader: &mut Reader) {
+pub(super) fn check(file: &Spanned<ServletFile>, schema: Option<&Option<Arc<Schema>>>, reader: &mut Reader) {
+    let Spanned { value: file, at } = file;
     // What could not be read has been told; nothing follows from it.
     let (Some(upstream), Some(services), Some(routes)) = (file.upstream.0, &file.services.0, &file.routes.0) else {
         return;
     };
-    let listed: &[Spanned<ServicePattern>] = services.as_ref().map_or(&[], |services| &services.value);
-    repeated(listed, reader);
+    let listed = || each(services.as_ref().map_or(&[][..], |services| &services.value));
+    let no_service = services.as_ref().is_none_or(|services| services.value.is_empty());
+    repeated(listed(), reader);
     match upstream {
         Upstream::Grpc => {
-            if listed.is_empty() && routes.is_empty() {
-                reader.report_at(None, "", "neither `services` nor `routes`: nothing reaches this servlet").allowed =
-                    Some("one of them, like `services: [\"*\"]`".into());
+            if no_service && routes.is_empty() {
+                reader
+                    .report_at(Some(*at), "", "neither `services` nor `routes`: nothing reaches this servlet")
+                    .allowed = Some("one of them, like `services: [\"*\"]`".into());
             }
             if let Some(Some(schema)) = schema {
-                for (index, service) in listed.iter().enumerate() {
+                for (index, service) in listed() {
                     known_service(index, service, schema, reader);
                 }
             }
-            for (index, route) in routes.iter().enumerate() {
+            for (index, route) in each(routes) {
                 reader.key("routes", |reader| reader.index(index, |reader| known_call(route, schema, reader)));
             }
         }
-        Upstream::Http1 | Upstream::Http2 => untranslated(file, routes, upstream, reader),
+        Upstream::Http1 | Upstream::Http2 => untranslated(file, *at, upstream, reader),
     }
 }
 
-fn repeated(listed: &[Spanned<ServicePattern>], reader: &mut Reader) {
+/// The items that could be read, with their numbers.
+fn each<T>(list: &[Lenient<T>]) -> impl Iterator<Item = (usize, &T)> {
+    list.iter().enumerate().filter_map(|(index, item)| Some((index, item.0.as_ref()?)))
+}
+
+fn repeated<'s>(listed: impl Iterator<Item = (usize, &'s Spanned<ServicePattern>)>, reader: &mut Reader) {
     let mut seen: HashMap<&str, Position> = HashMap::new();
-    for (index, service) in listed.iter().enumerate() {
+    for (index, service) in listed {
         match seen.get(service.value.0.as_str()) {
             Some(first) => {
                 let wrong = format!("is there twice: first on line {}", first.line);
@@ -85,7 +93,8 @@ fn nearest_service(name: &str, schema: &Schema) -> Option<String> {
 }
 
 fn known_call(route: &Spanned<RouteLine>, schema: Option<&Option<Arc<Schema>>>, reader: &mut Reader) {
-    let Some(call) = &route.value.call else {
+    let Some(call) = &route.value.call.0 else { return };
+    let Some(call) = call else {
         reader.key("call", |reader| {
             reader.report(route.at, "is missing").allowed =
                 Some("the method `pkg.v1.Service/Method` that this route leads to".into());
@@ -113,7 +122,7 @@ fn known_call(route: &Spanned<RouteLine>, schema: Option<&Option<Arc<Schema>>>, 
 }
 
 /// Nothing is translated for `http1` and `http2`, so whatever speaks of methods and messages would be without effect.
-fn untranslated(file: &ServletFile, routes: &[Spanned<RouteLine>], upstream: Upstream, reader: &mut Reader) {
+fn untranslated(file: &ServletFile, at: Position, upstream: Upstream, reader: &mut Reader) {
     let wrong = format!("is not allowed with `upstream: {}`", upstream.name());
     let mut refuse = |at: Position, key: &str, instead: &str| {
         reader.report_at(Some(at), key, wrong.clone()).allowed = Some(instead.into());
@@ -124,13 +133,14 @@ fn untranslated(file: &ServletFile, routes: &[Spanned<RouteLine>], upstream: Ups
     if let Some(first) = file.schema.0.iter().flatten().flat_map(|paths| &paths.0).next() {
         refuse(first.at, "schema", "nothing is translated");
     }
-    for (index, route) in routes.iter().enumerate() {
-        if let Some(call) = &route.value.call {
+    let routes = file.routes.0.as_deref().unwrap_or_default();
+    for (index, route) in each(routes) {
+        if let Some(Some(call)) = &route.value.call.0 {
             refuse(call.at, &format!("routes[{index}].call"), "nothing is translated");
         }
     }
     if routes.is_empty() {
-        let problem = reader.report_at(None, "routes", "is missing: nothing reaches this servlet");
+        let problem = reader.report_at(Some(at), "routes", "is missing: nothing reaches this servlet");
         problem.allowed = Some("at least one route, like `{ match: { path: \"/**\" } }`".into());
     }
 }

@@ -21,12 +21,15 @@ struct Side {
     key: String,
     at: crate::discovery::Position,
     origin: String,
+    claim: String,
 }
 
 impl Conflict {
-    /// The servlets between which it is; one when a servlet is at odds with itself.
-    pub(super) fn servlets(&self) -> BTreeSet<&str> {
-        self.sides.iter().map(|side| &*side.servlet).collect()
+    /// The servlets that claim something new here: those that `held` does not know to have this claim. All in it when none does.
+    pub(super) fn intruders(&self, mut held: impl FnMut(&str, &str) -> bool) -> BTreeSet<&str> {
+        let new: BTreeSet<&str> =
+            self.sides.iter().filter(|side| !held(&side.servlet, &side.claim)).map(|side| &*side.servlet).collect();
+        if new.is_empty() { self.sides.iter().map(|side| &*side.servlet).collect() } else { new }
     }
 
     /// As it is told in the file of `servlet`.
@@ -50,7 +53,7 @@ pub(super) fn conflicts(servlets: &BTreeMap<String, Arc<ServletDef>>) -> Vec<Con
     let side = |origin: String| {
         let claim = by_origin.get(&origin)?;
         let (servlet, file) = (Arc::clone(&claim.servlet.name), Arc::clone(&claim.servlet.file));
-        Some(Side { servlet, file, key: claim.key.clone(), at: claim.at, origin })
+        Some(Side { servlet, file, key: claim.key.clone(), at: claim.at, origin, claim: claim.text() })
     };
     found
         .into_iter()

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::checks::check;
 use super::protos;
 use super::reading::{Reading, Recorder, Sources};
-use super::servlet_file::{self, RouteLine, ServletFile};
+use super::servlet_file::{self, RouteLine, ServicePattern, ServletFile};
 use super::settings::{Defaults, FilePath};
 use super::{RouteDef, ServiceDef, ServletDef, Upstream};
-use crate::discovery::{Problem, Reader, Spanned, display_name, resolve, table};
+use crate::discovery::{Lenient, Problem, Reader, Spanned, display_name, resolve, table};
 use crate::model::Table;
 
 /// What a servlet's files came to.
@@ -57,8 +57,9 @@ fn assemble(
     elsewhere: &mut Vec<Problem>,
 ) -> Option<ServletDef> {
     let (file, options) = servlet_file::parse(text, reader, around.defaults)?;
-    let table = file.endpoints.0.as_ref().and_then(|path| read_table(name, path.as_ref(), files, reader, elsewhere));
-    let schema = match &file.schema.0 {
+    let table =
+        file.value.endpoints.0.as_ref().and_then(|path| read_table(name, path.as_ref(), files, reader, elsewhere));
+    let schema = match &file.value.schema.0 {
         Some(Some(paths)) => match protos::load(&paths.0, around.root, files, reader) {
             Ok(schema) => Some(Some(schema)),
             Err(problems) => {
@@ -70,14 +71,14 @@ fn assemble(
         None => None,
     };
     check(&file, schema.as_ref(), reader);
-    let ServletFile { services, routes, upstream, timeout, .. } = file;
+    let ServletFile { services, routes, upstream, timeout, .. } = file.value;
     let services = services.0?.map(|services| services.value).unwrap_or_default();
     Some(ServletDef {
         name: Arc::from(name),
         file: Arc::from(reader.file()),
         schema: schema?,
         upstream: upstream.0.unwrap_or(Upstream::Grpc),
-        services: services.into_iter().map(|one| ServiceDef { pattern: one.value.0, at: one.at }).collect(),
+        services: services.into_iter().map(service).collect::<Option<_>>()?,
         routes: routes.0?.into_iter().map(route).collect::<Option<_>>()?,
         table: table?,
         timeout: timeout.0?,
@@ -86,9 +87,14 @@ fn assemble(
     })
 }
 
-fn route(Spanned { value, at }: Spanned<RouteLine>) -> Option<RouteDef> {
-    let call = value.call.map(|call| (call.value.service, call.value.method));
-    Some(RouteDef { matches: value.r#match.into_def()?, call, at })
+fn service(line: Lenient<Spanned<ServicePattern>>) -> Option<ServiceDef> {
+    line.0.map(|line| ServiceDef { pattern: line.value.0, at: line.at })
+}
+
+fn route(line: Lenient<Spanned<RouteLine>>) -> Option<RouteDef> {
+    let Spanned { value, at } = line.0?;
+    let call = value.call.0?.map(|call| (call.value.service, call.value.method));
+    Some(RouteDef { matches: value.r#match.0?.into_def()?, call, at })
 }
 
 /// The table that the servlet names, or the one that goes by its name.
@@ -111,7 +117,7 @@ fn read_table(
             table::parse(&shown, directory, &text).map_err(|problems| elsewhere.extend(problems)).ok()
         }
         (Err(problem), Some(written)) => {
-            let wrong = format!("{}: {shown}", problem.wrong);
+            let wrong = format!("cannot be read: {shown}: {}", problem.wrong);
             reader.report_at(Some(written.at), "endpoints", wrong).value =
                 Some(written.value.0.display().to_string().into());
             None

@@ -28,3 +28,6 @@ pub use schema_json::schema_json;
 pub use servlet::{MatchDef, RouteDef, ServiceDef, ServletDef};
 pub use settings::{AccessLog, Admin, Defaults, Limits, Listener, Listeners, Settings};
 pub use settings::{FilePath, HostName};
+
+#[cfg(test)]
+mod tests;

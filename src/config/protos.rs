@@ -78,7 +78,7 @@ impl Tree<'_, '_> {
         if !matches!(extension, "proto" | "pb" | "binpb") {
             return Err("is not allowed: a .proto file or a descriptor set, .pb or .binpb".into());
         }
-        let wrong = |problem: &Problem| format!("{}: {}", problem.wrong, display_name(path));
+        let wrong = |problem: &Problem| format!("cannot be read: {}: {}", display_name(path), problem.wrong);
         if extension == "proto" {
             self.look_around(path);
             return self.files.text(path).map(Content::Proto).map_err(|problem| wrong(&problem));

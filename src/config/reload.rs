@@ -15,6 +15,7 @@ use super::reading::{Reading, Seen, Sources};
 use super::settings::Settings;
 use super::{Change, Event, Loaded, Report, ServletDef};
 use crate::discovery::{Problem, display_name};
+use crate::runtime::watch::Watched;
 
 /// How long a servlet's file must be gone before the servlet is: some editors and deployers delete a file before they create it anew.
 pub const GONE_AFTER: Duration = Duration::from_millis(500);
@@ -68,7 +69,7 @@ impl Reloader {
             .text(file)
             .map_err(|problem| Report { problems: vec![*problem] })?;
         let root = directory_of(file);
-        let (settings, directory) = Settings::read(&display_name(file), root, &text, &mut problems);
+        let (settings, directory, named_at) = Settings::read(&display_name(file), root, &text, &mut problems);
         let mut entries = BTreeMap::new();
         let defaults = settings.as_ref().map(|settings| settings.defaults.clone()).unwrap_or_default();
         let around = Surroundings { root, defaults: &defaults };
@@ -79,7 +80,10 @@ impl Reloader {
                     entries.insert(name, Entry { listed, attempt, running: None, told: None, gone_since: None });
                 }
             }
-            Err(problem) => problems.push(problem.hint(format!("`servlets` in {}", display_name(file)))),
+            Err(problem) => {
+                let wrong = format!("cannot be read: {}: {}", problem.file, problem.wrong);
+                problems.push(Problem::new(display_name(file), named_at, "servlets", wrong));
+            }
         }
         let mut reloader = match settings {
             Some(settings) => Some(Reloader {
@@ -159,15 +163,16 @@ impl Reloader {
         self.entries.values().filter_map(|entry| entry.gone_since).min().map(|since| since + GONE_AFTER)
     }
 
-    /// Everything whose change matters: files, some of which are not there, and the servlets' directory.
-    pub fn watched(&self) -> (Vec<PathBuf>, PathBuf) {
+    /// Everything whose change matters: files, some of which are not there, and the servlets' directory. It may be other files
+    /// after each reload.
+    pub fn watched(&self) -> Watched {
         let mut files: Vec<PathBuf> = vec![self.file.clone()];
         for entry in self.entries.values() {
             files.extend(entry.attempt.sources.files.keys().cloned());
         }
         files.sort();
         files.dedup();
-        (files, self.settings.servlets.0.clone())
+        Watched { files, directories: vec![self.settings.servlets.0.clone()] }
     }
 
     /// Brings the settings up to date. Whether what servlets inherit has changed.

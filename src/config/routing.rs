@@ -49,6 +49,17 @@ pub(super) struct Claim<'s> {
 }
 
 impl Claim<'_> {
+    /// What is claimed, spelled so that a servlet's claim before and after a reload is the same text.
+    pub(super) fn text(&self) -> String {
+        match &self.way {
+            Way::Service => format!("service {}", self.pattern.unwrap_or("*")),
+            Way::Binding { binding, .. } => format!("rule {}", binding.text),
+            Way::Route { index, .. } => {
+                format!("route {:?}", self.servlet.routes.get(*index).map(|route| &route.matches))
+            }
+        }
+    }
+
     /// Adds it to the routing table.
     pub(super) fn add_to<T>(&self, builder: &mut TableBuilder<T>, target: T) {
         let origin = self.origin.clone();

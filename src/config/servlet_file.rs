@@ -21,9 +21,9 @@ record! {
         /// A .proto file (compiled at load), a descriptor set (.pb, .binpb), or a list of them, relative to this file. Needed for every dialect but gRPC itself.
         pub schema: Lenient<Option<OneOrMany<Spanned<FilePath>>>> = Lenient(Some(None)),
         /// The gRPC services that every dialect may call: `pkg.v1.Service`, `pkg.v1.*` for a package, or `*` for all. The exact name comes first.
-        pub services: Lenient<Option<Spanned<Vec<Spanned<ServicePattern>>>>> = Lenient(Some(None)),
+        pub services: Lenient<Option<Spanned<Vec<Lenient<Spanned<ServicePattern>>>>>> = Lenient(Some(None)),
         /// More ways in, tried before the services of every servlet.
-        pub routes: Lenient<Vec<Spanned<RouteLine>>> = Lenient(Some(Vec::new())),
+        pub routes: Lenient<Vec<Lenient<Spanned<RouteLine>>>> = Lenient(Some(Vec::new())),
         /// What the endpoints speak. `http1` and `http2` carry plain HTTP through untranslated.
         pub upstream: Lenient<Upstream> = Lenient(Some(Upstream::Grpc)),
         /// The endpoint table, relative to this file; `../endpoints/NAME.yaml` when left out.
@@ -37,9 +37,9 @@ record! {
     /// One more way in.
     pub(super) struct RouteLine {
         /// What a request must be for this route to take it.
-        pub r#match: MatchLine,
+        pub r#match: Lenient<MatchLine>,
         /// The gRPC method behind it, `pkg.v1.Service/Method`. Required for `upstream: grpc`, refused otherwise.
-        pub call: Option<Spanned<CallName>> = None,
+        pub call: Lenient<Option<Spanned<CallName>>> = Lenient(Some(None)),
     }
 }
 
@@ -47,7 +47,7 @@ record! {
     /// What a request must be. Whatever is left out matches all.
     pub(super) struct MatchLine {
         /// A host, or `*.` and the end of one, at any depth.
-        pub host: Option<HostPattern> = None,
+        pub host: Option<HostPattern>,
         /// A path: literal segments, `*` for one segment, `**` at the end for all that follow or none. `/**` when left out.
         pub path: Option<PathPattern> = None,
         /// An HTTP method.
@@ -75,14 +75,14 @@ pub(super) fn parse(
     text: &str,
     reader: &mut Reader,
     defaults: &Defaults,
-) -> Option<(ServletFile, Option<ServletOptions>)> {
+) -> Option<(Spanned<ServletFile>, Option<ServletOptions>)> {
     let root = reader.root(text)?;
     let keys = quoted_list(&[ServletFile::KEYS, ServletOptions::KEYS].concat());
     let mut fields = reader.fields(&root, &format!("a mapping with {keys}"))?;
     let file = ServletFile::take(&mut fields, reader, None);
     let options = ServletOptions::take(&mut fields, reader, Some(&defaults.servlet));
     fields.finish(reader);
-    Some((file?, options))
+    Some((Spanned { value: file?, at: root.at }, options))
 }
 
 /// The JSON Schema of a servlet file.

@@ -11,6 +11,7 @@ use crate::discovery::{
     Content, Count, Decode, Node, Position, Problem, Reader, Record, Size, Spanned, quoted_list, record, resolve,
 };
 use crate::model::Address;
+use crate::route::HostPattern;
 
 record! {
     /// What belongs to the process: listeners, admin, limits, and the defaults that servlets inherit.
@@ -121,29 +122,26 @@ impl Decode for Defaults {
 }
 
 impl Settings {
-    /// Reads `text`, the content of `file`; and the servlets' directory even when something else is wrong, so that what lies there
-    /// can be checked as well.
+    /// Reads `text`, the content of `file`. The servlets' directory, and where it is named, are told even when something else is
+    /// wrong, so that what lies there can be checked as well.
     pub(super) fn read(
         file: &str,
         directory: &Path,
         text: &str,
         problems: &mut Vec<Problem>,
-    ) -> (Option<Settings>, PathBuf) {
+    ) -> (Option<Settings>, PathBuf, Option<Position>) {
         let mut reader = Reader::new(file, directory);
         let root = reader.root(text);
         let settings = root.as_ref().and_then(|root| Settings::decode(root, &mut reader)).filter(|_| reader.is_clean());
-        let servlets = match (&settings, root.as_deref().map(|root| &root.content)) {
-            (Some(settings), _) => settings.servlets.0.clone(),
-            (None, Some(Content::Map(entries))) => entries
-                .iter()
-                .find(|(key, _)| key.text == "servlets")
-                .and_then(|(_, node)| FilePath::decode(node, &mut Reader::new(file, directory)))
-                .map_or_else(|| PathBuf::from("servlets"), |path| path.0),
-            (None, _) => PathBuf::from("servlets"),
-        };
         problems.extend(reader.into_problems());
-        let servlets = resolve(directory, &servlets);
-        (settings.map(|settings| Settings { servlets: FilePath(servlets.clone()), ..settings }), servlets)
+        let named = match root.as_deref().map(|root| &root.content) {
+            Some(Content::Map(entries)) => entries.iter().find(|(key, _)| key.text == "servlets"),
+            _ => None,
+        };
+        let named = named.and_then(|(_, node)| <Spanned<FilePath>>::decode(node, &mut Reader::new(file, directory)));
+        let (path, at) = named.map_or((FilePath::new("servlets"), None), |path| (path.value, Some(path.at)));
+        let servlets = resolve(directory, &path.0);
+        (settings.map(|settings| Settings { servlets: FilePath(servlets.clone()), ..settings }), servlets, at)
     }
 
     /// The keys in which `new` differs and which are read once, at start.
@@ -264,9 +262,13 @@ impl Decode for HostName {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
         const ALLOWED: &str = "a host, like `legacy.internal` or `legacy.internal:8080`";
         let text = reader.text(node, ALLOWED)?;
-        let authority = text.parse::<http::uri::Authority>().ok().filter(|authority| !authority.as_str().contains('@'));
-        match authority {
-            Some(authority) if !authority.host().is_empty() => Some(HostName(authority.as_str().to_ascii_lowercase())),
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (text, None),
+        };
+        let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+        match host.parse() {
+            Ok(HostPattern::Exact(_)) if port.is_none_or(is_port) => Some(HostName(text.to_ascii_lowercase())),
             _ => reader.reject(node, ALLOWED),
         }
     }

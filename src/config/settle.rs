@@ -1,11 +1,12 @@
 //! Putting in force what the files say, as far as servlets do not claim the same.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::conflicts::conflicts;
 use super::reload::{Entry, Reloader, Running};
 use super::report::count;
+use super::routing::{Claim, claims};
 use super::{Change, Event, ServletDef};
 use crate::discovery::Problem;
 use crate::model::{Address, Table};
@@ -37,19 +38,13 @@ impl Reloader {
             accepted.extend(def.map(|def| (name.clone(), Arc::clone(def))));
         }
         let mut conflicting: HashMap<String, Vec<Problem>> = HashMap::new();
+        let mut held = Held { reloader: self, claims: HashMap::new() };
         // Each round takes at least one changed servlet back, so there are no more rounds than servlets.
         loop {
             let mut back: HashMap<String, Vec<Problem>> = HashMap::new();
             for conflict in conflicts(&accepted) {
-                for name in conflict.servlets() {
-                    let runs =
-                        self.entries.get(name).and_then(|entry| entry.running.as_ref()).map(|running| &running.def);
-                    let changed = match (accepted.get(name), runs) {
-                        (Some(def), Some(runs)) => !Arc::ptr_eq(def, runs),
-                        (Some(_), None) => true,
-                        (None, _) => false,
-                    };
-                    if changed {
+                for name in conflict.intruders(|name, claim| held.has(name, claim)) {
+                    if self.is_changed(name, accepted.get(name)) {
                         back.entry(name.to_owned()).or_default().push(conflict.problem(name));
                     }
                 }
@@ -58,13 +53,42 @@ impl Reloader {
                 return (accepted, conflicting);
             }
             for (name, problems) in back {
-                match self.entries.get(&name).and_then(|entry| entry.running.as_ref()) {
-                    Some(running) => drop(accepted.insert(name.clone(), Arc::clone(&running.def))),
+                match self.running(&name) {
+                    Some(running) => drop(accepted.insert(name.clone(), Arc::clone(running))),
                     None => drop(accepted.remove(&name)),
                 }
                 conflicting.insert(name, problems);
             }
         }
+    }
+}
+
+impl Reloader {
+    fn running(&self, name: &str) -> Option<&Arc<ServletDef>> {
+        Some(&self.entries.get(name)?.running.as_ref()?.def)
+    }
+
+    fn is_changed(&self, name: &str, candidate: Option<&Arc<ServletDef>>) -> bool {
+        match (candidate, self.running(name)) {
+            (Some(candidate), Some(running)) => !Arc::ptr_eq(candidate, running),
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
+    }
+}
+
+/// What the servlets that run have claimed, worked out when a conflict asks for it.
+struct Held<'r> {
+    reloader: &'r Reloader,
+    claims: HashMap<String, HashSet<String>>,
+}
+
+impl Held<'_> {
+    fn has(&mut self, servlet: &str, claim: &str) -> bool {
+        let running = self.reloader.running(servlet);
+        let known =
+            self.claims.entry(servlet.to_owned()).or_insert_with(|| claims(running).iter().map(Claim::text).collect());
+        known.contains(claim)
     }
 }
 

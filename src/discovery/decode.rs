@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::{Content, Key, Node, Position, Problem};
+use super::{Content, Key, Node, Position, Problem, did_you_mean};
 
 /// A value that can be read from a file that people write, and described to their editor.
 pub trait Decode: Sized {
@@ -35,7 +35,13 @@ pub struct Reader {
     directory: PathBuf,
     path: Vec<Step>,
     problems: Vec<Problem>,
+    /// How many problems there are beyond those that are kept, and the last of them.
+    more: usize,
+    last: Option<Problem>,
 }
+
+/// More problems than anybody reads; a file of nothing but mistakes must not fill the memory.
+const MAX_PROBLEMS: usize = 200;
 
 enum Step {
     Key(String),
@@ -45,7 +51,14 @@ enum Step {
 impl Reader {
     /// `file` is its name in messages; relative paths in it are meant from `directory`.
     pub fn new(file: impl Into<String>, directory: impl Into<PathBuf>) -> Self {
-        Reader { file: file.into(), directory: directory.into(), path: Vec::new(), problems: Vec::new() }
+        Reader {
+            file: file.into(),
+            directory: directory.into(),
+            path: Vec::new(),
+            problems: Vec::new(),
+            more: 0,
+            last: None,
+        }
     }
 
     /// Reads a whole file as one `T`.
@@ -70,6 +83,9 @@ impl Reader {
     /// All that was found, in the order of the file.
     pub fn into_problems(mut self) -> Vec<Problem> {
         self.problems.sort_by_key(|problem| problem.at);
+        if self.more > 0 {
+            self.problems.push(Problem::new(self.file, None, "", format!("and {} problems more", self.more)));
+        }
         self.problems
     }
 
@@ -91,6 +107,10 @@ impl Reader {
     }
 
     fn push(&mut self, problem: Problem) -> &mut Problem {
+        if self.problems.len() >= MAX_PROBLEMS {
+            self.more += 1;
+            return self.last.insert(problem);
+        }
         let index = self.problems.len();
         self.problems.push(problem);
         #[allow(clippy::indexing_slicing)] // it was pushed the line before
@@ -201,8 +221,14 @@ impl Fields {
         self.entries.iter().find(|(key, _)| key.text == name).cloned()
     }
 
-    /// Decodes the entry of that key, else takes `absent`; reports a missing key when there is neither.
-    pub fn decode<T: Decode>(&mut self, name: &'static str, absent: Option<T>, reader: &mut Reader) -> Option<T> {
+    /// Decodes the entry of that key, else takes `absent`; when there is neither, reports that it is missing and what it is about.
+    pub fn decode<T: Decode>(
+        &mut self,
+        name: &'static str,
+        about: &str,
+        absent: Option<T>,
+        reader: &mut Reader,
+    ) -> Option<T> {
         match self.take(name) {
             Some((_, node)) => reader.key(name, |reader| T::decode(&node, reader)),
             None => match absent.or_else(T::absent) {
@@ -210,7 +236,9 @@ impl Fields {
                 None => {
                     let at = self.at;
                     reader.key(name, |reader| {
-                        reader.report(at, "is missing");
+                        let sentence = about.split_inclusive(". ").next().unwrap_or_default().trim();
+                        let problem = reader.report(at, "is missing");
+                        problem.allowed = (!sentence.is_empty()).then(|| sentence.into());
                     });
                     None
                 }
@@ -242,44 +270,6 @@ impl Fields {
 /// `` `a`, `b` ``.
 pub fn quoted_list(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
-/// The nearest of `names`, if one is near enough to be a slip of the hand.
-pub fn did_you_mean<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let most = if written.chars().count() <= 4 { 1 } else { 2 };
-    names
-        .into_iter()
-        .map(|name| (distance(written, name), name))
-        .filter(|(distance, _)| *distance <= most)
-        .min()
-        .map(|(_, name)| format!("did you mean `{name}`?"))
-}
-
-/// Edits between two words: insertions, deletions, replacements and swaps of neighbours. Long words are not compared.
-fn distance(a: &str, b: &str) -> usize {
-    const MOST: usize = 64;
-    let a: Vec<char> = a.chars().take(MOST + 1).map(|c| c.to_ascii_lowercase()).collect();
-    let b: Vec<char> = b.chars().take(MOST + 1).map(|c| c.to_ascii_lowercase()).collect();
-    if a.len() > MOST || b.len() > MOST {
-        return usize::MAX;
-    }
-    let mut before: Vec<usize> = Vec::new();
-    let mut above: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, cb) in b.iter().enumerate() {
-            let cell = |line: &[usize], at: usize| line.get(at).copied().unwrap_or(usize::MAX - MOST);
-            let mut best =
-                (cell(&above, j) + usize::from(ca != cb)).min(cell(&above, j + 1) + 1).min(cell(&row, j) + 1);
-            let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(cb) && b.get(j - 1) == Some(ca);
-            if swapped {
-                best = best.min(cell(&before, j - 1) + 1);
-            }
-            row.push(best);
-        }
-        before = std::mem::replace(&mut above, row);
-    }
-    above.last().copied().unwrap_or(usize::MAX)
 }
 
 /// A value and where it was written. Values are equal wherever they stand.
@@ -356,22 +346,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_of_the_hand_is_named() {
-        let names = ["address", "weight"];
-        assert_eq!(did_you_mean("wieght", names).as_deref(), Some("did you mean `weight`?"));
-        assert_eq!(did_you_mean("Weight", names).as_deref(), Some("did you mean `weight`?"));
-        assert_eq!(did_you_mean("adress", names).as_deref(), Some("did you mean `address`?"));
-        assert_eq!(did_you_mean("colour", names), None);
-        assert_eq!(did_you_mean(&"w".repeat(10_000), names), None);
-    }
-
-    #[test]
-    fn distances_are_edits() {
-        for (a, b, edits) in
-            [("", "", 0), ("", "abc", 3), ("abc", "abc", 0), ("abc", "acb", 1), ("kitten", "sitting", 3)]
-        {
-            assert_eq!(distance(a, b), edits, "{a} {b}");
-            assert_eq!(distance(b, a), edits, "{b} {a}");
-        }
+    fn a_file_of_mistakes_is_told_up_to_a_bound() {
+        let text: String = (0..10_000).map(|number| format!("k{number}: 1\n")).collect();
+        let mut reader = Reader::new("f", "");
+        let root = reader.root(&text).unwrap();
+        let fields = reader.fields(&root, "").unwrap();
+        assert_eq!(fields.finish(&mut reader), None);
+        let problems = reader.into_problems();
+        assert_eq!(problems.len(), MAX_PROBLEMS + 1);
+        assert_eq!(problems[MAX_PROBLEMS].to_string(), "f: and 9800 problems more");
     }
 }

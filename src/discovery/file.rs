@@ -5,7 +5,7 @@ use std::hash::Hasher;
 use std::io::{ErrorKind, Read};
 use std::path::{Component, Path, PathBuf};
 
-use super::Problem;
+use super::{Position, Problem};
 
 /// The largest file that is read. Descriptor sets of whole companies are a few MiB.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
@@ -33,7 +33,11 @@ impl FileText {
     /// The bytes as text, or where they stop being UTF-8.
     pub fn text(&self, file: &str) -> Result<&str, Problem> {
         std::str::from_utf8(&self.bytes).map_err(|error| {
-            Problem::new(file, None, "", format!("not UTF-8 text, from byte {} on", error.valid_up_to()))
+            let before = self.bytes.get(..error.valid_up_to()).unwrap_or_default();
+            let last = String::from_utf8_lossy(before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default());
+            let number = |count: usize| u32::try_from(count + 1).unwrap_or(u32::MAX);
+            let line = number(before.iter().filter(|byte| **byte == b'\n').count());
+            Problem::new(file, Some(Position { line, column: number(last.chars().count()) }), "", "not UTF-8 text")
         })
     }
 }
@@ -108,7 +112,7 @@ mod tests {
         assert_eq!(told(&directory.path().join("none")), "no such file");
         assert_eq!(told(directory.path()), "is not a regular file");
         let path = directory.path().join("latin.yaml");
-        fs::write(&path, b"a: \xff").unwrap();
-        assert_eq!(read(&path).unwrap().text("f").unwrap_err().to_string(), "f: not UTF-8 text, from byte 3 on");
+        fs::write(&path, b"a: 1\nb: \xc3\xa9 \xff").unwrap();
+        assert_eq!(read(&path).unwrap().text("f").unwrap_err().to_string(), "f:2:6: not UTF-8 text");
     }
 }

@@ -6,13 +6,15 @@ mod file;
 mod problem;
 pub(crate) mod record;
 mod scalar;
+mod suggest;
 pub mod table;
 mod yaml;
 
-pub use decode::{Decode, Fields, Lenient, Reader, Spanned, did_you_mean, quoted_list};
+pub use decode::{Decode, Fields, Lenient, Reader, Spanned, quoted_list};
 pub use file::{ContentHash, FileText, MAX_FILE_BYTES, display_name, read, resolve};
 pub use problem::{Position, Problem};
 pub use record::Record;
 pub(crate) use record::{description, key_name, record};
 pub use scalar::{Count, OneOrMany, Size, format_duration, parse_duration, parse_size};
+pub use suggest::did_you_mean;
 pub use yaml::{Content, Entry, Key, Node};

@@ -99,6 +99,7 @@ macro_rules! record {
                 // Every field is read before the first failure counts.
                 $(let $field = fields.decode::<$type>(
                     $crate::discovery::key_name(stringify!($field)),
+                    &$crate::discovery::description(&[$($line),*]),
                     base.map(|base| base.$field.clone())$(.or_else(|| Some($default)))?,
                     reader,
                 );)*

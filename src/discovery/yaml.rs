@@ -108,7 +108,7 @@ impl Builder<'_> {
         }
         match self.root.take() {
             Some(root) if !root.is_null() => Ok(root),
-            Some(_) | None => Err(Problem::new(self.file, None, "", "the file is empty")),
+            Some(_) | None => Err(self.wrong(Position { line: 1, column: 1 }, "the file is empty")),
         }
     }
 
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn nothing_is_an_error() {
         for text in ["", "\n\n", "# only a comment\n", "---\n", "~", "null\n"] {
-            assert_eq!(problem(text), "f.yaml: the file is empty", "{text:?}");
+            assert_eq!(problem(text), "f.yaml:1:1: the file is empty", "{text:?}");
         }
     }
 

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::{Limits, Serve, http1, http2, sniff};
-use crate::model::{Address, ConnInfo, Kind};
+use crate::model::{Address, ConnInfo};
 use crate::runtime::{Drain, Worker};
 use crate::transport::{Acceptor, Handover, Stream};
 use crate::wire::Protocol;
@@ -87,12 +87,10 @@ impl Drop for Counted {
 
 /// Told what happens to connections; a listener counts nothing itself.
 pub trait Observer: 'static {
-    /// Held for as long as a connection is open.
-    type Open: 'static;
-
-    fn opened(&self) -> Self::Open;
+    fn opened(&self);
+    fn closed(&self);
     /// A connection was turned away before its first request.
-    fn refused(&self, why: Kind);
+    fn refused(&self, why: &'static str);
 }
 
 /// Where sockets handed over by other workers land.
@@ -195,7 +193,7 @@ impl<S: Serve, O: Observer> Floor<S, O> {
     /// Serves a new socket here, or hands it to a worker with clearly fewer connections.
     fn place(&mut self, stream: Stream, worker: Worker, counts: &Arc<ConnectionCounts>, landing: &Landing) {
         if counts.open() >= self.limits.connections {
-            self.observer.refused(Kind::Overloaded);
+            self.observer.refused("connections");
             return;
         }
         let elsewhere = counts
@@ -224,20 +222,32 @@ impl<S: Serve, O: Observer> Floor<S, O> {
         let service = Rc::clone(&self.service);
         let observer = Rc::clone(&self.observer);
         let drain = self.drain.clone();
-        let open = self.observer.opened();
+        self.observer.opened();
         self.connections.spawn_local(async move {
-            let _held = (open, counted);
-            serve_connection(stream, conn, service, limits, drain, &*observer).await;
+            let open = Open { observer, _counted: counted };
+            serve_connection(stream, conn, service, limits, drain, &*open.observer).await;
         });
     }
 
     async fn shed(&self, error: &io::Error) {
         // The peer may leave between its SYN and our accept; that is its own affair.
         if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
-            self.observer.refused(Kind::Overloaded);
+            self.observer.refused("accept");
             tracing::warn!(%error, "a connection could not be accepted");
             tokio::time::sleep(SHED_PAUSE).await;
         }
+    }
+}
+
+/// An open connection, told to the observer to its end.
+struct Open<O: Observer> {
+    observer: Rc<O>,
+    _counted: Counted,
+}
+
+impl<O: Observer> Drop for Open<O> {
+    fn drop(&mut self) {
+        self.observer.closed();
     }
 }
 
@@ -264,6 +274,6 @@ async fn serve_connection<S: Serve, O: Observer>(
         Ok(Some((Protocol::Http1, seen))) => http1::serve(stream, seen, conn, service, limits, drain).await,
         Ok(Some((Protocol::Http2, seen))) => http2::serve(stream, seen, conn, service, limits, drain).await,
         Ok(None) => {}
-        Err(_) => observer.refused(Kind::HeadTimeout),
+        Err(_) => observer.refused("head_timeout"),
     }
 }

@@ -9,7 +9,7 @@ mod request_body;
 mod serve;
 mod sniff;
 
-pub use accept::{Accept, ConnectionCounts, Landing, Observer, accept};
+pub use accept::{Accept, ConnectionCounts, Landing, LandingStrip, Observer, accept};
 pub use limits::Limits;
 pub use request_body::RequestBody;
 pub use serve::Serve;

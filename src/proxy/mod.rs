@@ -23,7 +23,7 @@ mod tally;
 mod worker;
 
 pub use body::ReplyBody;
-pub use call::{Connection, Proxy};
+pub use call::{Connection, Proxy, Trust};
 pub use explain::explain;
 pub use mount::{Call, Mount, Routing, Target, Upstream};
 pub use plan::{Carriage, Plan, plan};

@@ -26,6 +26,8 @@ pub struct Mount {
     /// Its endpoints, which live on when the rest is rebuilt.
     pub servlet: Arc<Servlet>,
     pub upstream: Upstream,
+    /// The patterns of its services, for people.
+    pub services: Vec<String>,
     /// Needed to translate; gRPC callers do without.
     pub schema: Option<Arc<Schema>>,
     /// Of every call, when its file says so.

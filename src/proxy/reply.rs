@@ -100,7 +100,8 @@ async fn translated(
     mut tally: Tally,
 ) -> Response<ReplyBody> {
     let mut translator = Box::new(RestReply::new(rest));
-    translator.head(response.status(), response.headers());
+    let (parts, ()) = response.into_parts();
+    translator.head(parts.status, parts.headers);
     let mut exchange = exchange;
     let beginning = begin(&mut translator, &mut exchange);
     let begun = match deadline.at() {

@@ -19,7 +19,7 @@ use crate::translate::Dialect;
 
 /// One call's account, from its head to the end of its stream.
 #[derive(Debug)]
-pub struct Tally {
+pub(super) struct Tally {
     proxy: Proxy,
     conn: Rc<Connection>,
     pub(super) started: Instant,

@@ -1,12 +1,10 @@
 //! Paths: a tree of segments. Each node asks its literal first, then `*`, then `**`, and goes back when a branch fails further down. A
 //! look-up visits a node at most once, so that its cost is bounded by the table's size, and its depth by the longest template.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 
 use foldhash::fast::FixedState;
-use smallvec::SmallVec;
 
 use crate::schema::{RequestPath, Segment, Segments, Template, normalise};
 
@@ -24,8 +22,6 @@ pub(super) struct Paths {
 #[derive(Debug)]
 struct Tree {
     nodes: Vec<Node>,
-    /// The deepest node's distance from the root.
-    depth: usize,
 }
 
 #[derive(Debug, Default)]
@@ -37,9 +33,6 @@ struct Node {
     /// Entries with `**` here.
     rest: Vec<usize>,
 }
-
-/// Segments of a path, spelled as templates spell theirs.
-type Spelled<'p> = SmallVec<[Cow<'p, str>; 16]>;
 
 /// What is asked for each set of entries whose path fits, most specific first, until one is taken.
 pub(super) trait Probe {
@@ -54,7 +47,7 @@ pub(super) trait Probe {
 
 impl Default for Tree {
     fn default() -> Tree {
-        Tree { nodes: vec![Node::default()], depth: 0 }
+        Tree { nodes: vec![Node::default()] }
     }
 }
 
@@ -81,19 +74,19 @@ impl Paths {
             && let Some(tree) = self.verbs.get(&*normalise(verb))
         {
             probe.forget();
-            let found = tree.find(segments, probe);
+            let found = tree.find(0, segments, probe);
             if found.is_some() || probe.was_asked() {
                 return found;
             }
         }
-        self.plain.find(path.segments(), probe)
+        self.plain.find(0, path.segments(), probe)
     }
 }
 
 impl Tree {
     fn insert(&mut self, segments: &[Segment], entry: usize) {
         let mut at = 0;
-        for (depth, segment) in (1..).zip(segments) {
+        for segment in segments {
             let fresh = self.nodes.len();
             let Some(node) = self.nodes.get_mut(at) else { return };
             at = match segment {
@@ -110,26 +103,21 @@ impl Tree {
             if at == fresh {
                 self.nodes.push(Node::default());
             }
-            self.depth = self.depth.max(depth);
         }
         if let Some(node) = self.nodes.get_mut(at) {
             node.ends.push(entry);
         }
     }
 
-    fn find(&self, segments: Segments<'_>, probe: &mut impl Probe) -> Option<usize> {
-        // Past the deepest node only `**` fits, and it does not look at what it takes.
-        let segments: Spelled<'_> = segments.take(self.depth.saturating_add(1)).map(normalise).collect();
-        self.descend(0, &segments, probe)
-    }
-
-    fn descend(&self, node: usize, segments: &[Cow<'_, str>], probe: &mut impl Probe) -> Option<usize> {
+    /// From a node on; recursion ends with the tree, which is as deep as the longest template.
+    fn find(&self, node: usize, segments: Segments<'_>, probe: &mut impl Probe) -> Option<usize> {
         let node = self.nodes.get(node)?;
-        let found = match segments.split_first() {
+        let mut after = segments;
+        let found = match after.next_spelled() {
             None => ask(&node.ends, probe),
-            Some((first, after)) => {
-                let literal = node.literals.get(&**first).and_then(|child| self.descend(*child, after, probe));
-                literal.or_else(|| node.one.and_then(|child| self.descend(child, after, probe)))
+            Some(first) => {
+                let literal = node.literals.get(&*first).and_then(|child| self.find(*child, after, probe));
+                literal.or_else(|| node.one.and_then(|child| self.find(child, after, probe)))
             }
         };
         found.or_else(|| ask(&node.rest, probe))

@@ -227,6 +227,8 @@ impl<N: FnMut(Notice)> State<N> {
                     anew = true;
                     self.by_kernel.insert(path, id);
                 }
+                // It went away since it was looked at; the next look sees that.
+                Err(error) if is_gone(&error) => {}
                 Err(error) => failed = Some(error),
             }
         }
@@ -234,6 +236,14 @@ impl<N: FnMut(Notice)> State<N> {
             self.poll_because(error.to_string());
         }
         anew
+    }
+}
+
+fn is_gone(error: &notify::Error) -> bool {
+    match &error.kind {
+        notify::ErrorKind::PathNotFound => true,
+        notify::ErrorKind::Io(error) => error.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
     }
 }
 

@@ -147,3 +147,6 @@ fn build_method(
         place,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use bytes::{Buf, Bytes};
 use prost::Message as _;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use prost_reflect::DescriptorPool;
-use prost_types::{FileDescriptorProto, SourceCodeInfo};
+use prost_types::{DescriptorProto, FileDescriptorProto, SourceCodeInfo};
 use protox::file::{File, FileResolver as _, GoogleFileResolver};
 
 use super::place::{Place, SchemaError};
@@ -54,18 +54,14 @@ pub(super) fn compile(
         }
     }
     units.fetch_imports(resolve);
-    let order = units.in_order();
+    let (order, mut broken) = units.in_order();
     let mut pool = DescriptorPool::new();
-    let mut broken: HashSet<String> = HashSet::new();
     for name in order {
         let Some(unit) = units.files.get(&name) else { continue };
         // What only follows from the error of an import is not told as well.
-        let skipped = unit
-            .descriptor
-            .dependency
-            .iter()
-            .any(|import| broken.contains(import) || !units.files.contains_key(import));
-        if skipped || !add_to_pool(&mut pool, &name, unit, &mut units.errors) {
+        let lacks = |import: &String| broken.contains(import) || !units.files.contains_key(import);
+        let whole = !broken.contains(&name) && !unit.descriptor.dependency.iter().any(lacks);
+        if !whole || !add_to_pool(&mut pool, &name, unit, &mut units.errors) {
             broken.insert(name);
         }
     }
@@ -118,6 +114,10 @@ impl Units {
                 Err(error) => return self.wrong(Place::file(set), format!("not a descriptor set: {error}")),
             };
             let name = descriptor.name().to_owned();
+            if let Some(message) = bad_map_entry(&descriptor) {
+                self.wrong(Place::file(set), format!("{name} is damaged: map entry {message} has no key and value"));
+                continue;
+            }
             match descriptor.syntax() {
                 "" | "proto2" | "proto3" => self.add(&name, Unit { text: None, encoded: Some(encoded), descriptor }),
                 "editions" => {
@@ -133,8 +133,11 @@ impl Units {
             None => {
                 self.files.insert(name.to_owned(), unit);
             }
-            // Sets carry what they import, so the same file often comes twice, with or without its comments.
-            Some(other) if same(&other.descriptor, &unit.descriptor) || name.starts_with("google/") => {}
+            // Sets carry what they import, so the same file often comes twice; compiled or with other comments, it looks different.
+            Some(other)
+                if other.encoded.is_some() != unit.encoded.is_some()
+                    || same(&other.descriptor, &unit.descriptor)
+                    || name.starts_with("google/") => {}
             Some(_) => self.wrong(Place::file(name), "two different files have this name"),
         }
     }
@@ -167,8 +170,8 @@ impl Units {
         }
     }
 
-    /// The files' names, each after what it imports. A circle is told once and its files are left out.
-    fn in_order(&mut self) -> Vec<String> {
+    /// The files' names, each after what it imports; and those in circles, which are told.
+    fn in_order(&mut self) -> (Vec<String>, HashSet<String>) {
         let mut order = Vec::new();
         let mut done: HashSet<String> = HashSet::new();
         let mut circles = Vec::new();
@@ -187,18 +190,21 @@ impl Units {
                 if let Some(begin) = way.iter().position(|(other, _)| *other == import.as_str()) {
                     let circle: Vec<&str> =
                         way.iter().skip(begin).map(|(name, _)| *name).chain([import.as_str()]).collect();
-                    circles.push((name.to_owned(), next, circle.join(" -> ")));
+                    circles.push((name.to_owned(), next, circle.into_iter().map(str::to_owned).collect::<Vec<_>>()));
                 } else if self.files.contains_key(import) && !done.contains(import) {
                     way.push((import, 0));
                 }
             }
         }
+        let mut circular = HashSet::new();
         for (name, index, circle) in circles {
+            let text = circle.join(" -> ");
+            circular.extend(circle);
             let info = self.files.get(&name).and_then(|unit| unit.descriptor.source_code_info.as_ref());
             let place = import_place(&name, info, index);
-            self.wrong(place, format!("files import each other in a circle: {circle}"));
+            self.wrong(place, format!("files import each other in a circle: {text}"));
         }
-        order
+        (order, circular)
     }
 }
 
@@ -227,6 +233,20 @@ fn split_set(mut bytes: Bytes) -> Result<Vec<Bytes>, String> {
         }
     }
     Ok(files)
+}
+
+/// A map entry without its two fields: no compiler writes one, and the descriptor pool takes them for granted.
+fn bad_map_entry(file: &FileDescriptorProto) -> Option<String> {
+    let mut open: Vec<&DescriptorProto> = file.message_type.iter().collect();
+    while let Some(message) = open.pop() {
+        let is_entry = message.options.as_ref().is_some_and(|options| options.map_entry());
+        let has = |number| message.field.iter().any(|field| field.number() == number);
+        if is_entry && !(has(1) && has(2)) {
+            return Some(message.name().to_owned());
+        }
+        open.extend(&message.nested_type);
+    }
+    None
 }
 
 /// Whether two files are the same but for comments and positions.

@@ -179,7 +179,7 @@ impl Template {
             let fits = match expected {
                 Segment::Rest => return true,
                 Segment::One => segments.next().is_some(),
-                Segment::Literal(text) => segments.next().is_some_and(|found| normalise(found) == **text),
+                Segment::Literal(text) => segments.next_spelled().is_some_and(|found| *found == **text),
             };
             if !fits {
                 return false;

@@ -160,7 +160,7 @@ impl<B: Body + Unpin + 'static> Pool<B> {
             // Made before looking: whatever is freed from here on wakes it.
             let freed = replica.freed.notified();
             if let Some(connection) = replica.least_busy() {
-                if connection.active() * 4 >= connection.limit() * 3 && replica.may_open() {
+                if connection.active() >= connection.limit() / 4 * 3 && replica.may_open() {
                     self.attempt(replica);
                 }
                 if connection.active() < connection.limit() {

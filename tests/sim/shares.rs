@@ -77,8 +77,8 @@ fn a_reload_in_mid_run_takes_effect_and_keeps_the_shares() {
         let after = vec![Some(1), Some(4), Some(0), Some(5)];
         let scenario = Scenario {
             weights: vec![Some(3), Some(2), Some(1), None],
-            calls: 80_000,
-            warm_up: 40_400,
+            calls: 82_000,
+            warm_up: 42_000,
             workers,
             tables: vec![(10.0, after)],
             ..Scenario::new(&[], 40.0)

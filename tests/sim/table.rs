@@ -1,10 +1,8 @@
 //! The comparison, printed: `just sim`.
 
-use telamon::balance::Policy;
-
-use crate::ours::{Ours, fair};
+use crate::ours::{fair, round_robin};
 use crate::rivals::{Rule, rival};
-use crate::world::{Balancer, Kind, Report, Scenario, run};
+use crate::world::{Kind, Report, Scenario, run};
 
 const COLUMNS: [&str; 6] = ["fair", "two-choice", "Envoy", "weighted rr", "peak-EWMA", "distinct pairs"];
 
@@ -93,8 +91,6 @@ fn table() {
 #[test]
 fn our_round_robin_is_the_weighted_order() {
     let scenario = Scenario { calls: 5_000, ..Scenario::new(&[5, 2], 40.0) }.slow(0, 10.0);
-    let make =
-        |scenario: &Scenario, client| Box::new(Ours::new(scenario, client, Policy::RoundRobin)) as Box<dyn Balancer>;
-    let report = run(&scenario, make);
+    let report = run(&scenario, round_robin);
     assert!(report.worst_error(&[5, 2]) < 0.002, "{:?}", report.counts());
 }

@@ -24,6 +24,21 @@ fn a_slow_endpoint_is_shed() {
     }
 }
 
+/// What a slow or failing one loses goes to the others by their weights.
+#[test]
+fn the_others_keep_their_proportions() {
+    for kind in [Kind::Slow(10.0), Kind::Slow(3.0), Kind::Fail] {
+        for load in [1.0, 40.0, 200.0] {
+            let base = Scenario::new(&[2, 6, 2, 1], load).trouble(0, 0.0, FOREVER, kind);
+            let counts = run(&Scenario { calls: 60_000, warm_up: 20_000, ..base }, fair).counts();
+            for (endpoint, weight) in [(1, 6.0), (2, 2.0)] {
+                let error = counts[endpoint] as f64 / counts[3] as f64 / weight - 1.0;
+                assert!(error.abs() <= 0.02, "{kind:?} at {load}: {:.2} %, {counts:?}", error * 100.0);
+            }
+        }
+    }
+}
+
 #[test]
 fn an_endpoint_twice_as_slow_gets_less_and_is_not_starved() {
     let scenario = Scenario { calls: 60_000, warm_up: 20_000, ..Scenario::new(&[1; 4], 10.0).slow(0, 2.0) };

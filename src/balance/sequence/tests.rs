@@ -19,7 +19,7 @@ fn turns(sequence: &mut Sequence, count: usize) -> Vec<usize> {
 
 /// What the debts of the active members sum to, in calls.
 fn debts(sequence: &Sequence) -> f64 {
-    sequence.slots.iter().filter(|s| s.active).map(|s| s.weight * (s.deadline - sequence.clock)).sum()
+    sequence.slots.iter().filter(|s| s.active).map(|s| s.standing * (s.deadline - sequence.clock)).sum()
 }
 
 proptest! {
@@ -81,6 +81,10 @@ proptest! {
                 2 => {
                     sequence.rebuild(weights.iter().enumerate().map(|(i, weight)| (Some(i), *weight)));
                     joined = 0.0;
+                }
+                3 => {
+                    let first = sequence.first().unwrap();
+                    sequence.take(first, f64::from(index as u32 + 1) / sequence.weight(first));
                 }
                 _ => {
                     turns(&mut sequence, 1);

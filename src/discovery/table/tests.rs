@@ -37,7 +37,7 @@ fn groups_keep_their_names_weights_and_order() {
 fn an_empty_list_empties_and_an_empty_file_does_not() {
     assert_eq!(parse("endpoints: []\n").unwrap(), Table::flat(Vec::new()));
     assert_eq!(parse("groups: {}\n").unwrap().endpoints().count(), 0);
-    assert_eq!(parse("").unwrap_err(), ["t.yaml: the file is empty"]);
+    assert_eq!(parse("").unwrap_err(), ["t.yaml:1:1: the file is empty"]);
     assert_eq!(
         parse("endpoints:\n").unwrap_err(),
         ["t.yaml:1:10: endpoints: an empty value is not allowed: a list of endpoints, `[]` for none"]
@@ -64,7 +64,12 @@ fn every_mistake_has_its_place_and_what_is_right() {
                 "t.yaml:2:29: endpoints[0].wieght: unknown key: allowed here: `address`, `weight`; did you mean `weight`?",
             ],
         ),
-        ("endpoints:\n  - { weight: 5 }\n", &["t.yaml:2:5: endpoints[0].address: is missing"]),
+        (
+            "endpoints:\n  - { weight: 5 }\n",
+            &[
+                "t.yaml:2:5: endpoints[0].address: is missing: Where it listens: `IPv4:port`, `[IPv6]:port` or `unix:path`.",
+            ],
+        ),
         (
             "endpoints:\n  - { address: localhost:1 }\n  - { address: 127.0.0.1 }\n  - { address: 127.0.0.1:0 }\n  - { address: 'unix:' }\n",
             &[
@@ -99,7 +104,7 @@ fn every_mistake_has_its_place_and_what_is_right() {
                 "t.yaml:1:9: groups: a list is not allowed: a mapping from a group's name to its `weight` and `endpoints`",
             ],
         ),
-        ("groups: {a: {weight: 5}}", &["t.yaml:1:13: groups.a.endpoints: is missing"]),
+        ("groups: {a: {weight: 5}}", &["t.yaml:1:13: groups.a.endpoints: is missing: The replicas in it."]),
         ("groups: {'': {endpoints: []}}", &["t.yaml:1:10: groups.: a group needs a name"]),
         ("endpoints: []\nendpoints: []\n", &["t.yaml:2:1: endpoints: duplicate key: first on line 1"]),
         (

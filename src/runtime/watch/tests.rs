@@ -123,3 +123,32 @@ fn links_in_a_circle_end() {
     assert_eq!(watched.to_watch().keys().collect::<Vec<_>>(), [directory.path()]);
     assert_eq!(Look::at(&watched), Look::at(&watched));
 }
+
+#[test]
+fn a_reason_for_polling_is_told_once() {
+    let (sender, notices) = mpsc::channel();
+    let notice = move |notice| drop(sender.send(notice));
+    let watched = Watched::default();
+    let mut state =
+        State { notice, told: BTreeSet::new(), kernel: None, by_kernel: BTreeMap::new(), watched, look: None };
+    for reason in ["no more watches", "no more watches", "no more descriptors"] {
+        state.poll_because(reason.into());
+    }
+    let told: Vec<Notice> = notices.try_iter().collect();
+    assert_eq!(told, ["no more watches", "no more descriptors"].map(|reason| Notice::Polling(reason.into())));
+}
+
+/// What cannot be watched because it has just gone is no reason for polling.
+#[test]
+fn a_directory_that_went_away_is_no_limit() {
+    let (sender, notices) = mpsc::channel();
+    let notice = move |notice| drop(sender.send(notice));
+    let watched = Watched::default();
+    let mut state =
+        State { notice, told: BTreeSet::new(), kernel: None, by_kernel: BTreeMap::new(), watched, look: None };
+    let (touched, _receiver) = channel();
+    state.ask_kernel(touched);
+    assert!(state.kernel.is_some());
+    assert!(!state.have_kernel_watch(BTreeMap::from([(PathBuf::from("/no/such/directory"), (1, 1))])));
+    assert_eq!(notices.try_iter().next(), None);
+}

@@ -53,6 +53,9 @@ fn sentence(complaint: &dyn Diagnostic) -> String {
     if let Some(cause) = complaint.source() {
         message = format!("{message}: {cause}");
     }
+    if message.contains("'google.api.http' is not defined") {
+        message.push_str("; import \"google/api/annotations.proto\", which is known here");
+    }
     match complaint.help() {
         Some(help) => format!("{message} ({help})"),
         None => message,

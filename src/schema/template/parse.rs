@@ -72,9 +72,11 @@ impl Parser<'_> {
             Some('*') => {
                 self.at += 1;
                 let kind = if self.eat('*') { Segment::Rest } else { Segment::One };
-                if !matches!(self.peek(), None | Some('/' | '}'))
-                    && !(self.peek() == Some(':') && self.style == Style::Rule)
-                {
+                let alone = match self.peek() {
+                    None | Some('/' | '}') => true,
+                    Some(next) => next == ':' && self.style == Style::Rule,
+                };
+                if !alone {
                     self.at = begin;
                     return Err(
                         self.wrong("`*` and `**` must stand alone in a segment; a literal `*` is written `%2A`")

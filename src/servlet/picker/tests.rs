@@ -92,7 +92,10 @@ fn one_set_aside_gets_nothing_the_others_keep_their_proportions_and_it_returns_w
     let (servlet, now) = servlet(vec![group("", 1, &[(1, 4), (2, 2), (3, 1)])]);
     let mut picker = servlet.picker(1);
     counts(&mut picker, now, 70);
+    let mut before = (0..7).map(|_| picker.pick(now, &[]).unwrap());
+    let before = before.find(|lease| port(lease.endpoint()) == 2).unwrap();
     let told = of(&servlet, 2).connect_failed(now).unwrap();
+    before.finish(&Outcome::Grpc(Code::Ok), now);
     let away = counts(&mut picker, now, 5_000);
     assert!(get(&away, 2) == 0 && get(&away, 1).abs_diff(4_000) <= 2, "{away:?}");
     let later = now + told.wait + Duration::from_millis(1);

@@ -1,12 +1,15 @@
 use super::*;
 use crate::model::{Code, EndpointSpec, Group, Outcome, Table};
 
-fn table(groups: &[(&str, u32, &[(u16, u32)])]) -> Table {
+/// A group: name, weight, and its endpoints' ports and weights.
+type Lines<'a> = (&'a str, u32, &'a [(u16, u32)]);
+
+fn table(groups: &[Lines<'_>]) -> Table {
     let spec = |(port, weight): &(u16, u32)| EndpointSpec {
         address: Address::Tcp(([127, 0, 0, 1], *port).into()),
         weight: *weight,
     };
-    let group = |(name, weight, specs): &(&str, u32, &[(u16, u32)])| Group {
+    let group = |(name, weight, specs): &Lines<'_>| Group {
         name: Arc::from(*name),
         weight: *weight,
         endpoints: specs.iter().map(spec).collect(),
@@ -17,7 +20,7 @@ fn table(groups: &[(&str, u32, &[(u16, u32)])]) -> Table {
 #[test]
 fn shares_are_those_that_the_weights_promise_and_those_that_were_given() {
     let now = Instant::now();
-    let groups: &[(&str, u32, &[(u16, u32)])] =
+    let groups: &[Lines<'_>] =
         &[("stable", 3, &[(1, 3), (2, 1), (3, 0)]), ("canary", 1, &[(4, 7)]), ("empty", 9, &[]), ("off", 0, &[(5, 1)])];
     let servlet = Servlet::new(Arc::from("echo"), Policy::default(), &table(groups), now);
     assert!(servlet.views(now).iter().all(|view| view.observed_share_1m.is_none()));

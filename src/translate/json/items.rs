@@ -229,3 +229,6 @@ impl Item {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,12 +10,14 @@ mod base64;
 mod decimal;
 mod field_mask;
 mod field_set;
+mod in_order;
 mod items;
 mod lexer;
 mod place;
 mod read;
 mod read_scalar;
 mod read_well_known;
+mod string;
 mod text;
 mod time;
 mod wire;
@@ -33,3 +35,6 @@ pub use write::{WriteOptions, field_from_wire, from_wire};
 /// Objects and arrays inside each other, either way. What protobuf's own parsers allow for messages; deeper input only serves to
 /// exhaust a stack.
 pub const MAX_DEPTH: u32 = 100;
+
+#[cfg(test)]
+mod tests;

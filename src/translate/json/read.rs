@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use super::any::{TYPE_KEY, TypeUrls};
 use super::decimal;
 use super::field_set::FieldSet;
-use super::lexer::{Lexer, RawString};
+use super::lexer::Lexer;
 use super::place::{JsonError, excerpt};
+use super::string::RawString;
 use super::wire::{WireType, begin_length, end_length, put_field_tag, put_tag};
 use crate::schema::{Cardinality, Field, FieldKind, Message, MessageId, Messages, WellKnown};
 
@@ -114,10 +115,11 @@ impl<'a, 'o> Reader<'a, 'o> {
                     self.lexer.skip_value()?;
                     continue;
                 }
-                self.unknown(message, raw)?;
-                if key == TYPE_KEY && type_seen || !unknown.insert(key) {
+                if unknown.contains(&key) || type_seen && key == TYPE_KEY {
                     return Err(raw.twice());
                 }
+                self.unknown(message, raw)?;
+                unknown.insert(key);
                 continue;
             };
             likely = message.fields().get(field.index as usize + 1..).unwrap_or_default().iter();

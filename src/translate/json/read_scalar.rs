@@ -171,7 +171,14 @@ impl Reader<'_, '_> {
                 self.lexer.null()?;
                 Ok(Scalar::Varint(0).put(self.out))
             }
-            b'-' | b'0'..=b'9' => self.number(FieldKind::Enum(id)),
+            b'-' | b'0'..=b'9' => {
+                let start = self.lexer.offset();
+                let written = self.number(FieldKind::Enum(id))?;
+                if enumeration.is_null_value && written != Written::Zero {
+                    return Err(JsonError::new(start, "null has no number but 0"));
+                }
+                Ok(written)
+            }
             _ => Err(self.lexer.unexpected("the name or number of an enum value")),
         }
     }

@@ -3,10 +3,11 @@
 
 use super::any::{TYPE_KEY, type_name};
 use super::field_mask::{self, Case};
-use super::lexer::RawString;
+
 use super::place::{JsonError, excerpt};
 use super::read::{Reader, Written};
 use super::read_scalar::{Scalar, double};
+use super::string::RawString;
 use super::time::{self, Instant};
 use super::wire::{WireType, begin_length, end_length, put_tag, put_varint, wire_type};
 use crate::schema::{FieldKind, MessageId, WellKnown};

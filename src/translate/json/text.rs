@@ -96,7 +96,10 @@ fn enumeration(messages: &Messages, id: EnumId, text: &str) -> Result<Scalar, St
     if enumeration.is_null_value && text == "null" {
         return Ok(Scalar::Varint(0));
     }
-    number(FieldKind::Enum(id), &plain_number(text)).map_err(|_| format!("no value of {}", enumeration.full_name))
+    match number(FieldKind::Enum(id), &plain_number(text)) {
+        Ok(scalar) if !enumeration.is_null_value || scalar == Scalar::Varint(0) => Ok(scalar),
+        _ => Err(format!("no value of {}", enumeration.full_name)),
+    }
 }
 
 fn parse_bool(text: &str) -> Option<bool> {

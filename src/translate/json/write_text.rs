@@ -1,7 +1,7 @@
 //! Strings and numbers as JSON text. Escapes what must be escaped and nothing else.
 
 use super::base64;
-use super::lexer::plain_prefix;
+use super::string::plain_prefix;
 use super::wire::{Malformed, Span, WireType, WireValue, unzigzag, wire_type};
 use super::write::WriteOptions;
 use crate::schema::{FieldKind, Messages};

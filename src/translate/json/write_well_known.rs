@@ -4,11 +4,12 @@ use smallvec::SmallVec;
 
 use super::any::type_name;
 use super::field_mask;
+use super::in_order::Parts;
 use super::place::{WireError, excerpt};
 use super::read_well_known::{has_own_form, wrapped};
 use super::time::{self, Instant};
 use super::wire::{Span, WireType, WireValue, wire_type};
-use super::write::{Members, Parts, Writer};
+use super::write::{Members, Writer};
 use super::write_text::{put_float, put_string, utf8, zero};
 use crate::schema::{FieldKind, WellKnown};
 

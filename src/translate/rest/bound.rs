@@ -65,7 +65,7 @@ impl Bound {
     }
 }
 
-/// Copies a message but for one field. What is no message is left as it is.
+/// Copies a message, which the codec wrote, but for one field.
 fn without(message: &[u8], path: &[u32], out: &mut Vec<u8>) {
     let Some((number, within)) = path.split_first() else { return };
     for record in records(message).map_while(Result::ok) {

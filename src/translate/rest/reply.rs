@@ -144,10 +144,6 @@ impl RestReply {
     }
 
     fn next_message(&mut self) -> Result<Option<Bytes>, Fault> {
-        if !self.head_sent && self.status.as_ref().is_some_and(|status| !status.is_ok()) {
-            // The error is the answer, whatever came before it.
-            return Ok(None);
-        }
         match self.decoder.next().map_err(|error| error.in_reply())? {
             Some(Message { compressed: true, .. }) => Err(malformed("a compressed message, which was not asked for")),
             Some(Message { bytes, compressed: false }) => Ok(Some(bytes)),
@@ -181,7 +177,14 @@ impl RestReply {
             self.put_json(&message, &mut json)?;
             (Some(json_type()), Bytes::from(json))
         };
-        Ok(self.answer(content_type, body))
+        let step = self.answer(content_type, body);
+        Ok(match (step, &self.status) {
+            (ReplyStep::Head(mut head), Some(status)) => {
+                status.to_head(head.headers_mut());
+                ReplyStep::Head(head)
+            }
+            (step, _) => step,
+        })
     }
 
     /// A whole answer, whose length is known.

@@ -107,6 +107,22 @@ impl RestRequest {
         Ok(RestRequest { method, body_field, limit, bound, first: true, finished: false, refusal, failed: None, input })
     }
 
+    /// The length of the body, when the request's head tells it: what is wrong with it is then told before it is sent.
+    pub fn expect_len(&mut self, len: u64) {
+        if len == 0 || self.failed.is_some() {
+            return;
+        }
+        if let Some(refusal) = self.refusal.take() {
+            self.fail(refusal);
+        } else if matches!(self.input, Input::Json(_) | Input::Raw(..)) && len > self.limit as u64 {
+            self.fail(self.too_large());
+        }
+    }
+
+    fn too_large(&self) -> Fault {
+        refused(Kind::BodyTooLarge, format!("the body is over the limit of {} bytes", self.limit))
+    }
+
     /// A piece of the body.
     pub fn push(&mut self, chunk: Bytes) {
         if chunk.is_empty() || self.finished || self.failed.is_some() {
@@ -122,8 +138,7 @@ impl RestRequest {
                 self.fail(refused(Kind::InvalidRequest, message));
             }
             Input::Json(gathered) | Input::Raw(gathered, _) if gathered.len() + chunk.len() > self.limit => {
-                let message = format!("the body is over the limit of {} bytes", self.limit);
-                self.fail(refused(Kind::BodyTooLarge, message));
+                self.fail(self.too_large());
             }
             Input::Json(gathered) | Input::Raw(gathered, _) => gathered.push(chunk),
             Input::Items(items) => items.push(&chunk),

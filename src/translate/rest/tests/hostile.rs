@@ -132,3 +132,22 @@ fn a_refused_request_stays_refused_and_keeps_nothing() {
         request.finish_input();
     }
 }
+
+#[test]
+fn a_length_told_beforehand_is_judged_beforehand() {
+    let form = head(&[("content-type", "text/plain")]);
+    for (path, headers, len, expected) in [
+        ("/library.Messaging/Unruled", &HeaderMap::new(), LIMIT as u64, None),
+        ("/library.Messaging/Unruled", &HeaderMap::new(), u64::MAX, Some(Kind::BodyTooLarge)),
+        ("/upload", &HeaderMap::new(), LIMIT as u64 + 1, Some(Kind::BodyTooLarge)),
+        ("/fill/x", &HeaderMap::new(), u64::MAX, None),
+        ("/library.Messaging/Unruled", &form, 1, Some(Kind::UnsupportedMediaType)),
+        ("/library.Messaging/Unruled", &form, 0, None),
+    ] {
+        let (plan, captures) = plan(&Method::POST, path);
+        let captures: Vec<_> = captures.iter().map(|value| value.as_str().into()).collect();
+        let mut request = RestRequest::new(&plan, &captures, None, headers).unwrap();
+        request.expect_len(len);
+        assert_eq!(request.step().err().map(|fault| fault.kind), expected, "{path} {len}");
+    }
+}

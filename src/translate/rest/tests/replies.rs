@@ -18,8 +18,13 @@ fn a_unary_reply_is_json_with_its_length_and_metadata() {
     let body = framed("library.Message", &[json!({"text": "caf\u{e9}"})]);
     let answer = answer(UNARY, 200, &initial, &body, &[3], Some(&trailers));
     assert_eq!(answer.status(), 200);
-    let expected =
-        [("x-initial", "1"), ("x-trailing", "2"), ("content-type", "application/json"), ("content-length", "16")];
+    let expected = [
+        ("x-initial", "1"),
+        ("x-trailing", "2"),
+        ("content-type", "application/json"),
+        ("content-length", "16"),
+        ("grpc-status", "0"),
+    ];
     assert_eq!(answer.head.as_ref().unwrap().1, head(&expected));
     assert_eq!(answer.text(), "{\"text\":\"caf\u{e9}\"}");
     let empty = whole(UNARY, &framed("library.Message", &[json!({})]), OK);
