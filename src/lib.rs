@@ -44,3 +44,5 @@ pub mod proxy;
 pub mod admin;
 pub mod config;
 pub mod app;
+pub mod cli;
+pub mod demo;

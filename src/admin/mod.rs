@@ -8,5 +8,5 @@ mod server;
 mod view;
 
 pub use answers::Answers;
-pub use server::{Admin, Socket};
+pub use server::Admin;
 pub use view::ServletSummary;

@@ -3,8 +3,6 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::TcpListener;
-use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -21,6 +19,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use super::Answers;
+use crate::model::Address;
+use crate::transport::{Acceptor, Bound, Stream};
 
 /// For scrapers, probes and a few people. One more is closed at once, so that those who hold on cannot queue up a probe behind them.
 const MOST_CONNECTIONS: usize = 64;
@@ -37,51 +37,36 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 /// A head has a handful of fields; hyper's least buffer is 8 KiB.
 const HEAD_BYTES: usize = 16 * 1024;
 
-/// Where the admin API is reached. Bound by whoever starts it, so that an address in use is an error at the start.
-pub enum Socket {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-impl From<TcpListener> for Socket {
-    fn from(listener: TcpListener) -> Self {
-        Socket::Tcp(listener)
-    }
-}
-
-impl From<UnixListener> for Socket {
-    fn from(listener: UnixListener) -> Self {
-        Socket::Unix(listener)
-    }
-}
-
 /// The running server. Dropping it stops it.
 pub struct Admin {
+    socket: Bound,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Admin {
-    /// Starts to answer on `socket`, on a thread of its own.
+    /// Starts to answer on `socket` (bound for one thread), on a thread of its own.
     ///
     /// # Errors
     /// When the system has no thread, or will not watch the socket.
-    pub fn start(socket: impl Into<Socket>, answers: Answers) -> io::Result<Admin> {
-        let socket = socket.into();
-        match &socket {
-            Socket::Tcp(listener) => listener.set_nonblocking(true)?,
-            Socket::Unix(listener) => listener.set_nonblocking(true)?,
-        }
+    pub fn start(mut socket: Bound, answers: Answers) -> io::Result<Admin> {
+        let acceptor = socket.take(0).ok_or_else(|| io::Error::other("the admin socket cannot be shared"))?;
+        socket.release();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (stop, stopped) = watch::channel(false);
         let acceptor = {
             let _inside = runtime.enter();
-            Acceptor::new(socket)?
+            acceptor()?
         };
+        let (stop, stopped) = watch::channel(false);
         let thread = thread::Builder::new()
             .name("admin".into())
             .spawn(move || runtime.block_on(serve(acceptor, Arc::new(answers), stopped)))?;
-        Ok(Admin { stop, thread: Some(thread) })
+        Ok(Admin { socket, stop, thread: Some(thread) })
+    }
+
+    /// Where it is reached.
+    pub fn address(&self) -> &Address {
+        &self.socket.address
     }
 
     /// Closes the socket, lets answers that have begun end, and waits for it, a second at most.
@@ -102,30 +87,6 @@ impl Admin {
 impl Drop for Admin {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-enum Acceptor {
-    Tcp(tokio::net::TcpListener),
-    Unix(tokio::net::UnixListener),
-}
-
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
-
-impl Acceptor {
-    fn new(socket: Socket) -> io::Result<Acceptor> {
-        Ok(match socket {
-            Socket::Tcp(listener) => Acceptor::Tcp(tokio::net::TcpListener::from_std(listener)?),
-            Socket::Unix(listener) => Acceptor::Unix(tokio::net::UnixListener::from_std(listener)?),
-        })
-    }
-
-    async fn accept(&self) -> io::Result<Box<dyn Stream>> {
-        Ok(match self {
-            Acceptor::Tcp(listener) => Box::new(listener.accept().await?.0),
-            Acceptor::Unix(listener) => Box::new(listener.accept().await?.0),
-        })
     }
 }
 
@@ -156,7 +117,17 @@ async fn serve(acceptor: Acceptor, answers: Arc<Answers>, mut stopped: watch::Re
     let _ = timeout(STOP_TIMEOUT, room.acquire_many(MOST_CONNECTIONS as u32)).await;
 }
 
-async fn connection(stream: Box<dyn Stream>, answers: Arc<Answers>, mut stopped: watch::Receiver<bool>) {
+async fn connection(stream: Stream, answers: Arc<Answers>, stopped: watch::Receiver<bool>) {
+    match stream {
+        Stream::Tcp(stream) => converse(stream, answers, stopped).await,
+        Stream::Unix(stream) => converse(stream, answers, stopped).await,
+    }
+}
+
+async fn converse<S>(stream: S, answers: Arc<Answers>, mut stopped: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let service = service_fn(move |request: Request<Incoming>| {
         let (head, body) = request.into_parts();
         let reply: Response<Bytes> = answers.answer(&head, !body.is_end_stream());
@@ -186,11 +157,13 @@ mod tests {
 
     use super::super::answers::tests::answers;
     use super::*;
+    use crate::transport::bind;
 
     fn started() -> (Admin, SocketAddr) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        (Admin::start(listener, answers().0).unwrap(), address)
+        let socket = bind(&"127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let admin = Admin::start(socket, answers().0).unwrap();
+        let address = admin.address().to_string().parse().unwrap();
+        (admin, address)
     }
 
     /// What comes back for `request` until the server closes.
@@ -229,12 +202,14 @@ mod tests {
     fn a_unix_socket_does_as_well() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("admin.sock");
-        let _admin = Admin::start(UnixListener::bind(&path).unwrap(), answers().0).unwrap();
+        let admin = Admin::start(bind(&Address::Unix(path.clone()), 1).unwrap(), answers().0).unwrap();
         let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
         stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").unwrap();
         let mut reply = String::new();
         stream.read_to_string(&mut reply).unwrap();
         assert!(reply.starts_with("HTTP/1.0 200"), "{reply}");
+        admin.stop();
+        assert!(!path.exists());
     }
 
     #[test]
