@@ -155,10 +155,8 @@ fn run(command: Command, demo: impl FnOnce(DemoArgs) -> Result<(), String>) -> R
             let list = if names.is_empty() { "no servlets".to_owned() } else { names.join(", ") };
             print(&format!("{}: good ({list})\n", files.config.display()))
         }
-        Command::Demo(asked) => {
-            log::init(Level::WARN)?;
-            demo(asked)
-        }
+        // Without a process log: the demo tells reloads itself, and the log would write across the shares that it draws.
+        Command::Demo(asked) => demo(asked),
         Command::Explain { method, url, files, headers } => {
             let request = request(method, &url, headers)?;
             let loaded = config::load(&files.config).map_err(|report| report.to_string())?;
