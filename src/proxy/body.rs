@@ -33,9 +33,17 @@ enum Source {
     /// gRPC to a gRPC caller.
     Grpc(Exchange<RequestStream>),
     /// Untranslated; with the length that the servlet's head promised.
-    Http { exchange: Exchange<RequestStream>, status: StatusCode, promised: Option<u64> },
+    Http {
+        exchange: Exchange<RequestStream>,
+        status: StatusCode,
+        promised: Option<u64>,
+    },
     /// A stream of items.
-    Rest { exchange: Exchange<RequestStream>, translator: Box<RestReply>, ended: bool },
+    Rest {
+        exchange: Exchange<RequestStream>,
+        translator: Box<RestReply>,
+        ended: bool,
+    },
     Over,
 }
 

@@ -129,10 +129,7 @@ async fn translated(
 }
 
 /// Reads until the head of the answer can be told.
-async fn begin(
-    translator: &mut RestReply,
-    exchange: &mut Exchange<RequestStream>,
-) -> Result<Response<()>, Fault> {
+async fn begin(translator: &mut RestReply, exchange: &mut Exchange<RequestStream>) -> Result<Response<()>, Fault> {
     let mut ended = false;
     loop {
         match translator.step()? {
