@@ -68,8 +68,7 @@ Writes its files where it says, and prints commands to paste into another termin
 Examples:
   telamon demo
   telamon demo --load 200          shares move without any client of yours
-  telamon demo --dir my-demo       keeps the files; start from them with `telamon run --config my-demo/telamon.yaml`
-                                   (the three replicas end with the demo)")]
+  telamon demo --dir my-demo       keeps the files to start from; the replicas end with the demo")]
     Demo(DemoArgs),
     /// Tell which servlet, route, method, policy and endpoints a request would meet, and why
     #[command(after_help = "\
