@@ -27,7 +27,22 @@
 #![forbid(unsafe_code)]
 
 pub mod model;
+pub mod wire;
+pub mod schema;
+pub mod route;
+pub mod translate;
 pub mod balance;
+pub mod policy;
 pub mod servlet;
 pub mod runtime;
 pub mod transport;
+pub mod telemetry;
+pub mod listener;
+pub mod upstream;
+pub mod discovery;
+pub mod proxy;
+pub mod admin;
+pub mod config;
+pub mod app;
+pub mod cli;
+pub mod demo;

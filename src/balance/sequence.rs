@@ -1,7 +1,8 @@
 //! A weighted order of deadlines: whoever's is earliest is next, and pays for a turn by a stride of 1 / weight.
 //!
 //! Deadlines are in virtual time, in which a weight of 1 gets one call a unit, so that a member that leaves or joins moves nobody
-//! else's deadline. The clock follows the deadlines: the debts against it, `weight * (deadline - clock)`, always sum to half a call a
+//! else's deadline. A turn may cost more than 1 / weight: then the member stands in the order with the weight that it paid for, its
+//! *standing*. The clock follows the deadlines: the debts against it, `standing * (deadline - clock)`, always sum to half a call a
 //! member, which is what they sum to in a perfectly interleaved order. So whoever joins at a random point of its first
 //! stride is neither ahead nor behind, and a debt or credit that leaves with its owner is shared out by moving the clock.
 
@@ -14,6 +15,8 @@ const SPAN_BITS: u32 = 12;
 #[derive(Clone, Debug)]
 struct Slot {
     weight: f64,
+    /// One over the stride that it paid last.
+    standing: f64,
     deadline: f64,
     active: bool,
 }
@@ -23,8 +26,9 @@ struct Slot {
 pub struct Sequence {
     slots: Vec<Slot>,
     tree: Tree,
-    /// Of the active members.
+    /// The sums over the active members.
     weight: f64,
+    standing: f64,
     active: usize,
     clock: f64,
     /// Key units a unit of virtual time.
@@ -39,6 +43,7 @@ impl Sequence {
             slots: Vec::new(),
             tree: Tree::new(0),
             weight: 0.0,
+            standing: 0.0,
             active: 0,
             clock: 0.0,
             scale: 1.0,
@@ -49,22 +54,18 @@ impl Sequence {
     /// Changes the members: for each, its index in the order so far (`None` for one that joins) and its weight, which is at
     /// least 1. Who stays keeps its credit in calls. All are active afterwards; one that was not joins anew.
     pub fn rebuild(&mut self, members: impl IntoIterator<Item = (Option<usize>, u32)>) {
-        let mut surplus = 0.0;
         let mut slots = Vec::new();
         for (before, weight) in members {
             let weight = f64::from(weight.max(1));
-            let lag = match before.and_then(|index| self.slots.get(index)).filter(|slot| slot.active) {
-                Some(slot) => {
-                    let lag = (self.clock - slot.deadline) * slot.weight;
-                    surplus += lag + 0.5;
-                    lag
-                }
-                None => -self.chance.unit(),
+            let (standing, lag) = match before.and_then(|index| self.slots.get(index)).filter(|slot| slot.active) {
+                Some(slot) => (weight * slot.standing / slot.weight, (self.clock - slot.deadline) * slot.standing),
+                None => (weight, -self.chance.unit()),
             };
-            // For now against a clock of zero.
-            slots.push(Slot { weight, deadline: -lag / weight, active: true });
+            // Against a clock of zero; `rebase` sets it.
+            slots.push(Slot { weight, standing, deadline: -lag / standing, active: true });
         }
         self.weight = slots.iter().map(|slot| slot.weight).sum();
+        self.standing = slots.iter().map(|slot| slot.standing).sum();
         self.active = slots.len();
         let lightest = slots.iter().map(|slot| slot.weight).fold(f64::INFINITY, f64::min);
         self.slots = slots;
@@ -72,7 +73,6 @@ impl Sequence {
         if self.active == 0 {
             return;
         }
-        self.clock = -surplus / self.weight;
         self.scale = lightest * (1_u64 << (self.tree.key_bits() - SPAN_BITS)) as f64;
         self.rebase();
     }
@@ -111,16 +111,19 @@ impl Sequence {
         slot.active = active;
         if active {
             slot.deadline = self.clock + self.chance.unit() / slot.weight;
+            slot.standing = slot.weight;
             self.weight += slot.weight;
+            self.standing += slot.weight;
             self.active += 1;
             let key = self.key(self.slots.get(index).map_or(0.0, |slot| slot.deadline));
             self.tree.set(index, key);
         } else {
-            let lag = (self.clock - slot.deadline) * slot.weight;
+            let lag = (self.clock - slot.deadline) * slot.standing;
             self.weight -= slot.weight;
+            self.standing -= slot.standing;
             self.active -= 1;
             if self.active > 0 {
-                self.clock += (lag + 0.5) / self.weight;
+                self.clock += (lag + 0.5) / self.standing;
             }
             self.tree.remove(index);
         }
@@ -142,7 +145,7 @@ impl Sequence {
     pub(super) fn forgive(&mut self, index: usize, stride: f64, most: f64) {
         let low = self.clock - most * stride;
         let Some(slot) = self.slots.get_mut(index).filter(|slot| slot.deadline < low) else { return };
-        self.clock += (low - slot.deadline) * slot.weight / self.weight;
+        self.clock += (low - slot.deadline) * slot.standing / self.standing;
         slot.deadline = low;
     }
 
@@ -164,8 +167,11 @@ impl Sequence {
 
     fn charge(&mut self, index: usize, stride: f64, late: bool) {
         let Some(slot) = self.slots.get_mut(index) else { return };
+        let gained = 1.0 / stride - slot.standing;
+        self.standing += gained;
+        self.clock += (gained * (slot.deadline - self.clock) + 1.0) / self.standing;
+        slot.standing += gained;
         slot.deadline += stride;
-        self.clock += stride * slot.weight / self.weight;
         let deadline = slot.deadline;
         let mut key = self.key(deadline);
         if late {
@@ -197,8 +203,10 @@ impl Sequence {
     /// Moves the clock to zero and everything with it, so that neither keys nor floats lose precision however long an order
     /// lives, and takes out what rounding has added up. Who was passed over is looked at at its deadline once.
     fn rebase(&mut self) {
-        let debts: f64 = self.slots.iter().filter(|slot| slot.active).map(|slot| slot.weight * slot.deadline).sum();
-        let clock = (debts - self.active as f64 / 2.0) / self.weight;
+        let active = || self.slots.iter().filter(|slot| slot.active);
+        self.standing = active().map(|slot| slot.standing).sum();
+        let debts: f64 = active().map(|slot| slot.standing * slot.deadline).sum();
+        let clock = (debts - self.active as f64 / 2.0) / self.standing;
         for index in 0..self.slots.len() {
             let Some(slot) = self.slots.get_mut(index).filter(|slot| slot.active) else { continue };
             slot.deadline -= clock;
@@ -209,3 +217,6 @@ impl Sequence {
         self.clock = 0.0;
     }
 }
+
+#[cfg(test)]
+mod tests;

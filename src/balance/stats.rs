@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 /// How far above the pool counts as slower at all: ln 1.5.
 const DEAD_ZONE: f64 = 0.405_465_108_108_164_4;
 /// Each unit of slowness above the dead zone costs e^-2: a smaller exponent leaves too much on the slow one.
-const STEEPNESS: f64 = 2.0;
+const STEEPNESS: f64 = 3.0;
 /// The share that is left is never below this part, so that a recovery is noticed.
 const FLOOR: f64 = 0.03;
 /// What was measured is forgotten with this time constant; quicker makes a slow endpoint be tried again too often.
@@ -18,6 +18,8 @@ const MEMORY_NANOS: f64 = 30e9;
 const FEWEST_SAMPLES: f64 = 8.0;
 /// A penalty begins this many standard errors above the pool: at 1,000 endpoints, fewer would punish the unlucky.
 const SURENESS: f64 = 4.0;
+/// Weight that is shed is counted in whole parts of this size of a unit of weight.
+const SHED_UNITS: f64 = 1024.0;
 /// How long a failed call holds its place while no good call has told how long one takes.
 const ASSUMED_LATENCY: f64 = 0.1;
 
@@ -45,8 +47,13 @@ impl Real {
 #[repr(align(128))]
 pub struct Pool {
     in_flight: AtomicU64,
-    /// The sum of what is counted in [`Stats::counted`]; wraps while two workers are between their halves of a change.
+    /// The sums of what is counted in [`Stats::counted`] and [`Stats::shed`]; they wrap while two workers are between their halves
+    /// of a change.
     penalised: AtomicU64,
+    shed: AtomicU64,
+    /// Failed calls that still hold a place somewhere, as of `ghosts_at`: the sum of the endpoints'.
+    ghosts: Real,
+    ghosts_at: AtomicU64,
     /// Moving averages of good calls: their latency in seconds, its logarithm, and the variance of one sample about it.
     latency: Real,
     log_latency: Real,
@@ -67,6 +74,9 @@ impl Pool {
         Pool {
             in_flight: AtomicU64::new(0),
             penalised: AtomicU64::new(0),
+            shed: AtomicU64::new(0),
+            ghosts: Real::new(0.0),
+            ghosts_at: AtomicU64::new(0),
             latency: Real::new(0.0),
             log_latency: Real::new(0.0),
             variance: Real::new(1.0),
@@ -83,6 +93,30 @@ impl Pool {
     /// The weight of the endpoints that are held to be slow.
     pub fn penalised_weight(&self) -> u64 {
         self.penalised.load(Relaxed)
+    }
+
+    /// The part of `total` that is left when the shares that slow endpoints lose are taken off.
+    pub(super) fn remaining_weight(&self, total: f64) -> f64 {
+        if self.penalised_weight() as f64 > total / 2.0 {
+            return total;
+        }
+        // Never below half, which is what the penalised may be at most.
+        (total - self.shed.load(Relaxed) as f64 / SHED_UNITS).max(total / 2.0)
+    }
+
+    /// Calls in flight, and failed ones that still hold a place.
+    pub(super) fn load(&self, now: u64) -> f64 {
+        self.in_flight() as f64 + self.fade(&self.ghosts, &self.ghosts_at, now)
+    }
+
+    /// What is left of `ghosts` at `now`.
+    fn fade(&self, ghosts: &Real, at: &AtomicU64, now: u64) -> f64 {
+        let ghosts = ghosts.get();
+        if ghosts < 1e-3 {
+            return 0.0;
+        }
+        let since = now.saturating_sub(at.load(Relaxed)) as f64 / 1e9;
+        ghosts * (-since / self.typical_latency()).exp()
     }
 
     /// Makes an endpoint a member with this weight, or changes its weight. Leaving another pool comes first.
@@ -124,7 +158,6 @@ impl Pool {
 
 /// Statistics of one endpoint. They outlive a change of the table.
 #[derive(Debug)]
-#[repr(align(64))]
 pub struct Stats {
     in_flight: AtomicU64,
     /// Failed calls that still hold a place, as of `ghosts_at`.
@@ -140,6 +173,8 @@ pub struct Stats {
     weight: AtomicU64,
     /// What it adds to [`Pool::penalised`]; swapped whole, so that the sum stays exact whoever races.
     counted: AtomicU64,
+    /// The same for [`Pool::shed`].
+    shed: AtomicU64,
 }
 
 impl Default for Stats {
@@ -161,6 +196,7 @@ impl Stats {
             pool: AtomicU64::new(0),
             weight: AtomicU64::new(0),
             counted: AtomicU64::new(0),
+            shed: AtomicU64::new(0),
         }
     }
 
@@ -199,8 +235,8 @@ impl Stats {
         let residual = pool.learn(latency.max(1e-9));
         let penalised = self.is_penalised();
         let (most, quickest) = if penalised { (32.0, 32.0) } else { (128.0, 64.0) };
-        let samples = (self.samples.get() + 1.0).min(f64::max(most, window));
-        let before = self.delta.get() * self.remembered(now);
+        let samples = (self.samples.get() * self.remembered(now) + 1.0).min(f64::max(most, window));
+        let before = self.delta.get();
         let delta = before + (residual - before) / samples.min(f64::max(quickest, window));
         self.samples.set(samples);
         self.delta.set(delta);
@@ -213,7 +249,7 @@ impl Stats {
             if delta > DEAD_ZONE { noise.sqrt().max(DEAD_ZONE) } else { DEAD_ZONE }
         };
         let slow = samples >= FEWEST_SAMPLES && delta > threshold;
-        if slow != penalised {
+        if slow || penalised {
             self.penalised.store(slow, Relaxed);
             self.count_penalty(pool);
         }
@@ -225,16 +261,13 @@ impl Stats {
         self.end(pool);
         self.ghosts.set(self.ghosts(pool, now) + 1.0);
         self.ghosts_at.store(now, Relaxed);
+        pool.ghosts.set(pool.fade(&pool.ghosts, &pool.ghosts_at, now) + 1.0);
+        pool.ghosts_at.store(now, Relaxed);
     }
 
     /// Failed calls that still hold a place.
     pub(super) fn ghosts(&self, pool: &Pool, now: u64) -> f64 {
-        let ghosts = self.ghosts.get();
-        if ghosts < 1e-3 {
-            return 0.0;
-        }
-        let since = now.saturating_sub(self.ghosts_at.load(Relaxed)) as f64 / 1e9;
-        ghosts * (-since / pool.typical_latency()).exp()
+        pool.fade(&self.ghosts, &self.ghosts_at, now)
     }
 
     /// The part of its share that is left to it, from 0.03 to 1. `total` is the weight of all that may be chosen: when more than half
@@ -243,18 +276,34 @@ impl Stats {
         if !self.is_penalised() || pool.penalised_weight() as f64 > total / 2.0 {
             return 1.0;
         }
-        let excess = self.delta.get() * self.remembered(now) - DEAD_ZONE;
-        if excess <= 0.0 { 1.0 } else { (-STEEPNESS * excess).exp().max(FLOOR) }
+        part_left(self.delta.get() * self.remembered(now))
     }
 
     fn remembered(&self, now: u64) -> f64 {
-        let since = now.saturating_sub(self.delta_at.load(Relaxed)) as f64;
-        (-since / MEMORY_NANOS).exp()
+        let since = now.saturating_sub(self.delta_at.load(Relaxed)) as f64 / MEMORY_NANOS;
+        // Two terms are within a millionth here, and most calls come within a third of a second after another.
+        if since < 0.01 { 1.0 - since + since * since / 2.0 } else { (-since).exp() }
     }
 
     fn count_penalty(&self, pool: &Pool) {
-        let counts = if self.is_penalised() { self.weight.load(Relaxed) } else { 0 };
-        let counted = self.counted.swap(counts, Relaxed);
-        pool.penalised.fetch_add(counts.wrapping_sub(counted), Relaxed);
+        let weight = if self.is_penalised() { self.weight.load(Relaxed) } else { 0 };
+        let counted = self.counted.swap(weight, Relaxed);
+        if weight != counted {
+            pool.penalised.fetch_add(weight.wrapping_sub(counted), Relaxed);
+        }
+        let shed = (weight as f64 * (1.0 - part_left(self.delta.get())) * SHED_UNITS) as u64;
+        let counted = self.shed.swap(shed, Relaxed);
+        if shed != counted {
+            pool.shed.fetch_add(shed.wrapping_sub(counted), Relaxed);
+        }
     }
 }
+
+/// The part of its share that is left to one whose log latency is so far above the pool's.
+fn part_left(delta: f64) -> f64 {
+    let excess = delta - DEAD_ZONE;
+    if excess <= 0.0 { 1.0 } else { (-STEEPNESS * excess).exp().max(FLOOR) }
+}
+
+#[cfg(test)]
+mod tests;

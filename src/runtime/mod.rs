@@ -2,6 +2,7 @@
 
 mod drain;
 mod signals;
+pub mod watch;
 mod workers;
 
 pub use drain::{Drain, DrainControl};

@@ -17,14 +17,16 @@ pub struct Lease {
     begun: u64,
     /// When the head of the answer came; 0 before.
     head: u64,
+    /// It is the one call that tries an endpoint that was set aside.
+    on_trial: bool,
     counted: bool,
 }
 
 impl Lease {
     pub(super) fn begin(member: Arc<Member>, now: u64) -> Lease {
         member.endpoint.stats.begin(&member.pool);
-        member.endpoint.chosen(now);
-        Lease { member, begun: now, head: 0, counted: true }
+        let on_trial = member.endpoint.chosen(now);
+        Lease { member, begun: now, head: 0, on_trial, counted: true }
     }
 
     pub fn endpoint(&self) -> &Arc<Endpoint> {
@@ -34,7 +36,7 @@ impl Lease {
     /// The head of the answer is here: latency ends at the first call of this, or at the end when there was none.
     pub fn head_arrived(&mut self, now: Instant) {
         if self.head == 0 {
-            self.head = self.endpoint().epoch().nanos(now);
+            self.head = self.member.epoch.nanos(now);
         }
     }
 
@@ -42,7 +44,7 @@ impl Lease {
     pub fn finish(mut self, outcome: &Outcome, now: Instant) {
         let endpoint = &self.member.endpoint;
         let (stats, pool) = (&endpoint.stats, &self.member.pool);
-        let now = endpoint.epoch().nanos(now);
+        let now = self.member.epoch.nanos(now);
         self.counted = false;
         match outcome.verdict() {
             Verdict::Good => {
@@ -50,7 +52,9 @@ impl Lease {
                 let seconds = head.saturating_sub(self.begun) as f64 / 1e9;
                 stats.end_good(pool, seconds, now);
                 endpoint.latency.record(seconds, now);
-                endpoint.connected();
+                if self.on_trial {
+                    endpoint.connected();
+                }
             }
             Verdict::Bad => {
                 stats.end_bad(pool, now);

@@ -107,7 +107,7 @@ impl Servlet {
                     }
                 };
                 pool.admit(&endpoint.stats, spec.weight);
-                Arc::new(Member { endpoint, pool: pool.clone(), weight: spec.weight })
+                Arc::new(Member { endpoint, pool: pool.clone(), epoch: self.epoch, weight: spec.weight })
             };
             let members: Arc<[Arc<Member>]> = group.endpoints.iter().map(place).collect();
             let serving = members.iter().filter(|member| member.weight > 0).cloned().collect();
@@ -125,3 +125,6 @@ impl Servlet {
 fn members(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<Member>> {
     snapshot.groups.iter().flat_map(|group| group.members.iter())
 }
+
+#[cfg(test)]
+mod tests;

@@ -186,3 +186,6 @@ impl GroupOrder {
         serving.get(index).cloned()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::Endpoint;
-use crate::balance::{Candidate, Policy, Pool, Stats};
+use crate::balance::{Candidate, Epoch, Policy, Pool, Stats};
 
 /// An endpoint's place in a snapshot.
 #[derive(Debug)]
 pub struct Member {
     pub endpoint: Arc<Endpoint>,
     pub(super) pool: Arc<Pool>,
+    pub(super) epoch: Epoch,
     /// As the table gives it; 0 drains.
     pub weight: u32,
 }

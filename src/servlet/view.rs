@@ -143,3 +143,6 @@ fn judge(group: &GroupState, member: &Member, policy: Policy, nanos: u64, now: I
     }
     (State::Serving, 1.0, "it takes calls by its weight".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

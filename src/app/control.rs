@@ -1,0 +1,133 @@
+//! The one loop that changes what runs: files change, are read and checked whole, and are put in force with one store each.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::routing::{Fleet, Running, mount, routing};
+use super::state::Shared;
+use crate::config::{Change, Event, Reloader};
+use crate::runtime::watch::{Notice, Watcher};
+
+/// What the loop is told.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Files may have changed.
+    Look,
+    /// Changes are found by looking alone, for this reason.
+    Polling(String),
+    Stop,
+}
+
+/// The loop's state.
+pub(super) struct Control {
+    pub(super) shared: Arc<Shared>,
+    pub(super) fleet: Fleet,
+    pub(super) reloader: Reloader,
+}
+
+/// Starts watching; what is seen is sent to `sender`.
+pub(super) fn watch(reloader: &Reloader, sender: Sender<Message>) -> std::io::Result<Watcher> {
+    Watcher::start(reloader.watched(), move |notice| {
+        // The loop has ended when nobody receives.
+        let _ = sender.send(match notice {
+            Notice::Changed => Message::Look,
+            Notice::Polling(why) => Message::Polling(why),
+        });
+    })
+}
+
+impl Control {
+    /// Runs until it is told to stop.
+    pub(super) fn run(mut self, receiver: &Receiver<Message>, watcher: Option<Watcher>) {
+        loop {
+            let wait = self.reloader.next_check().map(|at| at.saturating_duration_since(Instant::now()));
+            match receiver.recv_timeout(wait.unwrap_or(Duration::from_secs(3600))) {
+                Ok(Message::Look) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Message::Polling(why)) => {
+                    tracing::warn!(%why, "the kernel tells nothing of changed files; they are looked for instead");
+                    continue;
+                }
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let events = self.reloader.reload(Instant::now());
+            if events.is_empty() {
+                continue;
+            }
+            self.apply(events);
+            if let Some(watcher) = &watcher {
+                watcher.set(self.reloader.watched());
+            }
+        }
+    }
+
+    fn apply(&mut self, events: Vec<Event>) {
+        let now = Instant::now();
+        let mut rerouted = false;
+        let mut removed = Vec::new();
+        for event in &events {
+            self.tell(event);
+            match event {
+                Event::Accepted { servlet: def, change, .. } => {
+                    if *change == Change::Nothing {
+                        continue;
+                    }
+                    let policy = def.options.balance.policy;
+                    let applied = self.shared.registry.apply(&def.name, policy, &def.table, now);
+                    if *change == Change::Table {
+                        if let Some(running) = self.fleet.get_mut(&*def.name) {
+                            running.def = Arc::clone(def);
+                        }
+                    } else {
+                        let mount = mount(def, applied.servlet, &self.shared.metrics);
+                        self.fleet.insert(def.name.to_string(), Running { def: Arc::clone(def), mount });
+                        rerouted = true;
+                    }
+                }
+                Event::Removed { name, .. } => {
+                    self.fleet.remove(name);
+                    removed.push(name);
+                    rerouted = true;
+                }
+                Event::Refused { .. } | Event::SettingsRefused { .. } | Event::SettingsChanged { .. } => {}
+            }
+        }
+        if rerouted {
+            self.reroute();
+        }
+        for name in removed {
+            self.shared.registry.remove(name);
+            self.shared.metrics.forget_servlet(name);
+        }
+        self.shared.wake();
+    }
+
+    fn reroute(&self) {
+        match routing(&self.fleet) {
+            Ok(routing) => self.shared.routing.store(Arc::new(routing)),
+            Err(conflicts) => {
+                for conflict in conflicts {
+                    tracing::error!(%conflict, "the routes stay as they were");
+                }
+            }
+        }
+    }
+
+    /// Logs, counts and keeps what was found.
+    fn tell(&self, event: &Event) {
+        let time = SystemTime::now();
+        let report = event.report(time);
+        let servlet = report.servlet.as_deref().unwrap_or("-");
+        if report.accepted {
+            self.shared.metrics.reload_accepted(time);
+            tracing::info!(servlet, summary = %report.summary, "reloaded");
+        } else {
+            self.shared.metrics.reload_rejected();
+            tracing::error!(servlet, summary = %report.summary, "not reloaded");
+            for problem in &report.problems {
+                tracing::error!(servlet, "{problem}");
+            }
+        }
+        self.shared.keep(report);
+    }
+}

@@ -1,0 +1,335 @@
+//! Puts a process together, and takes it apart again: files, tables, sockets, workers, admin, in that order.
+
+mod control;
+mod routing;
+mod state;
+mod views;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use http::HeaderValue;
+
+use self::control::{Control, Message};
+use self::routing::{Fleet, Running};
+use self::state::Shared;
+use self::worker::{Port, work};
+use crate::admin::{Admin, Socket};
+use crate::config::{self, Listener, Loaded, Reloader, Settings};
+use crate::listener::{ConnectionCounts, Landing, Limits};
+use crate::model::Address;
+use crate::proxy::{self, Trust};
+use crate::runtime::{DrainControl, Signal, Signals, Worker, Workers};
+use crate::servlet::Registry;
+use crate::telemetry::{AccessLog, Metrics, Target};
+use crate::transport::{self, Bound, Listening};
+
+/// Why a process does not start, or ends badly. For people to read.
+#[derive(Debug)]
+pub struct AppError(String);
+
+impl fmt::Display for AppError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for AppError {}
+
+impl AppError {
+    fn new(told: impl fmt::Display) -> AppError {
+        AppError(told.to_string())
+    }
+}
+
+/// A running proxy. Dropping it drains for no time at all: what is in flight is cut.
+pub struct Process {
+    shared: Arc<Shared>,
+    drain: DrainControl,
+    workers: Option<Workers>,
+    control: Option<std::thread::JoinHandle<()>>,
+    messages: mpsc::Sender<Message>,
+    listeners: Vec<(String, Address)>,
+    admin: Option<(Admin, Address)>,
+    drain_limit: Duration,
+    _sockets: Vec<Bound>,
+}
+
+impl Process {
+    /// Reads `telamon.yaml` at `file` and all it leads to, and serves. Ports are open when this returns.
+    ///
+    /// # Errors
+    /// Every mistake in the files, an address that is taken, a thread that cannot be had.
+    pub fn start(file: &Path) -> Result<Process, AppError> {
+        let (loaded, reloader) = Reloader::start(file).map_err(AppError::new)?;
+        raise_descriptor_limit();
+        let metrics = Metrics::new();
+        let (fleet, registry) = muster(&loaded, &metrics);
+        let routing = routing::routing(&fleet).map_err(|conflicts| {
+            let told: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
+            AppError(told.join("\n"))
+        })?;
+        let settings = &loaded.settings;
+        let access_log = open_access_log(settings, &metrics)?;
+        let workers = settings.workers.map_or_else(cores, |workers| routing::size(workers.get().into()));
+        let mut sockets = bind(settings, workers)?;
+        let admin_socket = settings.admin.as_ref().map(|admin| bind_admin(&admin.address)).transpose()?;
+
+        let (drain, draining) = DrainControl::new();
+        let shared = Arc::new(Shared::new(routing, registry, metrics, access_log, draining));
+        views::endpoints_at_scrape(&shared);
+        let (messages, inbox) = mpsc::channel();
+        let watcher = control::watch(&reloader, messages.clone());
+        if let Err(error) = &watcher {
+            tracing::warn!(%error, "files are not watched: only SIGHUP reloads them");
+        }
+        let control = Control { shared: Arc::clone(&shared), fleet, reloader };
+        let control = std::thread::Builder::new()
+            .name("control".into())
+            .spawn(move || control.run(&inbox, watcher.ok()))
+            .map_err(AppError::new)?;
+        let threads = start_workers(workers, settings, &mut sockets, &shared)?;
+        shared.serving.store(true, Ordering::Release);
+        let admin = admin_socket.map(|bound| start_admin(bound, &shared)).transpose()?;
+        let listeners = settings.listeners.0.iter().zip(&sockets);
+        Ok(Process {
+            listeners: listeners.map(|(listener, bound)| (listener.name.value.clone(), bound.address.clone())).collect(),
+            drain,
+            workers: Some(threads),
+            control: Some(control),
+            messages,
+            admin,
+            drain_limit: settings.limits.drain,
+            shared,
+            _sockets: sockets,
+        })
+    }
+
+    /// The listeners' names and the addresses that they really have.
+    pub fn listeners(&self) -> &[(String, Address)] {
+        &self.listeners
+    }
+
+    /// Where the admin API is.
+    pub fn admin(&self) -> Option<Address> {
+        self.admin.as_ref().map(|(_, address)| address.clone())
+    }
+
+    /// Reads the files again now.
+    pub fn reload(&self) {
+        let _ = self.messages.send(Message::Look);
+    }
+
+    /// Serves until a signal says to stop and what is in flight has finished (design §3).
+    ///
+    /// # Errors
+    /// The system refuses signal handlers.
+    pub fn run(mut self) -> Result<(), AppError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AppError::new)?;
+        let workers = self.workers.take();
+        runtime.block_on(async {
+            let mut signals = Signals::new().map_err(AppError::new)?;
+            let mut ended = join_elsewhere(workers);
+            loop {
+                tokio::select! {
+                    _ = &mut ended => return Ok(()),
+                    signal = signals.next() => match signal {
+                        Signal::Reload => self.reload(),
+                        Signal::Reopen => if let Some(log) = &self.shared.access_log { log.reopen() },
+                        Signal::Stop if self.shared.drain.is_draining() => {
+                            tracing::warn!("ending at once");
+                            self.drain.end();
+                        }
+                        Signal::Stop => {
+                            tracing::info!(limit = ?self.drain_limit, "draining: calls in flight finish");
+                            self.drain.begin(self.drain_limit);
+                        }
+                    },
+                }
+            }
+        })
+    }
+
+    /// Drains for up to `limit`, then ends.
+    pub fn stop(self, limit: Duration) {
+        self.drain.begin(limit);
+        // Dropping waits for the workers.
+        self.finish();
+    }
+
+    fn finish(mut self) {
+        if let Some(mut workers) = self.workers.take() {
+            workers.join();
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.drain.end();
+        if let Some(mut workers) = self.workers.take() {
+            for name in workers.join() {
+                tracing::error!(thread = name, "a worker ended by a panic");
+            }
+        }
+        let _ = self.messages.send(Message::Stop);
+        if let Some(control) = self.control.take() {
+            let _ = control.join();
+        }
+        if let Some(log) = &self.shared.access_log {
+            log.flush(Duration::from_secs(1));
+        }
+    }
+}
+
+/// Ready when all workers have ended.
+fn join_elsewhere(workers: Option<Workers>) -> tokio::sync::oneshot::Receiver<()> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        if let Some(mut workers) = workers {
+            for name in workers.join() {
+                tracing::error!(thread = name, "a worker ended by a panic");
+            }
+        }
+        let _ = sender.send(());
+    });
+    receiver
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn muster(loaded: &Loaded, metrics: &Metrics) -> (Fleet, Registry) {
+    let registry = Registry::new();
+    let mut fleet = BTreeMap::new();
+    for (name, def) in &loaded.servlets {
+        let applied = registry.apply(name, def.options.balance.policy, &def.table, Instant::now());
+        let mount = routing::mount(def, applied.servlet, metrics);
+        fleet.insert(name.clone(), Running { def: Arc::clone(def), mount });
+    }
+    (fleet, registry)
+}
+
+/// What a request would meet, for `telamon explain`.
+///
+/// # Errors
+/// The servlets claim the same.
+pub fn explain(loaded: &Loaded, request: &http::Request<()>) -> Result<String, AppError> {
+    let (fleet, _) = muster(loaded, &Metrics::new());
+    let routing = routing::routing(&fleet).map_err(|conflicts| {
+        let told: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
+        AppError(told.join("\n"))
+    })?;
+    Ok(proxy::explain(&routing, request, Instant::now()))
+}
+
+fn open_access_log(settings: &Settings, metrics: &Metrics) -> Result<Option<AccessLog>, AppError> {
+    let target = match &settings.access_log {
+        None => return Ok(None),
+        Some(config::AccessLog::Stdout) => Target::Stdout,
+        Some(config::AccessLog::File(path)) => Target::File(path.clone()),
+    };
+    let told = format!("{target:?}");
+    AccessLog::open(target, metrics).map(Some).map_err(|error| AppError(format!("cannot open the access log {told}: {error}")))
+}
+
+fn bind(settings: &Settings, workers: usize) -> Result<Vec<Bound>, AppError> {
+    let mut sockets = Vec::new();
+    let mut problems = Vec::new();
+    for listener in &settings.listeners.0 {
+        match transport::bind(&listener.address.value, workers) {
+            Ok(bound) => sockets.push(bound),
+            Err(error) => problems.push(format!("listener `{}`: {error}", listener.name.value)),
+        }
+    }
+    if problems.is_empty() { Ok(sockets) } else { Err(AppError(problems.join("\n"))) }
+}
+
+fn bind_admin(address: &Address) -> Result<Bound, AppError> {
+    transport::bind(address, 1).map_err(|error| AppError(format!("admin: {error}")))
+}
+
+fn start_admin(mut bound: Bound, shared: &Arc<Shared>) -> Result<(Admin, Address), AppError> {
+    let address = bound.address.clone();
+    let failed = || AppError(format!("admin: cannot listen on {address}"));
+    let socket = match bound.take_std().ok_or_else(failed)? {
+        Listening::Tcp(socket) => Socket::from(socket),
+        Listening::Unix(socket) => Socket::from(socket),
+    };
+    let admin = Admin::start(socket, views::answers(shared)).map_err(AppError::new)?;
+    Ok((admin, address))
+}
+
+fn start_workers(
+    count: usize,
+    settings: &Settings,
+    sockets: &mut [Bound],
+    shared: &Arc<Shared>,
+) -> Result<Workers, AppError> {
+    let counts = ConnectionCounts::new(count);
+    let mut ports: Vec<Vec<Port>> = (0..count).map(|_| Vec::new()).collect();
+    for (listener, bound) in settings.listeners.0.iter().zip(sockets) {
+        let (landing, strips) = Landing::new(count);
+        let trusted = listener.trusted_peers.clone();
+        let trust: Trust = Arc::new(move |peer| trusted.iter().any(|network| network.contains(peer)));
+        for (index, (strip, ports)) in strips.into_iter().zip(&mut ports).enumerate() {
+            ports.push(Port {
+                name: Arc::from(listener.name.value.as_str()),
+                address: bound.address.clone(),
+                acceptor: bound.take(index).map(|acceptor| Box::new(acceptor) as _),
+                landing: Arc::clone(&landing),
+                strip,
+                limits: limits(settings, listener),
+                trust: Arc::clone(&trust),
+            });
+        }
+        bound.release();
+    }
+    let mut workers = Workers::default();
+    let (sender, started) = mpsc::channel();
+    for (index, ports) in ports.into_iter().enumerate() {
+        let (shared, counts, sender) = (Arc::clone(shared), Arc::clone(&counts), sender.clone());
+        let place = Worker { index, of: count };
+        workers
+            .start(format!("worker-{index}"), move || work(place, ports, shared, counts, sender))
+            .map_err(|error| AppError(format!("a worker cannot be started: {error}")))?;
+    }
+    drop(sender);
+    for _ in 0..count {
+        match started.recv() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(AppError(format!("a worker cannot listen: {error}"))),
+            Err(_) => return Err(AppError("a worker ended before it served".into())),
+        }
+    }
+    Ok(workers)
+}
+
+fn limits(settings: &Settings, listener: &Listener) -> Limits {
+    let limits = &settings.limits;
+    Limits {
+        head_bytes: routing::size(limits.header_size.bytes()),
+        head_fields: routing::size(limits.header_fields.get().into()),
+        head_timeout: limits.header_timeout,
+        stall_timeout: limits.body_timeout,
+        idle_timeout: limits.idle_timeout,
+        connections: routing::size(limits.connections.get().into()),
+        streams: limits.streams.get(),
+        reply_buffer: routing::size(limits.reply_buffer.bytes()),
+        default_host: listener.default_host.as_ref().and_then(|host| HeaderValue::from_str(&host.0).ok()),
+        title_case: false,
+    }
+}
+
+/// As many descriptors as the system allows: each connection takes one on either side.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}

@@ -1,0 +1,90 @@
+//! From servlets as they are configured to the routing that traffic meets.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::Method;
+
+use crate::config::{self, ServletDef, Upstream as ConfiguredUpstream, Way};
+use crate::proxy::{Call, Mount, Routing, Target, Upstream};
+use crate::route::Conflict;
+use crate::schema::{Binding, Place};
+use crate::servlet::Servlet;
+use crate::telemetry::{Metrics, ServletMetrics};
+use crate::upstream::Options;
+
+/// A servlet that runs: what was configured, and what traffic meets.
+#[derive(Clone, Debug)]
+pub(super) struct Running {
+    pub(super) def: Arc<ServletDef>,
+    pub(super) mount: Arc<Mount>,
+}
+
+/// All servlets that run, by name.
+pub(super) type Fleet = BTreeMap<String, Running>;
+
+/// A servlet's mount.
+pub(super) fn mount(def: &ServletDef, servlet: Arc<Servlet>, metrics: &Metrics) -> Arc<Mount> {
+    let options = &def.options;
+    Arc::new(Mount {
+        name: Arc::clone(&def.name),
+        servlet,
+        upstream: match def.upstream {
+            ConfiguredUpstream::Grpc => Upstream::Grpc,
+            ConfiguredUpstream::Http1 => Upstream::Http1,
+            ConfiguredUpstream::Http2 => Upstream::Http2,
+        },
+        services: def.services.iter().map(|service| service.pattern.clone()).collect(),
+        schema: def.schema.clone(),
+        timeout: def.timeout,
+        unary_timeout: def.unary_timeout,
+        message_limit: size(options.message_size.bytes()),
+        body_limit: options.body_size.map(|size| size.bytes()),
+        replay_limit: size(options.replay_size.bytes()),
+        connections: Options {
+            connect_timeout: options.connect_timeout,
+            connections: size(options.endpoint_connections.get().into()),
+            ping_interval: options.ping_interval,
+            ping_timeout: options.ping_timeout,
+            ..Options::default()
+        },
+        metrics: ServletMetrics::new(metrics, &def.name),
+    })
+}
+
+/// A size as this machine counts; one that it cannot hold is no limit.
+pub(super) fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// The routing over `fleet`.
+///
+/// # Errors
+/// What two servlets both claim; there is nothing of the kind between servlets that a reload has accepted.
+pub(super) fn routing(fleet: &Fleet) -> Result<Routing, Vec<Conflict>> {
+    let mounts: Vec<Arc<Mount>> = fleet.values().map(|running| Arc::clone(&running.mount)).collect();
+    let builder = config::routing(fleet.values().map(|running| &running.def), |def, way| {
+        let mount = Arc::clone(&fleet.get(&*def.name)?.mount);
+        Some(Target { mount, call: call(def, way) })
+    });
+    Ok(Routing { table: builder.build()?, mounts })
+}
+
+/// What a rule says about the method and its input, if it leads to one.
+fn call(def: &ServletDef, way: Way) -> Option<Call> {
+    match way {
+        Way::Service => None,
+        Way::Binding { method, binding } => Some(Call { method, binding, bodiless: None }),
+        Way::Route { index, method } => {
+            let matches = &def.routes.get(index)?.matches;
+            let binding =
+                |verb: Method| Arc::new(Binding::for_route(verb, Arc::clone(&matches.path), Place::file(&def.file)));
+            Some(match &matches.method {
+                Some(verb) => Call { method: method?, binding: binding(verb.clone()), bodiless: None },
+                None => {
+                    Call { method: method?, binding: binding(Method::POST), bodiless: Some(binding(Method::GET)) }
+                }
+            })
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What the admin API and the scrape are answered with, read from what runs at the moment of the question.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::state::Shared;
+use crate::admin::{Answers, ServletSummary};
+use crate::proxy::{Mount, Upstream};
+use crate::telemetry::EndpointSample;
+
+/// Lets the endpoints be told at each scrape.
+pub(super) fn endpoints_at_scrape(shared: &Arc<Shared>) {
+    let weak = Arc::downgrade(shared);
+    shared.metrics.endpoints_from(move || {
+        let Some(shared) = weak.upgrade() else { return Vec::new() };
+        let now = Instant::now();
+        let servlets = shared.registry.all();
+        let samples = servlets.iter().flat_map(|(name, servlet)| {
+            servlet.views(now).into_iter().map(|view| EndpointSample::new(name, &view)).collect::<Vec<_>>()
+        });
+        samples.collect()
+    });
+}
+
+/// The answers of the admin API.
+pub(super) fn answers(shared: &Arc<Shared>) -> Answers {
+    let (ready, metrics, servlets, endpoints, reloads, legacy) =
+        (shared.clone(), shared.clone(), shared.clone(), shared.clone(), shared.clone(), shared.clone());
+    Answers {
+        live: Box::new(|| Ok(())),
+        ready: Box::new(move || ready.not_ready().map_or(Ok(()), |why| Err(why.to_owned()))),
+        metrics: Box::new(move || metrics.metrics.render()),
+        servlets: Box::new(move || {
+            let routing = servlets.routing.load_full();
+            routing.mounts.iter().map(|mount| summary(mount, &routing)).collect()
+        }),
+        endpoints: Box::new(move |name| Some(endpoints.registry.get(name)?.views(Instant::now()))),
+        reloads: Box::new(move || serde_json::to_value(reloads.reports()).unwrap_or(Value::Null)),
+        legacy: Box::new(move || legacy.legacy.view()),
+    }
+}
+
+fn summary(mount: &Arc<Mount>, routing: &crate::proxy::Routing) -> ServletSummary {
+    let upstream = match mount.upstream {
+        Upstream::Grpc => "grpc",
+        Upstream::Http1 => "http1",
+        Upstream::Http2 => "http2",
+    };
+    let routes = routing.table.entries().iter().filter(|entry| Arc::ptr_eq(&entry.target.mount, mount)).count();
+    let views = mount.servlet.views(Instant::now());
+    ServletSummary::new(&mount.name, upstream, mount.servlet.policy().name(), mount.services.clone(), routes, &views)
+}

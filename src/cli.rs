@@ -1,0 +1,276 @@
+//! The command line (design §3). Exit codes: 0, 1 with every error told, 2 for a usage error.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+use http::header::{HOST, HeaderName, HeaderValue};
+use http::{Method, Request, Uri};
+
+use crate::app::{self, Process};
+use crate::config;
+use crate::telemetry::log::{self, Level};
+
+const EXAMPLES: &str = "\
+Start here:
+  telamon demo                     everything at once, on loopback; prints what to try
+
+With files of your own:
+  telamon check                    reads telamon.yaml and all it leads to; tells every mistake
+  telamon run                      serves; files are reloaded whenever they change
+  telamon explain GET http://legacy.internal/v1/orders/7
+                                   where that request would go, and why
+
+The files: telamon.yaml names the listeners, servlets/NAME.yaml is one servlet, endpoints/NAME.yaml
+lists its endpoints and their weights. `telamon schema` describes every key of them.";
+
+/// A gRPC-aware load balancer and sidecar: any HTTP in, gRPC out, spread by weight, tables hot.
+#[derive(Debug, Parser)]
+#[command(name = "telamon", version, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve, as the files say
+    #[command(after_help = "\
+Signals:
+  SIGHUP            reads the files again now; they are watched all the same
+  SIGTERM, SIGINT   drains: no new calls, those in flight have 30 s; a second one ends at once
+  SIGUSR1           opens the access log anew, after it was moved
+
+Examples:
+  telamon run
+  telamon run --config /etc/telamon/telamon.yaml --log-level debug")]
+    Run {
+        #[command(flatten)]
+        files: Files,
+        /// How much the process log tells, on standard error
+        #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = ["error", "warn", "info", "debug", "trace"])]
+        log_level: String,
+    },
+    /// Read the files, tell every mistake in them, and exit
+    #[command(
+        after_help = "Exits with 0 when `telamon run` would start with these files, and with 1 when it would not."
+    )]
+    Check {
+        #[command(flatten)]
+        files: Files,
+    },
+    /// Show it at work: three replicas of a gRPC servlet, a proxy and admin, all on loopback
+    #[command(after_help = "\
+Writes its files where it says, and prints commands to paste into another terminal.
+
+Examples:
+  telamon demo
+  telamon demo --load 200          shares move without any client of yours
+  telamon demo --dir my-demo       keeps the files; start from them with `telamon run --config my-demo/telamon.yaml`
+                                   (the three replicas end with the demo)")]
+    Demo(DemoArgs),
+    /// Tell which servlet, route, method, policy and endpoints a request would meet, and why
+    #[command(after_help = "\
+Nothing is sent anywhere: the files are read, and the request is planned as traffic is.
+
+Examples:
+  telamon explain GET http://legacy.internal/v1/orders/7
+  telamon explain GET /v1/orders/7                        without a Host, as an HTTP/1.0 client calls
+  telamon explain POST /shop.v1.Shop/Buy -H 'content-type: application/grpc'")]
+    Explain {
+        /// GET, POST, ...
+        method: Method,
+        /// http://HOST/PATH, or a path alone
+        url: Uri,
+        #[command(flatten)]
+        files: Files,
+        /// A field of the request; may be given several times
+        #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
+        headers: Vec<(HeaderName, HeaderValue)>,
+    },
+    /// Print the JSON Schema of the files, for editors to complete and check with
+    Schema,
+}
+
+#[derive(Debug, Args)]
+struct Files {
+    /// The file that everything starts from
+    #[arg(long, value_name = "FILE", default_value = "telamon.yaml")]
+    config: PathBuf,
+}
+
+/// What `telamon demo` was asked for.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Write the files into this new directory, and leave them there [default: a temporary one, removed at the end]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// The proxy's port; the next free one when it is taken
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub port: u16,
+    /// The admin API's port; the next free one when it is taken
+    #[arg(long, value_name = "PORT", default_value_t = 9900)]
+    pub admin_port: u16,
+    /// Make so many HTTP/1.0 calls a second in the background
+    #[arg(long, value_name = "CALLS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10_000))]
+    pub load: u32,
+    /// What a call costs a replica, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=60_000))]
+    pub work: u64,
+}
+
+/// Parses the command line and does what it says. `demo` runs the demo: the two know nothing of each other.
+pub fn main(demo: impl FnOnce(DemoArgs) -> Result<(), String>) -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => match run(cli.command, demo) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(told) => {
+                // Nobody is left to tell when standard error is closed.
+                let _ = writeln!(io::stderr(), "{told}");
+                ExitCode::FAILURE
+            }
+        },
+        Err(error) => {
+            let _ = error.print();
+            match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+                _ => ExitCode::from(2),
+            }
+        }
+    }
+}
+
+fn run(command: Command, demo: impl FnOnce(DemoArgs) -> Result<(), String>) -> Result<(), String> {
+    match command {
+        Command::Run { files, log_level } => {
+            log::init(log_level.parse::<Level>().map_err(|error| error.to_string())?)?;
+            let process = Process::start(&files.config).map_err(|error| error.to_string())?;
+            process.run().map_err(|error| error.to_string())
+        }
+        Command::Check { files } => {
+            let loaded = config::load(&files.config).map_err(|report| report.to_string())?;
+            let names: Vec<&str> = loaded.servlets.keys().map(String::as_str).collect();
+            let list = if names.is_empty() { "no servlets".to_owned() } else { names.join(", ") };
+            print(&format!("{}: good ({list})\n", files.config.display()))
+        }
+        Command::Demo(asked) => {
+            log::init(Level::WARN)?;
+            demo(asked)
+        }
+        Command::Explain { method, url, files, headers } => {
+            let request = request(method, &url, headers)?;
+            let loaded = config::load(&files.config).map_err(|report| report.to_string())?;
+            print(&app::explain(&loaded, &request).map_err(|error| error.to_string())?)
+        }
+        Command::Schema => {
+            let schema = serde_json::to_string_pretty(&config::schema_json()).map_err(|error| error.to_string())?;
+            print(&(schema + "\n"))
+        }
+    }
+}
+
+/// A reader that closes early (`| head`) has what it wanted.
+fn print(text: &str) -> Result<(), String> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.to_string()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// The request as it is after the listener: path and query as its target, the authority in `Host`.
+fn request(method: Method, url: &Uri, headers: Vec<(HeaderName, HeaderValue)>) -> Result<Request<()>, String> {
+    let target = url.path_and_query().map_or("/", |target| target.as_str());
+    if !target.starts_with('/') {
+        return Err(format!("{url} is no URL: http://HOST/PATH, or a path that starts with a slash"));
+    }
+    let mut request = Request::builder().method(method).uri(target).body(()).map_err(|error| error.to_string())?;
+    if let Some(authority) = url.authority() {
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|error| error.to_string())?;
+        request.headers_mut().insert(HOST, host);
+    }
+    for (name, value) in headers {
+        request.headers_mut().append(name, value);
+    }
+    Ok(request)
+}
+
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("a field is written `name: value`")?;
+    let name = name.trim().parse().map_err(|_| format!("`{name}` is no field name"))?;
+    let value = HeaderValue::from_str(value.trim()).map_err(|_| format!("`{value}` is no field value"))?;
+    Ok((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_are_put_together_rightly() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_teaches() {
+        let mut command = Cli::command();
+        let help = command.render_long_help().to_string();
+        for name in ["run", "check", "demo", "explain", "schema"] {
+            assert!(help.contains(name), "{name}: {help}");
+            let about = command.find_subcommand_mut(name).unwrap().get_about();
+            assert!(about.is_some_and(|about| !about.to_string().is_empty()), "{name}");
+        }
+        assert!(help.contains("Start here"));
+    }
+
+    #[test]
+    fn examples_in_the_help_are_commands_that_parse() {
+        let mut command = Cli::command();
+        command.build();
+        let helps = command.get_subcommands().filter_map(clap::Command::get_after_help).map(ToString::to_string);
+        let all: String = helps.chain([EXAMPLES.to_owned()]).collect::<Vec<_>>().join("\n");
+        let mut examples = 0;
+        for line in all.lines().filter_map(|line| line.strip_prefix("  telamon ")) {
+            // What follows two spaces is said about it.
+            let line = line.split("  ").next().unwrap();
+            let words: Vec<&str> = match line.split_once('\'') {
+                Some((before, quoted)) => {
+                    before.split(' ').filter(|w| !w.is_empty()).chain([quoted.trim_end_matches('\'')]).collect()
+                }
+                None => line.split(' ').collect(),
+            };
+            if let Err(error) = Cli::try_parse_from(["telamon"].iter().chain(&words)) {
+                panic!("telamon {line}: {error}");
+            }
+            examples += 1;
+        }
+        assert!(examples >= 10, "{examples}");
+    }
+
+    #[test]
+    fn usage_errors_are_told_apart_from_help() {
+        let kind = |words: &[&str]| Cli::try_parse_from(words).map_err(|error| error.kind()).err();
+        assert_eq!(kind(&["telamon", "--help"]), Some(ErrorKind::DisplayHelp));
+        assert_eq!(kind(&["telamon", "run", "--log-level", "loud"]), Some(ErrorKind::InvalidValue));
+        assert_eq!(kind(&["telamon", "serve"]), Some(ErrorKind::InvalidSubcommand));
+        assert_eq!(kind(&["telamon", "explain", "GET"]), Some(ErrorKind::MissingRequiredArgument));
+        assert_eq!(kind(&["telamon", "explain", "GET", "/", "-H", "nonsense"]), Some(ErrorKind::ValueValidation));
+        assert!(kind(&["telamon"]).is_some());
+    }
+
+    #[test]
+    fn a_url_becomes_the_head_that_a_listener_would_hand_on() {
+        let plain = |url: &str| request(Method::GET, &url.parse().unwrap(), Vec::new());
+        let host = |request: &Request<()>| request.headers().get(HOST).map(|host| host.to_str().unwrap().to_owned());
+        let full = plain("http://a.example:81/x?y=1").unwrap();
+        assert_eq!((full.uri().to_string().as_str(), host(&full).as_deref()), ("/x?y=1", Some("a.example:81")));
+        let bare = plain("/x").unwrap();
+        assert_eq!((bare.uri().to_string().as_str(), host(&bare)), ("/x", None));
+        let root = plain("http://a").unwrap();
+        assert_eq!(root.uri().to_string(), "/");
+        assert!(plain("*").is_err());
+    }
+}

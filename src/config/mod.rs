@@ -1,0 +1,33 @@
+//! What operators write: `telamon.yaml` and `servlets/*.yaml`, read whole with the tables and schemas that they name. A mistake in
+//! one servlet never touches another, and a running servlet is never worse off for a file that is broken or half written.
+
+mod checks;
+mod cidr;
+mod conflicts;
+mod directory;
+mod load;
+mod options;
+mod protos;
+mod reading;
+mod reload;
+mod report;
+mod routing;
+mod schema_json;
+mod servlet;
+mod servlet_file;
+mod settings;
+mod settle;
+
+pub use cidr::Cidr;
+pub use options::{Balance, ServletOptions, Upstream};
+pub use reading::{Seen, Sources};
+pub use reload::{GONE_AFTER, Reloader, load};
+pub use report::{Change, Event, Loaded, ReloadReport, Report};
+pub use routing::{Way, routing};
+pub use schema_json::schema_json;
+pub use servlet::{MatchDef, RouteDef, ServiceDef, ServletDef};
+pub use settings::{AccessLog, Admin, Defaults, Limits, Listener, Listeners, Settings};
+pub use settings::{FilePath, HostName};
+
+#[cfg(test)]
+mod tests;

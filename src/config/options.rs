@@ -1,0 +1,110 @@
+//! What a servlet says about how it is reached. Each of these may be written in a servlet's own file, or under `defaults:` in
+//! `telamon.yaml` for all servlets whose files do not say.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::balance::Policy;
+use crate::discovery::{Count, Decode, Node, Reader, Size, did_you_mean, quoted_list, record};
+
+record! {
+    /// How a servlet's endpoints are chosen and reached.
+    pub struct ServletOptions {
+        /// How an endpoint is chosen.
+        pub balance: Balance = Balance::default(),
+        /// How long a connection to an endpoint may take to come up. Replicas are near; one that needs longer is set aside.
+        pub connect_timeout: Duration = Duration::from_secs(1),
+        /// The largest single message that is translated, each way. The same as gRPC's own default.
+        pub message_size: Size<1024, { 1 << 30 }> = Size::mib(4),
+        /// The largest request body; no limit when left out, because bodies are carried on as they come and never held.
+        pub body_size: Option<Size> = None,
+        /// How much of a request body already sent is kept for another endpoint, until the answer's head arrives.
+        pub replay_size: Size<0, { 64 << 20 }> = Size::kib(64),
+        /// Connections to one endpoint, for each worker. Keeps one servlet from using up the host's ports.
+        pub endpoint_connections: Count<1, 65_535> = Count::new(1024),
+        /// A connection to an endpoint is asked whether it lives after this time. HTTP/2 only. gRPC servers take more than one in five minutes for abuse.
+        pub ping_interval: Duration = Duration::from_secs(310),
+        /// How long the answer may take before the connection is given up.
+        pub ping_timeout: Duration = Duration::from_secs(20),
+    }
+}
+
+record! {
+    /// How an endpoint is chosen.
+    pub struct Balance {
+        /// `fair_least_request`: shares follow weights, and slow or failing endpoints are shed. `round_robin`: the same order, blind to load.
+        pub policy: Policy = Policy::default(),
+    }
+}
+
+/// One of a few words.
+fn word<T: Copy>(node: &Node, reader: &mut Reader, words: &[(&'static str, T)]) -> Option<T> {
+    let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
+    let allowed = format!("one of {}", quoted_list(&names));
+    let text = reader.text(node, &allowed)?;
+    match words.iter().find(|(name, _)| *name == text) {
+        Some((_, value)) => Some(*value),
+        None => {
+            let hint = did_you_mean(text, names);
+            let problem = reader.report(node.at, "is not allowed");
+            problem.value = Some(node.describe().into());
+            problem.allowed = Some(allowed.into());
+            problem.hint = hint.map(Into::into);
+            None
+        }
+    }
+}
+
+impl Decode for Policy {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        word(node, reader, &Policy::ALL.map(|policy| (policy.name(), policy)))
+    }
+
+    fn schema() -> Value {
+        json!({ "enum": Policy::ALL.map(Policy::name) })
+    }
+
+    fn written(&self) -> Value {
+        self.name().into()
+    }
+}
+
+/// What the endpoints of a servlet speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Upstream {
+    /// gRPC: every dialect is translated to it.
+    #[default]
+    Grpc,
+    /// HTTP/1.1, carried through untranslated.
+    Http1,
+    /// HTTP/2 with prior knowledge, carried through untranslated.
+    Http2,
+}
+
+impl Upstream {
+    pub const ALL: [Upstream; 3] = [Upstream::Grpc, Upstream::Http1, Upstream::Http2];
+
+    /// The word for it in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Upstream::Grpc => "grpc",
+            Upstream::Http1 => "http1",
+            Upstream::Http2 => "http2",
+        }
+    }
+}
+
+impl Decode for Upstream {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        word(node, reader, &Upstream::ALL.map(|upstream| (upstream.name(), upstream)))
+    }
+
+    fn schema() -> Value {
+        json!({ "enum": Upstream::ALL.map(Upstream::name) })
+    }
+
+    fn written(&self) -> Value {
+        self.name().into()
+    }
+}

@@ -1,0 +1,110 @@
+//! One reading of the disk. Every file is read once in it, so that all that is made from a file is made from the same bytes; and
+//! what a servlet was made from is known, down to the files that were looked for and not found.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use crate::discovery::{self, ContentHash, FileText, Problem};
+
+/// What was found at a path: content, or why there is none.
+pub type Seen = Result<ContentHash, Box<str>>;
+
+/// The files that a servlet was made from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// Its endpoint table.
+    pub table: Option<PathBuf>,
+    /// All of them, the servlet's own file and the table too, and those that were looked for in vain.
+    pub files: BTreeMap<PathBuf, Seen>,
+}
+
+impl Sources {
+    /// The files that are there, as an operator would name them.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.files.iter().filter(|(_, seen)| seen.is_ok()).map(|(path, _)| discovery::display_name(path)).collect();
+        names.dedup();
+        names
+    }
+
+    /// Whether nothing but the content of the table differs.
+    pub(super) fn differ_in_table_only(&self, before: &Sources) -> bool {
+        let rest = |sources: &Sources| {
+            sources
+                .files
+                .iter()
+                .filter(|(path, _)| Some(*path) != sources.table.as_ref())
+                .map(clone)
+                .collect::<Vec<_>>()
+        };
+        self.table == before.table && rest(self) == rest(before)
+    }
+}
+
+fn clone((path, seen): (&PathBuf, &Seen)) -> (PathBuf, Seen) {
+    (path.clone(), seen.clone())
+}
+
+/// Files read so far.
+#[derive(Default)]
+pub(super) struct Reading {
+    files: BTreeMap<PathBuf, Rc<Result<FileText, Problem>>>,
+}
+
+impl Reading {
+    /// The file, read now unless it has been.
+    pub(super) fn file(&mut self, path: &Path) -> Rc<Result<FileText, Problem>> {
+        if let Some(file) = self.files.get(path) {
+            return Rc::clone(file);
+        }
+        let file = Rc::new(discovery::read(path));
+        self.files.insert(path.to_owned(), Rc::clone(&file));
+        file
+    }
+
+    pub(super) fn seen(&mut self, path: &Path) -> Seen {
+        match &*self.file(path) {
+            Ok(file) => Ok(file.hash),
+            Err(problem) => Err(problem.wrong.clone()),
+        }
+    }
+
+    /// Reads for a servlet: what is read becomes one of its sources.
+    pub(super) fn for_servlet<'r>(&'r mut self, sources: &'r mut Sources) -> Recorder<'r> {
+        Recorder { reading: self, sources }
+    }
+
+    /// Whether a servlet that was made from `sources` would be made from the same now.
+    pub(super) fn matches(&mut self, sources: &Sources) -> bool {
+        sources.files.iter().all(|(path, seen)| self.seen(path) == *seen)
+    }
+}
+
+/// Reads files for one servlet.
+pub(super) struct Recorder<'r> {
+    reading: &'r mut Reading,
+    sources: &'r mut Sources,
+}
+
+impl Recorder<'_> {
+    pub(super) fn file(&mut self, path: &Path) -> Rc<Result<FileText, Problem>> {
+        let seen = self.reading.seen(path);
+        self.sources.files.insert(path.to_owned(), seen);
+        self.reading.file(path)
+    }
+
+    /// The file's text.
+    pub(super) fn text(&mut self, path: &Path) -> Result<String, Box<Problem>> {
+        match &*self.file(path) {
+            Ok(file) => file.text(&discovery::display_name(path)).map(str::to_owned).map_err(Box::new),
+            Err(problem) => Err(Box::new(problem.clone())),
+        }
+    }
+
+    /// Like [`Recorder::file`], for the table.
+    pub(super) fn table(&mut self, path: &Path) -> Result<String, Box<Problem>> {
+        self.sources.table = Some(path.to_owned());
+        self.text(path)
+    }
+}

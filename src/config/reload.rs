@@ -1,0 +1,275 @@
+//! Loading everything at start, and again whatever has changed since.
+//!
+//! Two layers, so that nothing depends on the order of events: what the files say now (an attempt for each servlet), and what runs.
+//! Each reload brings the first up to date by content hash and then settles the second against it, as far as servlets do not claim
+//! the same. Leans towards what runs: it stays until something whole and free of conflicts replaces it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::directory::{Listed, list};
+use super::load::{Attempt, Surroundings, servlet};
+use super::reading::{Reading, Seen, Sources};
+use super::settings::Settings;
+use super::{Change, Event, Loaded, Report, ServletDef};
+use crate::discovery::{Problem, display_name};
+use crate::runtime::watch::Watched;
+
+/// How long a servlet's file must be gone before the servlet is: some editors and deployers delete a file before they create it anew.
+pub const GONE_AFTER: Duration = Duration::from_millis(500);
+
+/// Loads `telamon.yaml` at `file` and everything that it leads to.
+///
+/// # Errors
+/// All that is wrong with any of it.
+pub fn load(file: &Path) -> Result<Loaded, Report> {
+    Reloader::start(file).map(|(loaded, _)| loaded)
+}
+
+/// What the files say and what runs.
+pub struct Reloader {
+    file: PathBuf,
+    settings: Settings,
+    settings_seen: Seen,
+    /// What was told last of the settings and the directory, to tell it once.
+    settings_told: Option<(Seen, Vec<Problem>)>,
+    directory_told: Option<Problem>,
+    pub(super) entries: BTreeMap<String, Entry>,
+}
+
+/// One servlet.
+pub(super) struct Entry {
+    listed: Listed,
+    pub(super) attempt: Attempt,
+    pub(super) running: Option<Running>,
+    /// The problems that were told last, and with which files.
+    pub(super) told: Option<(Sources, Vec<Problem>)>,
+    gone_since: Option<Instant>,
+}
+
+/// The version of a servlet that is in force.
+pub(super) struct Running {
+    pub(super) def: Arc<ServletDef>,
+    pub(super) sources: Sources,
+}
+
+impl Reloader {
+    /// Loads everything and remembers it.
+    ///
+    /// # Errors
+    /// All that is wrong with any of it.
+    pub fn start(file: &Path) -> Result<(Loaded, Reloader), Report> {
+        let mut reading = Reading::default();
+        let mut problems = Vec::new();
+        let settings_seen = reading.seen(file);
+        let text = reading
+            .for_servlet(&mut Sources::default())
+            .text(file)
+            .map_err(|problem| Report { problems: vec![*problem] })?;
+        let root = directory_of(file);
+        let (settings, directory, named_at) = Settings::read(&display_name(file), root, &text, &mut problems);
+        let mut entries = BTreeMap::new();
+        let defaults = settings.as_ref().map(|settings| settings.defaults.clone()).unwrap_or_default();
+        let around = Surroundings { root, defaults: &defaults };
+        match list(&directory) {
+            Ok(listed) => {
+                for (name, listed) in listed {
+                    let attempt = attempt(&name, &listed, &around, &mut reading);
+                    entries.insert(name, Entry { listed, attempt, running: None, told: None, gone_since: None });
+                }
+            }
+            Err(problem) => {
+                let wrong = format!("cannot be read: {}: {}", problem.file, problem.wrong);
+                problems.push(Problem::new(display_name(file), named_at, "servlets", wrong));
+            }
+        }
+        let mut reloader = match settings {
+            Some(settings) => Some(Reloader {
+                file: file.to_owned(),
+                settings,
+                settings_seen,
+                settings_told: None,
+                directory_told: None,
+                entries,
+            }),
+            None => {
+                problems.extend(
+                    entries.values().filter_map(|entry| entry.attempt.result.as_ref().err()).flatten().cloned(),
+                );
+                None
+            }
+        };
+        for event in reloader.iter_mut().flat_map(Reloader::settle) {
+            if let Event::Refused { problems: more, .. } = event {
+                problems.extend(more);
+            }
+        }
+        match reloader {
+            Some(reloader) if problems.is_empty() => Ok((reloader.loaded(), reloader)),
+            _ => Err(Report { problems }),
+        }
+    }
+
+    fn loaded(&self) -> Loaded {
+        let running = || self.entries.iter().filter_map(|(name, entry)| Some((name.clone(), entry.running.as_ref()?)));
+        Loaded {
+            file: self.file.clone(),
+            settings: self.settings.clone(),
+            servlets: running().map(|(name, running)| (name, Arc::clone(&running.def))).collect(),
+            sources: running().map(|(name, running)| (name, running.sources.clone())).collect(),
+        }
+    }
+
+    /// Looks at everything again and says what has changed. Servlets are settled together, so put all events in force before
+    /// building routes from them: one servlet may take over what another gives up.
+    pub fn reload(&mut self, now: Instant) -> Vec<Event> {
+        let mut reading = Reading::default();
+        let mut events = Vec::new();
+        let mut dirty = self.reload_settings(&mut reading, &mut events);
+        let forced = dirty;
+        let listed = self.list(&mut events);
+        dirty |= self.remove_gone(&listed, now, &mut events);
+        let around = Surroundings { root: directory_of(&self.file), defaults: &self.settings.defaults };
+        for (name, listed) in listed {
+            let known = self.entries.get_mut(&name);
+            let unchanged = known
+                .as_ref()
+                .is_some_and(|entry| !forced && entry.listed == listed && reading.matches(&entry.attempt.sources));
+            match known {
+                Some(entry) if unchanged => entry.gone_since = None,
+                Some(entry) => {
+                    dirty = true;
+                    entry.attempt = attempt(&name, &listed, &around, &mut reading);
+                    entry.listed = listed;
+                    entry.gone_since = None;
+                }
+                None => {
+                    dirty = true;
+                    let attempt = attempt(&name, &listed, &around, &mut reading);
+                    self.entries.insert(name, Entry { listed, attempt, running: None, told: None, gone_since: None });
+                }
+            }
+        }
+        if dirty {
+            events.extend(self.settle());
+        }
+        events
+    }
+
+    /// When to look again without being told of a change: a file that is gone has been gone long enough then.
+    pub fn next_check(&self) -> Option<Instant> {
+        self.entries.values().filter_map(|entry| entry.gone_since).min().map(|since| since + GONE_AFTER)
+    }
+
+    /// Everything whose change matters: files, some of which are not there, and the servlets' directory. It may be other files
+    /// after each reload.
+    pub fn watched(&self) -> Watched {
+        let mut files: Vec<PathBuf> = vec![self.file.clone()];
+        for entry in self.entries.values() {
+            files.extend(entry.attempt.sources.files.keys().cloned());
+        }
+        files.sort();
+        files.dedup();
+        Watched { files, directories: vec![self.settings.servlets.0.clone()] }
+    }
+
+    /// Brings the settings up to date. Whether what servlets inherit has changed.
+    fn reload_settings(&mut self, reading: &mut Reading, events: &mut Vec<Event>) -> bool {
+        let seen = reading.seen(&self.file);
+        if seen == self.settings_seen {
+            return false;
+        }
+        self.settings_seen = seen.clone();
+        let file = display_name(&self.file);
+        let mut problems = Vec::new();
+        let settings = match reading.for_servlet(&mut Sources::default()).text(&self.file) {
+            Ok(text) => Settings::read(&file, directory_of(&self.file), &text, &mut problems).0,
+            Err(problem) => {
+                problems.push(*problem);
+                None
+            }
+        };
+        let Some(settings) = settings else {
+            let told = Some((seen, problems.clone()));
+            if self.settings_told != told {
+                self.settings_told = told;
+                events.push(Event::SettingsRefused { file, problems });
+            }
+            return false;
+        };
+        let restart = self.settings.differ_until_restart(&settings);
+        let inherited = self.settings.defaults != settings.defaults;
+        if inherited || !restart.is_empty() || self.settings_told.take().is_some() {
+            self.settings.defaults = settings.defaults;
+            events.push(Event::SettingsChanged { file, settings: Box::new(self.settings.clone()), restart });
+        }
+        inherited
+    }
+
+    /// The servlets that have files. When the directory cannot be read, those that were known.
+    fn list(&mut self, events: &mut Vec<Event>) -> BTreeMap<String, Listed> {
+        match list(&self.settings.servlets.0) {
+            Ok(listed) => {
+                self.directory_told = None;
+                listed
+            }
+            Err(problem) => {
+                if self.directory_told.as_ref() != Some(&*problem) {
+                    self.directory_told = Some((*problem).clone());
+                    events.push(Event::SettingsRefused { file: display_name(&self.file), problems: vec![*problem] });
+                }
+                self.entries.iter().map(|(name, entry)| (name.clone(), entry.listed.clone())).collect()
+            }
+        }
+    }
+
+    /// Forgets the servlets whose files have been gone long enough. Whether there were any.
+    fn remove_gone(&mut self, listed: &BTreeMap<String, Listed>, now: Instant, events: &mut Vec<Event>) -> bool {
+        let before = self.entries.len();
+        self.entries.retain(|name, entry| {
+            if listed.contains_key(name) {
+                return true;
+            }
+            let since = *entry.gone_since.get_or_insert(now);
+            // A file that never led to a servlet leaves nothing behind.
+            if entry.running.is_some() && now.saturating_duration_since(since) < GONE_AFTER {
+                return true;
+            }
+            if let Some(running) = &entry.running {
+                events.push(Event::Removed { name: name.clone(), files: running.sources.names() });
+            }
+            false
+        });
+        before != self.entries.len()
+    }
+}
+
+fn attempt(name: &str, listed: &Listed, around: &Surroundings<'_>, reading: &mut Reading) -> Attempt {
+    match listed.path(name) {
+        Ok(path) => servlet(name, path, around, reading),
+        Err(problem) => Attempt { result: Err(vec![*problem]), sources: Sources::default() },
+    }
+}
+
+fn directory_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
+}
+
+impl Change {
+    /// How far `new` goes beyond what runs.
+    pub(super) fn between(running: Option<&Running>, new: &ServletDef, sources: &Sources) -> Change {
+        let Some(running) = running else { return Change::New };
+        let inherited = running.def.options != new.options || running.def.unary_timeout != new.unary_timeout;
+        if inherited {
+            Change::Whole
+        } else if running.sources == *sources {
+            Change::Nothing
+        } else if sources.differ_in_table_only(&running.sources) {
+            Change::Table
+        } else {
+            Change::Whole
+        }
+    }
+}

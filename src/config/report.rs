@@ -1,0 +1,135 @@
+//! What a load or a reload has to say: events for the process to act on, and the plain form of them that is kept for operators.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use super::{ServletDef, Settings, Sources};
+use crate::discovery::Problem;
+
+/// Everything that was loaded at start.
+#[derive(Debug)]
+pub struct Loaded {
+    /// `telamon.yaml`, as it was named.
+    pub file: PathBuf,
+    pub settings: Settings,
+    pub servlets: BTreeMap<String, Arc<ServletDef>>,
+    /// The files that each servlet was made from.
+    pub sources: BTreeMap<String, Sources>,
+}
+
+/// All that is wrong, in all files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Report {}
+
+/// How far a change of a servlet goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The servlet did not run before.
+    New,
+    /// The files are again as they were when the servlet was last accepted: nothing to do.
+    Nothing,
+    /// Only its endpoint table.
+    Table,
+    /// Its own file, its schema or what it inherits.
+    Whole,
+}
+
+/// What a reload found.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// To be put in force.
+    Accepted { servlet: Arc<ServletDef>, change: Change, summary: String, files: Vec<String> },
+    /// Its file is gone.
+    Removed { name: String, files: Vec<String> },
+    /// Not accepted; `running` when an earlier version goes on.
+    Refused { name: String, running: bool, files: Vec<String>, problems: Vec<Problem> },
+    /// `telamon.yaml` or the servlets' directory cannot be read; everything goes on as it was.
+    SettingsRefused { file: String, problems: Vec<Problem> },
+    /// `telamon.yaml` has changed. `defaults` are in force, by an event for each servlet that they touch; `restart` lists the keys
+    /// that wait for a restart.
+    SettingsChanged { file: String, settings: Box<Settings>, restart: Vec<&'static str> },
+}
+
+/// An event as it is kept for operators.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ReloadReport {
+    /// Seconds since 1970.
+    pub time: f64,
+    /// `None` for `telamon.yaml`.
+    pub servlet: Option<String>,
+    pub accepted: bool,
+    /// One sentence.
+    pub summary: String,
+    pub files: Vec<String>,
+    pub problems: Vec<Problem>,
+}
+
+impl Event {
+    /// The event as it is kept; `time` is when it was found.
+    pub fn report(&self, time: SystemTime) -> ReloadReport {
+        let time = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64();
+        let report =
+            |servlet: Option<&str>, accepted, summary: String, files: &[String], problems: &[Problem]| ReloadReport {
+                time,
+                servlet: servlet.map(str::to_owned),
+                accepted,
+                summary,
+                files: files.to_vec(),
+                problems: problems.to_vec(),
+            };
+        match self {
+            Event::Accepted { servlet, summary, files, .. } => {
+                report(Some(&servlet.name), true, summary.clone(), files, &[])
+            }
+            Event::Removed { name, files } => report(Some(name), true, "removed: its file is gone".into(), files, &[]),
+            Event::Refused { name, running, files, problems } => {
+                let goes_on = if *running { "the version before goes on" } else { "it does not run" };
+                report(
+                    Some(name),
+                    false,
+                    format!("refused, {}: {goes_on}", count(problems.len(), "problem")),
+                    files,
+                    problems,
+                )
+            }
+            Event::SettingsRefused { file, problems } => {
+                let summary = format!("refused, {}: everything goes on as it was", count(problems.len(), "problem"));
+                report(None, false, summary, std::slice::from_ref(file), problems)
+            }
+            Event::SettingsChanged { file, restart, .. } => {
+                let summary = if restart.is_empty() {
+                    "settings changed, and in force".to_owned()
+                } else {
+                    format!("settings changed; needs a restart: {}", restart.join(", "))
+                };
+                report(None, true, summary, std::slice::from_ref(file), &[])
+            }
+        }
+    }
+}
+
+/// `1 problem`, `2 problems`.
+pub(super) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,65 @@
+//! The JSON Schema of the files that operators write, so that editors complete and check them.
+
+use serde_json::{Value, json};
+
+use super::{Settings, servlet_file};
+use crate::discovery::Decode;
+use crate::discovery::table::TableFile;
+
+/// One document with a definition for each kind of file: `#/$defs/settings`, `#/$defs/servlet`, `#/$defs/table`.
+pub fn schema_json() -> Value {
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Telamon's files",
+        "description": "telamon.yaml is #/$defs/settings, servlets/*.yaml are #/$defs/servlet, endpoints/*.yaml are #/$defs/table.",
+        "anyOf": [
+            { "$ref": "#/$defs/settings" },
+            { "$ref": "#/$defs/servlet" },
+            { "$ref": "#/$defs/table" },
+        ],
+        "$defs": {
+            "settings": Settings::schema(),
+            "servlet": servlet_file::schema(),
+            "table": TableFile::schema(),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_described_and_shown_with_its_default() {
+        let schema = schema_json();
+        let limits = &schema["$defs"]["settings"]["properties"]["limits"]["properties"];
+        assert_eq!(limits["header_size"]["default"], "64KiB");
+        assert_eq!(limits["drain"]["default"], "30s");
+        assert_eq!(limits["connections"]["maximum"], 1_000_000);
+        assert_eq!(schema["$defs"]["settings"]["required"], json!(["listeners"]));
+        let weight = &schema["$defs"]["table"]["properties"]["endpoints"]["items"]["properties"]["weight"];
+        assert_eq!(
+            (&weight["minimum"], &weight["maximum"], &weight["default"]),
+            (&json!(0), &json!(1_000_000), &json!(1))
+        );
+        let servlet = &schema["$defs"]["servlet"]["properties"];
+        assert_eq!(servlet["upstream"]["enum"], json!(["grpc", "http1", "http2"]));
+        assert_eq!(servlet["routes"]["items"]["required"], json!(["match"]));
+
+        fn described(path: &str, schema: &Value) {
+            if let Some(properties) = schema["properties"].as_object() {
+                assert_eq!(schema["additionalProperties"], false, "{path}");
+                for (key, value) in properties {
+                    assert!(value["description"].is_string() || value["properties"].is_object(), "{path}.{key}");
+                    described(&format!("{path}.{key}"), value);
+                }
+            }
+            if schema["items"].is_object() {
+                described(&format!("{path}[]"), &schema["items"]);
+            }
+        }
+        for kind in ["settings", "servlet", "table"] {
+            described(kind, &schema["$defs"][kind]);
+        }
+    }
+}

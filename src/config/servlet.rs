@@ -1,0 +1,69 @@
+//! One servlet as its file, its schema and its table say together. Checked: whoever holds one may run it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+
+use super::{ServletOptions, Upstream};
+use crate::discovery::Position;
+use crate::model::Table;
+use crate::route::{HeaderMatch, HostPattern};
+use crate::schema::{Schema, Template};
+
+/// A servlet, ready to run.
+#[derive(Clone, Debug)]
+pub struct ServletDef {
+    /// The name of its file, without the extension.
+    pub name: Arc<str>,
+    /// Its file, as an operator would open it. Positions in this value are in there.
+    pub file: Arc<str>,
+    /// What the dialects are translated by; without one only gRPC callers are served.
+    pub schema: Option<Arc<Schema>>,
+    pub upstream: Upstream,
+    /// Callable by every dialect, REST by the rules in the schema. Empty unless `upstream` is gRPC.
+    pub services: Vec<ServiceDef>,
+    /// More ways in, tried before the services of every servlet.
+    pub routes: Vec<RouteDef>,
+    pub table: Table,
+    /// The whole call, of any kind, when the servlet's file says so.
+    pub timeout: Option<Duration>,
+    /// What unary gRPC calls get when it does not.
+    pub unary_timeout: Duration,
+    pub options: ServletOptions,
+}
+
+impl ServletDef {
+    /// How long a call may take. `unary` is a gRPC call with one message each way.
+    pub fn call_timeout(&self, unary: bool) -> Option<Duration> {
+        let inherited = (unary && self.upstream == Upstream::Grpc).then_some(self.unary_timeout);
+        self.timeout.or(inherited)
+    }
+}
+
+/// One line of `services`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceDef {
+    /// `pkg.v1.Service`, `pkg.v1.*` or `*`.
+    pub pattern: String,
+    pub at: Position,
+}
+
+/// One line of `routes`.
+#[derive(Clone, Debug)]
+pub struct RouteDef {
+    pub matches: MatchDef,
+    /// The gRPC method behind it: service and method. There exactly when the upstream is gRPC.
+    pub call: Option<(String, String)>,
+    pub at: Position,
+}
+
+/// What a request must be for a route to take it.
+#[derive(Clone, Debug)]
+pub struct MatchDef {
+    pub host: HostPattern,
+    pub path: Arc<Template>,
+    pub method: Option<Method>,
+    /// All of them must be there.
+    pub headers: Vec<HeaderMatch>,
+}

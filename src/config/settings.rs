@@ -1,0 +1,279 @@
+//! `telamon.yaml`: what belongs to the process and not to a servlet.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::{Cidr, ServletOptions};
+use crate::discovery::{
+    Content, Count, Decode, Node, Position, Problem, Reader, Record, Size, Spanned, quoted_list, record, resolve,
+};
+use crate::model::Address;
+use crate::route::HostPattern;
+
+record! {
+    /// What belongs to the process: listeners, admin, limits, and the defaults that servlets inherit.
+    pub struct Settings {
+        /// Threads that carry traffic; one a core when left out.
+        pub workers: Option<Count<1, 1024>>,
+        /// Where callers come in. HTTP/1.0, HTTP/1.1 and HTTP/2 are told apart by their first bytes.
+        pub listeners: Listeners,
+        /// The HTTP API for operators; no listener for it when left out.
+        pub admin: Option<Admin>,
+        /// The directory of the servlet files, relative to this file. A file more in it is a servlet more.
+        pub servlets: FilePath = FilePath::new("servlets"),
+        /// `stdout`, or the path of a file relative to this one; no access log when left out.
+        pub access_log: Option<AccessLog>,
+        /// How much callers may ask of the process.
+        pub limits: Limits,
+        /// What servlets inherit when their files do not say.
+        pub defaults: Defaults,
+    }
+}
+
+record! {
+    /// Where callers come in.
+    pub struct Listener {
+        /// What it is called in logs, metrics and messages.
+        pub name: Spanned<String>,
+        /// `IPv4:port`, `[IPv6]:port` or `unix:path`.
+        pub address: Spanned<Address>,
+        /// What a request without a Host is taken to mean; without this, its routes are matched on the path alone.
+        pub default_host: Option<HostName>,
+        /// Peers whose `X-Forwarded-*` fields are kept and extended; those of all others are replaced.
+        pub trusted_peers: Vec<Cidr> = Vec::new(),
+    }
+}
+
+record! {
+    /// The HTTP API for operators.
+    pub struct Admin {
+        /// Where it listens. Whoever reaches it sees everything, so keep it on loopback or a socket.
+        pub address: Address,
+    }
+}
+
+record! {
+    /// How much callers may ask of the process. Every limit is there for a caller that is broken or hostile.
+    pub struct Limits {
+        /// The bytes of a request's head. Large tokens fit, and a thousand slow heads are 64 MiB.
+        pub header_size: Size<1024, { 16 << 20 }> = Size::kib(64),
+        /// The fields of a request's head, each cookie crumb counted: many tiny fields cost far more than their bytes.
+        pub header_fields: Count<8, 10_000> = Count::new(100),
+        /// From a request's first byte to the end of its head, in whole, so that a byte a second does not hold a connection.
+        pub header_timeout: Duration = Duration::from_secs(10),
+        /// How long a body may stand still, either way, before its stream is reset.
+        pub body_timeout: Duration = Duration::from_secs(60),
+        /// How long a connection may be without a request. Longer than the 60 s that most clients and balancers keep theirs.
+        pub idle_timeout: Duration = Duration::from_secs(75),
+        /// Connections of the whole process; more are refused. Each costs a descriptor and some KiB.
+        pub connections: Count<1, 1_000_000> = Count::new(10_000),
+        /// Calls at a time on one HTTP/2 connection.
+        pub streams: Count<1, 100_000> = Count::new(256),
+        /// An answer to an HTTP/1.0 caller up to this size gets a length and may keep the connection; a longer one is ended by closing.
+        pub reply_buffer: Size<0, { 16 << 20 }> = Size::kib(64),
+        /// How long calls in flight may go on after SIGTERM.
+        pub drain: Duration = Duration::from_secs(30),
+    }
+}
+
+/// What servlets inherit when their files do not say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Defaults {
+    /// The whole of a unary gRPC call. Streams and untranslated traffic have no timeout unless their servlet gives one.
+    pub timeout: Duration,
+    pub servlet: ServletOptions,
+}
+
+record! {
+    pub(super) struct DefaultTimeout {
+        /// The whole of a unary gRPC call, from the request's head on. Streams and untranslated traffic have no timeout unless their servlet gives one.
+        pub timeout: Duration = Duration::from_secs(15),
+    }
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Defaults { timeout: DefaultTimeout::default().timeout, servlet: ServletOptions::default() }
+    }
+}
+
+impl Decode for Defaults {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let keys = quoted_list(&[DefaultTimeout::KEYS, ServletOptions::KEYS].concat());
+        let mut fields = reader.fields(node, &format!("a mapping with {keys}"))?;
+        let timeout = DefaultTimeout::take(&mut fields, reader, None);
+        let servlet = ServletOptions::take(&mut fields, reader, None);
+        fields.finish(reader)?;
+        Some(Defaults { timeout: timeout?.timeout, servlet: servlet? })
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Defaults::default())
+    }
+
+    fn schema() -> Value {
+        let properties: Map<String, Value> =
+            DefaultTimeout::properties().into_iter().chain(ServletOptions::properties()).collect();
+        json!({ "type": "object", "additionalProperties": false, "properties": properties })
+    }
+}
+
+impl Settings {
+    /// Reads `text`, the content of `file`. The servlets' directory, and where it is named, are told even when something else is
+    /// wrong, so that what lies there can be checked as well.
+    pub(super) fn read(
+        file: &str,
+        directory: &Path,
+        text: &str,
+        problems: &mut Vec<Problem>,
+    ) -> (Option<Settings>, PathBuf, Option<Position>) {
+        let mut reader = Reader::new(file, directory);
+        let root = reader.root(text);
+        let settings = root.as_ref().and_then(|root| Settings::decode(root, &mut reader)).filter(|_| reader.is_clean());
+        problems.extend(reader.into_problems());
+        let named = match root.as_deref().map(|root| &root.content) {
+            Some(Content::Map(entries)) => entries.iter().find(|(key, _)| key.text == "servlets"),
+            _ => None,
+        };
+        let named = named.and_then(|(_, node)| <Spanned<FilePath>>::decode(node, &mut Reader::new(file, directory)));
+        let (path, at) = named.map_or((FilePath::new("servlets"), None), |path| (path.value, Some(path.at)));
+        let servlets = resolve(directory, &path.0);
+        (settings.map(|settings| Settings { servlets: FilePath(servlets.clone()), ..settings }), servlets, at)
+    }
+
+    /// The keys in which `new` differs and which are read once, at start.
+    pub(super) fn differ_until_restart(&self, new: &Settings) -> Vec<&'static str> {
+        let keys = [
+            ("workers", self.workers != new.workers),
+            ("listeners", self.listeners != new.listeners),
+            ("admin", self.admin != new.admin),
+            ("servlets", self.servlets != new.servlets),
+            ("access_log", self.access_log != new.access_log),
+            ("limits", self.limits != new.limits),
+        ];
+        keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+}
+
+/// The listeners: at least one, no name and no address twice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listeners(pub Vec<Listener>);
+
+impl Decode for Listeners {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let mut names: HashMap<String, Position> = HashMap::new();
+        let mut addresses: HashMap<Address, Position> = HashMap::new();
+        let listeners = reader.list(node, "a list of listeners", |item, reader| {
+            let listener = Listener::decode(item, reader)?;
+            unique(&mut names, "name", &listener.name, &listener.name.value, reader);
+            // Port 0 means any free one, so two of it do not meet.
+            if !matches!(&listener.address.value, Address::Tcp(address) if address.port() == 0) {
+                let shown = listener.address.value.to_string();
+                unique(&mut addresses, "address", &listener.address, &shown, reader);
+            }
+            Some(listener)
+        })?;
+        if listeners.is_empty() {
+            return reader.reject_at(node.at, "an empty list", "at least one listener");
+        }
+        Some(Listeners(listeners))
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "array", "minItems": 1, "items": Listener::schema() })
+    }
+}
+
+fn unique<T: Clone + Eq + std::hash::Hash>(
+    seen: &mut HashMap<T, Position>,
+    key: &str,
+    value: &Spanned<T>,
+    shown: &str,
+    reader: &mut Reader,
+) {
+    match seen.get(&value.value) {
+        Some(first) => reader.key(key, |reader| {
+            let wrong = format!("is there twice: first on line {}", first.line);
+            reader.report(value.at, wrong).value = Some(shown.into());
+        }),
+        None => {
+            seen.insert(value.value.clone(), value.at);
+        }
+    }
+}
+
+/// A path as it was written, until it is resolved against the file that names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FilePath(pub PathBuf);
+
+impl FilePath {
+    fn new(path: &str) -> Self {
+        FilePath(PathBuf::from(path))
+    }
+}
+
+impl Decode for FilePath {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let text = reader.text(node, "a path relative to this file")?;
+        if text.is_empty() || text.contains('\0') {
+            return reader.reject(node, "a path relative to this file");
+        }
+        Some(FilePath::new(text))
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "minLength": 1 })
+    }
+
+    fn written(&self) -> Value {
+        self.0.display().to_string().into()
+    }
+}
+
+/// Where the access log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessLog {
+    Stdout,
+    File(PathBuf),
+}
+
+impl Decode for AccessLog {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let FilePath(path) = FilePath::decode(node, reader)?;
+        if path == Path::new("stdout") {
+            return Some(AccessLog::Stdout);
+        }
+        Some(AccessLog::File(resolve(reader.directory(), &path)))
+    }
+
+    fn schema() -> Value {
+        FilePath::schema()
+    }
+}
+
+/// A host as it stands in a Host field: a name or an address, with a port if need be. In lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostName(pub String);
+
+impl Decode for HostName {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        const ALLOWED: &str = "a host, like `legacy.internal` or `legacy.internal:8080`";
+        let text = reader.text(node, ALLOWED)?;
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (text, None),
+        };
+        let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+        match host.parse() {
+            Ok(HostPattern::Exact(_)) if port.is_none_or(is_port) => Some(HostName(text.to_ascii_lowercase())),
+            _ => reader.reject(node, ALLOWED),
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "minLength": 1 })
+    }
+}

@@ -1,0 +1,359 @@
+//! From nodes to values, reporting every mistake and going on. A decoder that returns `None` has reported why; the caller decodes
+//! the rest of its fields before it gives up, so that one run shows all that is wrong.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::{Content, Key, Node, Position, Problem, did_you_mean};
+
+/// A value that can be read from a file that people write, and described to their editor.
+pub trait Decode: Sized {
+    /// Reads it. `None` when a problem has been reported.
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self>;
+
+    /// What a key of this type stands for when it is left out; `None` when it must be written.
+    fn absent() -> Option<Self> {
+        None
+    }
+
+    /// The JSON Schema of what may be written.
+    fn schema() -> Value;
+
+    /// The value as it would be written, for showing a default; null when there is no short way to say it.
+    fn written(&self) -> Value {
+        Value::Null
+    }
+}
+
+/// Where decoding is, and what it has found wrong so far. One a file.
+pub struct Reader {
+    file: String,
+    directory: PathBuf,
+    path: Vec<Step>,
+    problems: Vec<Problem>,
+    /// How many problems there are beyond those that are kept, and the last of them.
+    more: usize,
+    last: Option<Problem>,
+}
+
+/// More problems than anybody reads; a file of nothing but mistakes must not fill the memory.
+const MAX_PROBLEMS: usize = 200;
+
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+impl Reader {
+    /// `file` is its name in messages; relative paths in it are meant from `directory`.
+    pub fn new(file: impl Into<String>, directory: impl Into<PathBuf>) -> Self {
+        Reader {
+            file: file.into(),
+            directory: directory.into(),
+            path: Vec::new(),
+            problems: Vec::new(),
+            more: 0,
+            last: None,
+        }
+    }
+
+    /// Reads a whole file as one `T`.
+    pub fn document<T: Decode>(&mut self, text: &str) -> Option<T> {
+        let root = self.root(text)?;
+        T::decode(&root, self)
+    }
+
+    /// The tree of a whole file.
+    pub fn root(&mut self, text: &str) -> Option<Rc<Node>> {
+        Node::parse(&self.file, text).map_err(|problem| self.problems.push(problem)).ok()
+    }
+
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// All that was found, in the order of the file.
+    pub fn into_problems(mut self) -> Vec<Problem> {
+        self.problems.sort_by_key(|problem| problem.at);
+        if self.more > 0 {
+            self.problems.push(Problem::new(self.file, None, "", format!("and {} problems more", self.more)));
+        }
+        self.problems
+    }
+
+    /// Whether nothing is wrong so far.
+    pub fn is_clean(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// Reports something at `at` under the path where decoding is, to be filled in further.
+    pub fn report(&mut self, at: Position, wrong: impl Into<Box<str>>) -> &mut Problem {
+        let problem = Problem::new(self.file.clone(), Some(at), self.path_text(), wrong);
+        self.push(problem)
+    }
+
+    /// Reports something at `at` under `path`, written out.
+    pub fn report_at(&mut self, at: Option<Position>, path: &str, wrong: impl Into<Box<str>>) -> &mut Problem {
+        let problem = Problem::new(self.file.clone(), at, path, wrong);
+        self.push(problem)
+    }
+
+    fn push(&mut self, problem: Problem) -> &mut Problem {
+        if self.problems.len() >= MAX_PROBLEMS {
+            self.more += 1;
+            return self.last.insert(problem);
+        }
+        let index = self.problems.len();
+        self.problems.push(problem);
+        #[allow(clippy::indexing_slicing)] // it was pushed the line before
+        &mut self.problems[index]
+    }
+
+    /// Reports that this value may not be there, and what may.
+    pub fn reject<T>(&mut self, node: &Node, allowed: impl Into<Box<str>>) -> Option<T> {
+        self.reject_at(node.at, node.describe(), allowed)
+    }
+
+    /// The same for a value that is no longer at hand as it was written.
+    pub fn reject_at<T>(&mut self, at: Position, value: impl Into<String>, allowed: impl Into<Box<str>>) -> Option<T> {
+        let value: String = value.into();
+        let problem = self.report(at, "is not allowed");
+        problem.value = Some(value.into());
+        problem.allowed = Some(allowed.into());
+        None
+    }
+
+    /// Decodes `node` one step further down.
+    pub fn key<R>(&mut self, key: &str, decode: impl FnOnce(&mut Reader) -> R) -> R {
+        self.step(Step::Key(key.to_owned()), decode)
+    }
+
+    pub fn index<R>(&mut self, index: usize, decode: impl FnOnce(&mut Reader) -> R) -> R {
+        self.step(Step::Index(index), decode)
+    }
+
+    fn step<R>(&mut self, step: Step, decode: impl FnOnce(&mut Reader) -> R) -> R {
+        self.path.push(step);
+        let result = decode(self);
+        self.path.pop();
+        result
+    }
+
+    /// The key's path, e.g. `groups.canary.endpoints[0].weight`.
+    pub fn path_text(&self) -> String {
+        let mut text = String::new();
+        for step in &self.path {
+            match step {
+                Step::Key(key) if text.is_empty() => text.push_str(key),
+                Step::Key(key) => {
+                    text.push('.');
+                    text.push_str(key);
+                }
+                // Writing to a String cannot fail.
+                Step::Index(index) => drop(write!(text, "[{index}]")),
+            }
+        }
+        text
+    }
+
+    /// The entries of a mapping; a key written twice is reported.
+    pub fn fields(&mut self, node: &Node, allowed: &str) -> Option<Fields> {
+        let Content::Map(entries) = &node.content else {
+            return self.reject(node, allowed);
+        };
+        let mut first: std::collections::HashMap<&str, Position> = std::collections::HashMap::new();
+        for (key, _) in entries {
+            if let Some(line) = first.get(key.text.as_str()).map(|at| at.line) {
+                self.key(&key.text, |reader| {
+                    reader.report(key.at, format!("duplicate key: first on line {line}"));
+                });
+            } else {
+                first.insert(&key.text, key.at);
+            }
+        }
+        Some(Fields { at: node.at, entries: entries.clone(), known: Vec::new() })
+    }
+
+    /// The items of a list, each decoded; `None` when one of them fails.
+    pub fn list<T>(
+        &mut self,
+        node: &Node,
+        allowed: &str,
+        mut decode: impl FnMut(&Rc<Node>, &mut Reader) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let Content::List(items) = &node.content else {
+            return self.reject(node, allowed);
+        };
+        let decoded: Vec<Option<T>> =
+            items.iter().enumerate().map(|(index, item)| self.index(index, |reader| decode(item, reader))).collect();
+        decoded.into_iter().collect()
+    }
+
+    /// The text of a scalar; numbers written without quotes are text too.
+    pub fn text<'n>(&mut self, node: &'n Node, allowed: &str) -> Option<&'n str> {
+        match &node.content {
+            Content::Scalar { text, .. } if !node.is_null() => Some(text),
+            _ => self.reject(node, allowed),
+        }
+    }
+}
+
+/// The entries of a mapping while its keys are asked for one by one.
+pub struct Fields {
+    /// Where the mapping begins.
+    pub at: Position,
+    entries: Vec<(Key, Rc<Node>)>,
+    known: Vec<&'static str>,
+}
+
+impl Fields {
+    /// The entry of that key, which is known from now on.
+    pub fn take(&mut self, name: &'static str) -> Option<(Key, Rc<Node>)> {
+        self.known.push(name);
+        self.entries.iter().find(|(key, _)| key.text == name).cloned()
+    }
+
+    /// Decodes the entry of that key, else takes `absent`; when there is neither, reports that it is missing and what it is about.
+    pub fn decode<T: Decode>(
+        &mut self,
+        name: &'static str,
+        about: &str,
+        absent: Option<T>,
+        reader: &mut Reader,
+    ) -> Option<T> {
+        match self.take(name) {
+            Some((_, node)) => reader.key(name, |reader| T::decode(&node, reader)),
+            None => match absent.or_else(T::absent) {
+                Some(value) => Some(value),
+                None => {
+                    let at = self.at;
+                    reader.key(name, |reader| {
+                        let sentence = about.split_inclusive(". ").next().unwrap_or_default().trim();
+                        let problem = reader.report(at, "is missing");
+                        problem.allowed = (!sentence.is_empty()).then(|| sentence.into());
+                    });
+                    None
+                }
+            },
+        }
+    }
+
+    /// Reports every key that nobody asked for.
+    pub fn finish(self, reader: &mut Reader) -> Option<()> {
+        let mut clean = Some(());
+        let mut told = HashSet::new();
+        for (key, _) in &self.entries {
+            if self.known.contains(&key.text.as_str()) || !told.insert(&key.text) {
+                continue;
+            }
+            clean = None;
+            let allowed = quoted_list(&self.known);
+            let hint = did_you_mean(&key.text, self.known.iter().copied());
+            reader.key(&key.text, |reader| {
+                let problem = reader.report(key.at, "unknown key");
+                problem.allowed = Some(format!("allowed here: {allowed}").into());
+                problem.hint = hint.map(Into::into);
+            });
+        }
+        clean
+    }
+}
+
+/// `` `a`, `b` ``.
+pub fn quoted_list(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// A value and where it was written. Values are equal wherever they stand.
+#[derive(Clone, Debug)]
+pub struct Spanned<T> {
+    pub value: T,
+    pub at: Position,
+}
+
+impl<T: PartialEq> PartialEq for Spanned<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl<T: Decode> Decode for Spanned<T> {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        Some(Spanned { value: T::decode(node, reader)?, at: node.at })
+    }
+
+    fn schema() -> Value {
+        T::schema()
+    }
+}
+
+/// A value that may have turned out wrong: what is beside it is checked all the same. Whether all is well is for the reader to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lenient<T>(pub Option<T>);
+
+impl<T: Decode> Decode for Lenient<T> {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        Some(Lenient(T::decode(node, reader)))
+    }
+
+    fn absent() -> Option<Self> {
+        T::absent().map(|value| Lenient(Some(value)))
+    }
+
+    fn schema() -> Value {
+        T::schema()
+    }
+
+    fn written(&self) -> Value {
+        self.0.as_ref().map(T::written).unwrap_or_default()
+    }
+}
+
+impl<T: Decode> Decode for Option<T> {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        T::decode(node, reader).map(Some)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+
+    fn schema() -> Value {
+        T::schema()
+    }
+}
+
+impl<T: Decode> Decode for Vec<T> {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        reader.list(node, "a list", |item, reader| T::decode(item, reader))
+    }
+
+    fn schema() -> Value {
+        serde_json::json!({ "type": "array", "items": T::schema() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_mistakes_is_told_up_to_a_bound() {
+        let text: String = (0..10_000).map(|number| format!("k{number}: 1\n")).collect();
+        let mut reader = Reader::new("f", "");
+        let root = reader.root(&text).unwrap();
+        let fields = reader.fields(&root, "").unwrap();
+        assert_eq!(fields.finish(&mut reader), None);
+        let problems = reader.into_problems();
+        assert_eq!(problems.len(), MAX_PROBLEMS + 1);
+        assert_eq!(problems[MAX_PROBLEMS].to_string(), "f: and 9800 problems more");
+    }
+}

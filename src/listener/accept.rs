@@ -1,0 +1,279 @@
+//! One accept loop a worker and listener. Each worker accepts for itself, so that a call never pays a hop between threads; since the
+//! kernel's hashing leaves few long connections lopsided, a worker that holds clearly more than the least loaded one hands a new
+//! socket over before its first read. A loop never ends for want of descriptors: it sheds, waits a little and goes on.
+
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::{Limits, Serve, http1, http2, sniff};
+use crate::model::{Address, ConnInfo};
+use crate::runtime::{Drain, Worker};
+use crate::transport::{Acceptor, Handover, Stream};
+use crate::wire::Protocol;
+
+/// Sockets on their way to one worker. Small: a worker that does not keep up should not be given more.
+const LANDING_ROOM: usize = 64;
+
+/// Pause after accept failed for want of descriptors or memory: long enough for some to come free, short beside any time-out.
+const SHED_PAUSE: Duration = Duration::from_millis(20);
+
+/// A connection that was accepted but has said nothing when draining begins: its request may be a round trip away.
+const QUEUED_GRACE: Duration = Duration::from_secs(1);
+
+/// Open connections, a worker and in all. One value a process.
+#[derive(Debug)]
+pub struct ConnectionCounts {
+    workers: Vec<AtomicUsize>,
+    all: AtomicUsize,
+}
+
+impl ConnectionCounts {
+    pub fn new(workers: usize) -> Arc<ConnectionCounts> {
+        Arc::new(ConnectionCounts {
+            workers: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
+            all: AtomicUsize::new(0),
+        })
+    }
+
+    pub fn open(&self) -> usize {
+        self.all.load(Ordering::Relaxed)
+    }
+
+    /// The worker that should get the next socket, if it is not `own`: one with clearly fewer connections.
+    fn better_than(&self, own: usize) -> Option<usize> {
+        let mine = self.workers.get(own)?.load(Ordering::Relaxed);
+        let (least, count) = self
+            .workers
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed))
+            .enumerate()
+            .min_by_key(|(_, count)| *count)?;
+        (mine > count + count / 8).then_some(least).filter(|least| *least != own)
+    }
+}
+
+/// A counted connection.
+struct Counted {
+    counts: Arc<ConnectionCounts>,
+    worker: usize,
+}
+
+impl Counted {
+    fn new(counts: &Arc<ConnectionCounts>, worker: usize) -> Counted {
+        counts.all.fetch_add(1, Ordering::Relaxed);
+        if let Some(count) = counts.workers.get(worker) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        Counted { counts: Arc::clone(counts), worker }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.counts.all.fetch_sub(1, Ordering::Relaxed);
+        if let Some(count) = self.counts.workers.get(self.worker) {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Told what happens to connections; a listener counts nothing itself.
+pub trait Observer: 'static {
+    fn opened(&self);
+    fn closed(&self);
+    /// A connection was turned away before its first request.
+    fn refused(&self, why: &'static str);
+}
+
+/// Where sockets handed over by other workers land.
+#[derive(Debug)]
+pub struct Landing {
+    senders: Vec<mpsc::Sender<(Handover, Counted)>>,
+}
+
+impl std::fmt::Debug for Counted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Counted").field("worker", &self.worker).finish()
+    }
+}
+
+impl Landing {
+    /// A landing place for each of `workers`.
+    pub fn new(workers: usize) -> (Arc<Landing>, Vec<LandingStrip>) {
+        let (senders, strips) = (0..workers)
+            .map(|_| {
+                let (sender, receiver) = mpsc::channel(LANDING_ROOM);
+                (sender, LandingStrip(receiver))
+            })
+            .unzip();
+        (Arc::new(Landing { senders }), strips)
+    }
+}
+
+/// One worker's end of a `Landing`.
+#[derive(Debug)]
+pub struct LandingStrip(mpsc::Receiver<(Handover, Counted)>);
+
+/// All that an accept loop works with.
+#[derive(Debug)]
+pub struct Accept<S, O> {
+    pub worker: Worker,
+    /// `None` on the workers that only get sockets handed over (a Unix socket has one acceptor).
+    pub acceptor: Option<Acceptor>,
+    pub local: Address,
+    pub landing: Arc<Landing>,
+    pub strip: LandingStrip,
+    pub counts: Arc<ConnectionCounts>,
+    pub limits: Rc<Limits>,
+    pub service: Rc<S>,
+    pub observer: Rc<O>,
+    pub drain: Drain,
+}
+
+/// Accepts and serves until draining, and ends when the last connection has. Owns its connections: dropping it drops them.
+pub async fn accept<S: Serve, O: Observer>(accept: Accept<S, O>) {
+    let Accept { worker, acceptor, local, landing, mut strip, counts, limits, service, observer, mut drain } = accept;
+    let mut over = drain.clone();
+    let mut floor = Floor { local, limits, service, observer, drain: drain.clone(), connections: JoinSet::new() };
+    loop {
+        tokio::select! {
+            biased;
+            () = drain.begun() => break,
+            Some(_) = floor.connections.join_next(), if !floor.connections.is_empty() => {}
+            Some((socket, counted)) = strip.0.recv() => floor.land(socket, counted),
+            accepted = accept_one(acceptor.as_ref()) => match accepted {
+                Ok(stream) => floor.place(stream, worker, &counts, &landing),
+                Err(error) => floor.shed(&error).await,
+            },
+        }
+    }
+    // What the kernel has already accepted for us is served; then the socket closes, while connections go on.
+    while let Some(Ok(stream)) = accept_one(acceptor.as_ref()).now_or_never() {
+        let counted = Counted::new(&counts, worker.index);
+        floor.serve(stream, counted);
+    }
+    drop(acceptor);
+    drop(landing);
+    strip.0.close();
+    while let Some((socket, counted)) = strip.0.recv().await {
+        floor.land(socket, counted);
+    }
+    tokio::select! {
+        () = over.over() => {}
+        () = async { while floor.connections.join_next().await.is_some() {} } => {}
+    }
+}
+
+async fn accept_one(acceptor: Option<&Acceptor>) -> io::Result<Stream> {
+    match acceptor {
+        Some(acceptor) => acceptor.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Where a worker's connections of one listener are served.
+struct Floor<S, O> {
+    local: Address,
+    limits: Rc<Limits>,
+    service: Rc<S>,
+    observer: Rc<O>,
+    drain: Drain,
+    connections: JoinSet<()>,
+}
+
+impl<S: Serve, O: Observer> Floor<S, O> {
+    /// Serves a new socket here, or hands it to a worker with clearly fewer connections.
+    fn place(&mut self, stream: Stream, worker: Worker, counts: &Arc<ConnectionCounts>, landing: &Landing) {
+        if counts.open() >= self.limits.connections {
+            self.observer.refused("connections");
+            return;
+        }
+        let elsewhere = counts
+            .better_than(worker.index)
+            .and_then(|better| Some((better, landing.senders.get(better)?.try_reserve().ok()?)));
+        let Some((better, place)) = elsewhere else {
+            return self.serve(stream, Counted::new(counts, worker.index));
+        };
+        match stream.hand_over() {
+            Ok(socket) => place.send((socket, Counted::new(counts, better))),
+            Err(error) => tracing::warn!(%error, "a connection was lost on its way to another worker"),
+        }
+    }
+
+    fn land(&mut self, socket: Handover, counted: Counted) {
+        match socket.land() {
+            Ok(stream) => self.serve(stream, counted),
+            Err(error) => tracing::warn!(%error, "a connection was lost on its way to this worker"),
+        }
+    }
+
+    fn serve(&mut self, stream: Stream, counted: Counted) {
+        let info = ConnInfo { peer: stream.peer(), local: self.local.clone(), original_destination: None };
+        let conn = Rc::new(self.service.open(info));
+        let limits = Rc::clone(&self.limits);
+        let service = Rc::clone(&self.service);
+        let observer = Rc::clone(&self.observer);
+        let drain = self.drain.clone();
+        self.observer.opened();
+        self.connections.spawn_local(async move {
+            let open = Open { observer, _counted: counted };
+            serve_connection(stream, conn, service, limits, drain, &*open.observer).await;
+        });
+    }
+
+    async fn shed(&self, error: &io::Error) {
+        // The peer may leave between its SYN and our accept; that is its own affair.
+        if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+            self.observer.refused("accept");
+            tracing::warn!(%error, "a connection could not be accepted");
+            tokio::time::sleep(SHED_PAUSE).await;
+        }
+    }
+}
+
+/// An open connection, told to the observer to its end.
+struct Open<O: Observer> {
+    observer: Rc<O>,
+    _counted: Counted,
+}
+
+impl<O: Observer> Drop for Open<O> {
+    fn drop(&mut self) {
+        self.observer.closed();
+    }
+}
+
+async fn serve_connection<S: Serve, O: Observer>(
+    stream: Stream,
+    conn: Rc<S::Connection>,
+    service: Rc<S>,
+    limits: Rc<Limits>,
+    mut drain: Drain,
+    observer: &O,
+) {
+    let sniffed = {
+        let mut sniffing = pin!(tokio::time::timeout(limits.head_timeout, sniff::sniff(&stream)));
+        tokio::select! {
+            biased;
+            sniffed = &mut sniffing => sniffed,
+            () = drain.begun() => match tokio::time::timeout(QUEUED_GRACE, sniffing).await {
+                Ok(sniffed) => sniffed,
+                Err(_) => return,
+            },
+        }
+    };
+    match sniffed {
+        Ok(Some((Protocol::Http1, seen))) => http1::serve(stream, seen, conn, service, limits, drain).await,
+        Ok(Some((Protocol::Http2, seen))) => http2::serve(stream, seen, conn, service, limits, drain).await,
+        Ok(None) => {}
+        Err(_) => observer.refused("head_timeout"),
+    }
+}

@@ -1,0 +1,187 @@
+//! One HTTP/1 connection: heads in, answers out, one at a time.
+//!
+//! ```text
+//!   idle ──first byte──▶ head ──whole──▶ call ──answer──▶ reply ──whole, kept──▶ idle
+//!     │                   │                │                │
+//!   time-out,           400, 408,        caller gone:     broken: reset
+//!   drain: close        431: refuse      call dropped     not kept: lingering close
+//! ```
+//! It leans towards closing: after anything unusual no byte that follows is read as a request.
+
+mod reply;
+mod shared;
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use http::{Method, Request, Version};
+
+use self::reply::{Ending, write_reply, write_whole};
+pub(super) use self::shared::Shared;
+use super::{Limits, RequestBody, Serve};
+use crate::model::{Fault, Kind, Stage};
+use crate::runtime::Drain;
+use crate::transport::Stream;
+use crate::wire::{Framing, HeadLimits, ReplyTerms, RequestHead, RequestParser};
+
+/// After an answer that did not wait for the request's body: how long and how much we read on, so that a reset does not destroy it.
+const LINGER_TIME: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 64 * 1024;
+
+/// Serves a connection to its end. `seen` has been read from it already.
+pub(super) async fn serve<S: Serve>(
+    stream: Stream,
+    seen: BytesMut,
+    conn: Rc<S::Connection>,
+    service: Rc<S>,
+    limits: Rc<Limits>,
+    drain: Drain,
+) {
+    let parser = RequestParser::new(HeadLimits { bytes: limits.head_bytes, fields: limits.head_fields });
+    let shared = Shared::new(stream, seen, limits.stall_timeout);
+    let begun = Box::pin(drain.clone().into_begun());
+    let mut connection = Connection { shared, parser, conn, service, limits, drain, begun };
+    let ending = connection.run().await;
+    connection.close(ending).await;
+}
+
+struct Connection<S: Serve> {
+    shared: Rc<Shared>,
+    parser: RequestParser,
+    conn: Rc<S::Connection>,
+    service: Rc<S>,
+    limits: Rc<Limits>,
+    drain: Drain,
+    begun: Pin<Box<dyn Future<Output = ()>>>,
+}
+
+enum NextHead {
+    Head(Box<RequestHead>),
+    Refused(Fault),
+    /// The peer left, or has nothing more to ask.
+    Nothing,
+}
+
+impl<S: Serve> Connection<S> {
+    async fn run(&mut self) -> Ending {
+        loop {
+            let head = match self.next_head().await {
+                NextHead::Head(head) => *head,
+                NextHead::Refused(fault) => return self.refuse(&fault).await,
+                NextHead::Nothing => return Ending::Close,
+            };
+            match self.exchange(head).await {
+                Ending::Keep => self.shared.next_message(),
+                ending @ (Ending::Close | Ending::Reset) => return ending,
+            }
+        }
+    }
+
+    /// The next request's head: an idle time-out until its first byte, then one for the whole of it.
+    async fn next_head(&mut self) -> NextHead {
+        let default_host = self.limits.default_host.as_ref();
+        match self.shared.parse_head(&mut self.parser, default_host) {
+            Ok(Some(head)) => return NextHead::Head(Box::new(head)),
+            Ok(None) => {}
+            Err(fault) => return NextHead::Refused(fault),
+        }
+        if self.shared.is_idle() {
+            let first = pin!(tokio::time::timeout(self.limits.idle_timeout, self.shared.read_some()));
+            let first = tokio::select! {
+                biased;
+                first = first => first,
+                () = self.begun.as_mut() => return NextHead::Nothing,
+            };
+            if !matches!(first, Ok(true)) {
+                return NextHead::Nothing;
+            }
+        }
+        let shared = &self.shared;
+        let parser = &mut self.parser;
+        let rest = async {
+            loop {
+                match shared.parse_head(parser, default_host) {
+                    Ok(Some(head)) => return NextHead::Head(Box::new(head)),
+                    Ok(None) => {}
+                    Err(fault) => return NextHead::Refused(fault),
+                }
+                if !shared.read_some().await {
+                    if shared.is_idle() {
+                        return NextHead::Nothing;
+                    }
+                    let fault = Fault::new(Kind::MalformedHead, Stage::Head, "the request's head ends early");
+                    return NextHead::Refused(fault);
+                }
+            }
+        };
+        match tokio::time::timeout(self.limits.head_timeout, rest).await {
+            Ok(next) => next,
+            Err(_) => NextHead::Refused(Fault::new(
+                Kind::HeadTimeout,
+                Stage::Head,
+                format!("the request's head did not arrive within {:?}", self.limits.head_timeout),
+            )),
+        }
+    }
+
+    async fn refuse(&self, fault: &Fault) -> Ending {
+        let version = Version::HTTP_11;
+        let response = self.service.refuse(&self.conn, version, fault);
+        let terms = ReplyTerms {
+            version,
+            head_request: false,
+            keep_alive: false,
+            accepts_trailers: false,
+            title_case: self.limits.title_case,
+        };
+        write_whole(&self.shared, &terms, response, self.limits.stall_timeout).await
+    }
+
+    /// One request and its answer.
+    async fn exchange(&mut self, head: RequestHead) -> Ending {
+        let RequestHead { request, framing, keep_alive, expects_continue, accepts_trailers, upgrade } = head;
+        let mut terms = ReplyTerms {
+            version: request.version(),
+            head_request: request.method() == Method::HEAD,
+            keep_alive,
+            accepts_trailers,
+            title_case: self.limits.title_case,
+        };
+        // After its whole request, such a caller has no more to say: a FIN is the end of its side only (design §9).
+        let may_half_close = !keep_alive;
+        let has_body = !matches!(framing, Framing::None) || upgrade.is_some();
+        self.shared.begin(framing, expects_continue, upgrade, may_half_close);
+        let body = if has_body { RequestBody::http1(Rc::clone(&self.shared)) } else { RequestBody::empty() };
+        let response = {
+            let mut call = pin!(self.service.call(&self.conn, with_body(request, body)));
+            poll_fn(|cx| match call.as_mut().poll(cx) {
+                Poll::Ready(response) => Poll::Ready(Some(response)),
+                Poll::Pending => self.shared.poll_caller_gone(cx).map(|()| None),
+            })
+            .await
+        };
+        let Some(response) = response else { return Ending::Reset };
+        terms.keep_alive &= self.shared.is_read() && !self.drain.is_draining();
+        write_reply(&self.shared, &terms, response, &self.limits).await
+    }
+
+    async fn close(&self, ending: Ending) {
+        match ending {
+            Ending::Reset => self.shared.stream().reset(),
+            Ending::Keep | Ending::Close => {
+                self.shared.stream().shut_down_writing();
+                if !self.shared.is_read() || !self.shared.is_idle() {
+                    let _ = tokio::time::timeout(LINGER_TIME, self.shared.read_away(LINGER_BYTES)).await;
+                }
+            }
+        }
+    }
+}
+
+fn with_body(request: Request<()>, body: RequestBody) -> Request<RequestBody> {
+    request.map(|()| body)
+}

@@ -1,0 +1,319 @@
+//! One HTTP/2 connection: its calls run inside its own task, so that they end with it, and one wake-up serves many of them.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::{Request, Response, Version};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+use super::{Limits, RequestBody, Serve};
+use crate::model::{Body, Fault, Frame, Kind, Stage};
+use crate::runtime::Drain;
+use crate::transport::Stream;
+use crate::wire;
+
+/// What a caller may send of one body before we have taken it on: at 1 ms of round trip enough for 2 Gbit/s a stream.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// One stalled upload must not freeze the rest.
+const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
+
+/// Bytes of one answer that may wait for the socket: two of the largest usual frames.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// Serves a connection to its end. `seen` has been read from it already.
+pub(super) async fn serve<S: Serve>(
+    stream: Stream,
+    seen: BytesMut,
+    conn: Rc<S::Connection>,
+    service: Rc<S>,
+    limits: Rc<Limits>,
+    drain: Drain,
+) {
+    let handshake = h2::server::Builder::new()
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .max_send_buffer_size(SEND_BUFFER)
+        .handshake::<_, Bytes>(Replayed { seen, stream });
+    let Ok(Ok(mut connection)) = tokio::time::timeout(limits.head_timeout, handshake).await else { return };
+    let mut calls = FuturesUnordered::new();
+    let mut draining = false;
+    let mut idle = pin!(tokio::time::sleep(limits.idle_timeout));
+    let mut begun = pin!(drain.into_begun());
+    loop {
+        let next = poll_fn(|cx| {
+            if !draining && begun.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Next::Drain);
+            }
+            while let Poll::Ready(Some(())) = calls.poll_next_unpin(cx) {}
+            match connection.poll_accept(cx) {
+                Poll::Ready(Some(Ok(accepted))) => return Poll::Ready(Next::Request(accepted)),
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Next::Closed),
+                Poll::Pending => {}
+            }
+            if calls.is_empty() { idle.as_mut().poll(cx).map(|()| Next::Idle) } else { Poll::Pending }
+        });
+        match next.await {
+            Next::Request((request, respond)) => {
+                let call = call(request, respond, Rc::clone(&conn), Rc::clone(&service), Rc::clone(&limits));
+                calls.push(call);
+                idle.as_mut().reset(tokio::time::Instant::now() + limits.idle_timeout);
+            }
+            Next::Drain => {
+                draining = true;
+                connection.graceful_shutdown();
+            }
+            Next::Idle => {
+                // Asked to go; if it does not, the next time-out ends it.
+                if draining {
+                    return;
+                }
+                draining = true;
+                connection.graceful_shutdown();
+                idle.as_mut().reset(tokio::time::Instant::now() + limits.idle_timeout);
+            }
+            Next::Closed => return,
+        }
+    }
+}
+
+enum Next {
+    Request((Request<RecvStream>, SendResponse<Bytes>)),
+    Drain,
+    Idle,
+    Closed,
+}
+
+/// One stream, to its end. A stream that the caller resets drops its call.
+async fn call<S: Serve>(
+    mut request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    conn: Rc<S::Connection>,
+    service: Rc<S>,
+    limits: Rc<Limits>,
+) {
+    let limits_of_head = wire::HeadLimits { bytes: limits.head_bytes, fields: limits.head_fields };
+    let exact_len = match wire::check_h2_request(&mut request, &limits_of_head) {
+        Ok(terms) => terms.length,
+        Err(fault) => return refuse(&mut respond, service.refuse(&conn, Version::HTTP_2, &fault)),
+    };
+    let (head, stream) = request.into_parts();
+    let body = if stream.is_end_stream() {
+        RequestBody::empty()
+    } else {
+        // A gRPC stream may rest for hours; its deadline ends it, not a pause.
+        let may_rest = head
+            .headers
+            .get(http::header::CONTENT_TYPE)
+            .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+        RequestBody::http2(Incoming { stream, exact_len, limits: Rc::clone(&limits), may_rest, taken: 0, stall: None })
+    };
+    let mut serving = pin!(service.call(&conn, Request::from_parts(head, body)));
+    let response = poll_fn(|cx| match serving.as_mut().poll(cx) {
+        Poll::Ready(response) => Poll::Ready(Some(response)),
+        Poll::Pending => respond.poll_reset(cx).map(|_| None),
+    });
+    let Some(response) = response.await else { return };
+    let (mut parts, body) = response.into_parts();
+    parts.version = Version::HTTP_2;
+    let mut body = pin!(body);
+    wire::strip_reply(&mut parts.headers);
+    let ended = body.is_end();
+    if let Some(length) =
+        body.exact_len().filter(|_| !parts.headers.contains_key(http::header::CONTENT_LENGTH) && !ended)
+    {
+        parts.headers.insert(http::header::CONTENT_LENGTH, length.into());
+    }
+    let Ok(mut send) = respond.send_response(Response::from_parts(parts, ()), ended) else { return };
+    if !ended {
+        let mut writer = Writer { stall: None, stall_timeout: limits.stall_timeout };
+        let written = poll_fn(|cx| writer.poll_write(&mut send, body.as_mut(), cx)).await;
+        if let Err(reason) = written {
+            send.send_reset(reason);
+        }
+    }
+}
+
+fn refuse(respond: &mut SendResponse<Bytes>, response: Response<Bytes>) {
+    let (parts, data) = response.into_parts();
+    // A stream that is gone needs no answer.
+    if let Ok(mut send) = respond.send_response(Response::from_parts(parts, ()), data.is_empty())
+        && !data.is_empty()
+    {
+        let _ = send.send_data(data, true);
+    }
+}
+
+struct Writer {
+    stall: Option<Pin<Box<Sleep>>>,
+    stall_timeout: Duration,
+}
+
+impl Writer {
+    /// Carries the body while the caller has room; the error is what to reset the stream with.
+    fn poll_write<B: Body>(
+        &mut self,
+        send: &mut SendStream<Bytes>,
+        mut body: Pin<&mut B>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Reason>> {
+        loop {
+            if send.poll_reset(cx).is_ready() {
+                return Poll::Ready(Err(Reason::CANCEL));
+            }
+            if send.capacity() == 0 {
+                send.reserve_capacity(1);
+                match send.poll_capacity(cx) {
+                    Poll::Ready(Some(Ok(_))) => {
+                        self.stall = None;
+                        continue;
+                    }
+                    Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Err(Reason::CANCEL)),
+                    Poll::Pending => {
+                        body.as_mut().poll_progress(cx);
+                        let timeout = self.stall_timeout;
+                        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+                        return stall.as_mut().poll(cx).map(|()| Err(Reason::CANCEL));
+                    }
+                }
+            }
+            match ready!(body.as_mut().poll_frame(cx)) {
+                Some(Ok(Frame::Data(data))) => {
+                    let end = body.is_end();
+                    if send.send_data(data, end).is_err() {
+                        return Poll::Ready(Err(Reason::CANCEL));
+                    }
+                    if end {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+                Some(Ok(Frame::Trailers(trailers))) => {
+                    return Poll::Ready(send.send_trailers(trailers).map_err(|_| Reason::CANCEL));
+                }
+                None => return Poll::Ready(send.send_data(Bytes::new(), true).map_err(|_| Reason::CANCEL)),
+                Some(Err(fault)) => return Poll::Ready(Err(reset_reason(&fault))),
+            }
+        }
+    }
+}
+
+/// How a fault in the middle of an answer is told to an HTTP/2 caller.
+fn reset_reason(fault: &Fault) -> Reason {
+    match fault.kind {
+        Kind::CallerGone | Kind::DeadlineExceeded => Reason::CANCEL,
+        _ => Reason::INTERNAL_ERROR,
+    }
+}
+
+/// A request's body on an HTTP/2 stream. Its window is given back as pieces are taken.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    stream: RecvStream,
+    exact_len: Option<u64>,
+    limits: Rc<Limits>,
+    may_rest: bool,
+    taken: u64,
+    /// Only while the body stalls.
+    stall: Option<Pin<Box<Sleep>>>,
+}
+
+impl Incoming {
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
+        let polled = match self.stream.poll_data(cx) {
+            Poll::Ready(Some(data)) => Poll::Ready(Some(data)),
+            Poll::Ready(None) => match ready!(self.stream.poll_trailers(cx)) {
+                Ok(trailers) => return Poll::Ready(trailers.map(|trailers| Ok(Frame::Trailers(trailers)))),
+                Err(error) => Poll::Ready(Some(Err(error))),
+            },
+            Poll::Pending => Poll::Pending,
+        };
+        match polled {
+            Poll::Ready(Some(Ok(data))) => {
+                self.stall = None;
+                let _ = self.stream.flow_control().release_capacity(data.len());
+                self.taken = self.taken.saturating_add(data.len() as u64);
+                Poll::Ready(Some(Ok(Frame::Data(data))))
+            }
+            Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(Fault::new(
+                Kind::CallerGone,
+                Stage::RequestBody,
+                "the caller left in the middle of the body",
+            )))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending if self.may_rest => Poll::Pending,
+            Poll::Pending => {
+                let timeout = self.limits.stall_timeout;
+                let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+                ready!(stall.as_mut().poll(cx));
+                let told = format!("no byte of the body came for {timeout:?}");
+                Poll::Ready(Some(Err(Fault::new(Kind::BodyTimeout, Stage::RequestBody, told))))
+            }
+        }
+    }
+
+    pub(super) fn is_end(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+
+    pub(super) fn exact_len(&self) -> Option<u64> {
+        self.exact_len.map(|len| len.saturating_sub(self.taken))
+    }
+}
+
+/// A stream whose first bytes were read to tell its protocol.
+struct Replayed {
+    seen: BytesMut,
+    stream: Stream,
+}
+
+impl AsyncRead for Replayed {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.seen.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let step = self.seen.len().min(buf.remaining());
+        buf.put_slice(self.seen.get(..step).unwrap_or_default());
+        self.seen.advance(step);
+        if self.seen.is_empty() {
+            self.seen = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Replayed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, data)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

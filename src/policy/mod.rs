@@ -1,0 +1,7 @@
+//! May we, how long, once more: decisions that need no socket and no clock of their own.
+
+mod retry;
+mod timeout;
+
+pub use retry::{MAX_TRIES, Next, after};
+pub use timeout::{CallKind, timeout};

@@ -1,0 +1,236 @@
+//! A reply's body: pulled by the listener as its caller has room, each pull carrying the request on as well. Ends by closing the tally.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use pin_project_lite::pin_project;
+use tokio::time::Sleep;
+
+use super::request_stream::RequestStream;
+use super::tally::Tally;
+use crate::model::{Body, Code, Deadline, Fault, Frame, Kind, Outcome, Stage};
+use crate::translate::{ReplyStep, RestReply, Status};
+use crate::upstream::Exchange;
+
+pin_project! {
+    /// What the listener writes.
+    #[derive(Debug)]
+    pub struct ReplyBody {
+        #[pin]
+        deadline: Option<Sleep>,
+        source: Source,
+        tally: Tally,
+    }
+}
+
+#[derive(Debug)]
+enum Source {
+    /// All of it, and what it tells about the call.
+    Whole(Bytes, Outcome),
+    /// gRPC to a gRPC caller.
+    Grpc(Exchange<RequestStream>),
+    /// Untranslated; with the length that the servlet's head promised.
+    Http { exchange: Exchange<RequestStream>, status: StatusCode, promised: Option<u64> },
+    /// A stream of items.
+    Rest { exchange: Exchange<RequestStream>, translator: Box<RestReply>, ended: bool },
+    Over,
+}
+
+impl ReplyBody {
+    pub(super) fn whole(data: Bytes, outcome: Outcome, mut tally: Tally) -> ReplyBody {
+        let source = if data.is_empty() {
+            tally.close(&outcome);
+            Source::Over
+        } else {
+            Source::Whole(data, outcome)
+        };
+        ReplyBody { deadline: None, source, tally }
+    }
+
+    /// Nothing follows the head.
+    pub(super) fn ended(outcome: &Outcome, mut tally: Tally) -> ReplyBody {
+        tally.close(outcome);
+        ReplyBody { deadline: None, source: Source::Over, tally }
+    }
+
+    pub(super) fn grpc(exchange: Exchange<RequestStream>, deadline: Deadline, tally: Tally) -> ReplyBody {
+        ReplyBody { deadline: timer(deadline), source: Source::Grpc(exchange), tally }
+    }
+
+    pub(super) fn http(
+        exchange: Exchange<RequestStream>,
+        status: StatusCode,
+        promised: Option<u64>,
+        deadline: Deadline,
+        tally: Tally,
+    ) -> ReplyBody {
+        ReplyBody { deadline: timer(deadline), source: Source::Http { exchange, status, promised }, tally }
+    }
+
+    pub(super) fn rest(
+        exchange: Exchange<RequestStream>,
+        translator: Box<RestReply>,
+        deadline: Deadline,
+        tally: Tally,
+    ) -> ReplyBody {
+        let source = Source::Rest { exchange, translator, ended: false };
+        ReplyBody { deadline: timer(deadline), source, tally }
+    }
+}
+
+fn timer(deadline: Deadline) -> Option<Sleep> {
+    deadline.at().map(|at| tokio::time::sleep_until(at.into()))
+}
+
+/// A frame, or the end with what it tells about the call.
+enum Pulled {
+    Frame(Frame),
+    /// The last frame.
+    Last(Frame, Outcome),
+    End(Outcome),
+}
+
+impl Source {
+    fn poll_pull(&mut self, cx: &mut Context<'_>) -> Poll<Result<Pulled, Fault>> {
+        match self {
+            Source::Whole(data, outcome) => {
+                Poll::Ready(Ok(Pulled::Last(Frame::Data(std::mem::take(data)), outcome.clone())))
+            }
+            Source::Grpc(exchange) => {
+                let frame = ready!(Pin::new(exchange).poll_frame(cx)).transpose()?;
+                Poll::Ready(Ok(match frame {
+                    Some(Frame::Trailers(trailers)) => last_of_grpc(trailers),
+                    Some(data) => Pulled::Frame(data),
+                    None => last_of_grpc(HeaderMap::new()),
+                }))
+            }
+            Source::Http { exchange, status, promised } => {
+                let frame = ready!(Pin::new(&mut *exchange).poll_frame(cx)).transpose()?;
+                let outcome = Outcome::Http(*status);
+                Poll::Ready(Ok(match frame {
+                    Some(Frame::Data(data)) => {
+                        if let Some(left) = promised {
+                            *left = left.saturating_sub(data.len() as u64);
+                        }
+                        if exchange.is_end() {
+                            Pulled::Last(Frame::Data(data), outcome)
+                        } else {
+                            Pulled::Frame(Frame::Data(data))
+                        }
+                    }
+                    Some(trailers) => Pulled::Last(trailers, outcome),
+                    None => Pulled::End(outcome),
+                }))
+            }
+            Source::Rest { exchange, translator, ended } => loop {
+                match translator.step()? {
+                    ReplyStep::Data(data) => return Poll::Ready(Ok(Pulled::Frame(Frame::Data(data)))),
+                    ReplyStep::End => return Poll::Ready(Ok(Pulled::End(Outcome::Grpc(Code::Ok)))),
+                    // The head has gone out.
+                    ReplyStep::Head(_) => continue,
+                    ReplyStep::NeedInput if *ended => {
+                        let told = "the servlet's answer has no end";
+                        return Poll::Ready(Err(Fault::new(Kind::MalformedReply, Stage::ReplyBody, told)));
+                    }
+                    ReplyStep::NeedInput => {}
+                }
+                match ready!(Pin::new(&mut *exchange).poll_frame(cx)).transpose()? {
+                    Some(Frame::Data(data)) => translator.push(data),
+                    Some(Frame::Trailers(trailers)) => {
+                        *ended = true;
+                        translator.finish(Some(trailers));
+                    }
+                    None => {
+                        *ended = true;
+                        translator.finish(None);
+                    }
+                }
+            },
+            Source::Over => Poll::Ready(Ok(Pulled::End(Outcome::Cancelled))),
+        }
+    }
+
+    /// How a fault in mid-stream is told: to gRPC callers in trailers; to others the stream breaks.
+    fn fail(&self, fault: Fault) -> Result<Frame, Fault> {
+        match self {
+            Source::Grpc(_) => {
+                let mut trailers = HeaderMap::new();
+                Status::from_fault(&fault).to_trailers(&mut trailers);
+                Ok(Frame::Trailers(trailers))
+            }
+            Source::Whole(..) | Source::Http { .. } | Source::Rest { .. } | Source::Over => Err(fault),
+        }
+    }
+}
+
+/// A status that is missing or garbled is UNKNOWN, never OK.
+fn last_of_grpc(mut trailers: HeaderMap) -> Pulled {
+    let status = Status::from_trailers(&trailers);
+    let code = status.code;
+    if code == Code::Unknown {
+        status.to_trailers(&mut trailers);
+    }
+    Pulled::Last(Frame::Trailers(trailers), Outcome::Grpc(code))
+}
+
+impl Body for ReplyBody {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
+        let this = self.project();
+        if matches!(this.source, Source::Over) {
+            return Poll::Ready(None);
+        }
+        let pulled = match this.source.poll_pull(cx) {
+            Poll::Ready(pulled) => pulled,
+            Poll::Pending => {
+                let Some(timer) = this.deadline.as_pin_mut() else { return Poll::Pending };
+                ready!(timer.poll(cx));
+                let told = "the deadline passed before the answer was whole";
+                Err(Fault::new(Kind::DeadlineExceeded, Stage::ReplyBody, told))
+            }
+        };
+        let (frame, outcome) = match pulled {
+            Ok(Pulled::Frame(frame)) => (Some(Ok(frame)), None),
+            Ok(Pulled::Last(frame, outcome)) => (Some(Ok(frame)), Some(outcome)),
+            Ok(Pulled::End(outcome)) => (None, Some(outcome)),
+            Err(fault) => (Some(this.source.fail(fault.clone())), Some(Outcome::Fault(fault))),
+        };
+        if let Some(Ok(Frame::Data(data))) = &frame {
+            this.tally.bytes_out = this.tally.bytes_out.saturating_add(data.len() as u64);
+        }
+        if let Some(outcome) = outcome {
+            // Dropping what is left of the exchange resets it, when it has not ended by itself.
+            *this.source = Source::Over;
+            this.tally.close(&outcome);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn poll_progress(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        match self.project().source {
+            Source::Grpc(exchange) | Source::Http { exchange, .. } | Source::Rest { exchange, .. } => {
+                Pin::new(exchange).poll_progress(cx);
+            }
+            Source::Whole(..) | Source::Over => {}
+        }
+    }
+
+    fn is_stream(&self) -> bool {
+        matches!(self.source, Source::Rest { .. })
+    }
+
+    fn is_end(&self) -> bool {
+        matches!(self.source, Source::Over)
+    }
+
+    fn exact_len(&self) -> Option<u64> {
+        match &self.source {
+            Source::Whole(data, _) => Some(data.len() as u64),
+            Source::Http { exchange, promised, .. } => promised.or_else(|| exchange.exact_len()),
+            Source::Grpc(_) | Source::Rest { .. } => None,
+            Source::Over => Some(0),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The story of a request.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response, Version};
+
+use super::attempt::attempt;
+use super::body::ReplyBody;
+use super::outbound;
+use super::plan::{Carriage, Plan, plan};
+use super::reply;
+use super::request_stream::RequestStream;
+use super::tally::Tally;
+use super::worker::Worker;
+use crate::listener::{RequestBody, Serve};
+use crate::model::{ConnInfo, Fault, Kind, Stage};
+use crate::runtime::now;
+use crate::telemetry::Metrics;
+use crate::translate::{Dialect, RestRequest, fault_reply};
+use crate::wire::Forwarding;
+
+/// One listener's way into the proxy, on one worker.
+#[derive(Clone)]
+pub struct Proxy(Rc<Inner>);
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proxy").field("listener", &self.0.listener).finish_non_exhaustive()
+    }
+}
+
+struct Inner {
+    worker: Rc<Worker>,
+    listener: Arc<str>,
+    metrics: Metrics,
+    trust: Trust,
+}
+
+/// Whether a peer's `X-Forwarded-*` is believed.
+pub type Trust = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
+
+/// What is worked out once a connection.
+#[derive(Debug)]
+pub struct Connection {
+    pub(super) info: ConnInfo,
+    pub(super) forwarding: Forwarding,
+}
+
+impl Proxy {
+    pub fn new(
+        worker: Rc<Worker>,
+        listener: Arc<str>,
+        metrics: Metrics,
+        trust: Trust,
+    ) -> Proxy {
+        Proxy(Rc::new(Inner { worker, listener, metrics, trust }))
+    }
+
+    pub(super) fn worker(&self) -> &Worker {
+        &self.0.worker
+    }
+
+    pub(super) fn listener(&self) -> &str {
+        &self.0.listener
+    }
+
+    /// Counts a request that reached no servlet.
+    pub(super) fn unrouted(&self, kind: Kind) {
+        self.0.metrics.unrouted(kind);
+    }
+
+    async fn serve(&self, conn: &Rc<Connection>, request: Request<RequestBody>) -> Response<ReplyBody> {
+        let started = now();
+        let (head, body) = request.into_parts();
+        let mut tally = Tally::open(self, conn, &head, started);
+        let asked = Dialect::of(head.version, &head.headers, true);
+        let planned = self.worker().routing(|routing| plan(routing, &head, started));
+        let plan = match planned {
+            Ok(plan) => plan,
+            Err(fault) => return reply::told(&fault, asked, tally),
+        };
+        tally.planned(&plan.mount, plan.dialect(), plan.method_path(&head));
+        let body = match to_stream(&plan, &head, body, &tally) {
+            Ok(body) => body,
+            Err(fault) => return reply::told(&fault, plan.dialect(), tally),
+        };
+        let method = head.method.clone();
+        let outbound = outbound::head(&plan, head, conn, started);
+        match attempt(self.worker(), &plan.mount, &outbound, body, plan.deadline, &mut tally).await {
+            Ok(answered) => reply::reply(plan, &method, answered, tally).await,
+            Err(fault) => reply::told(&fault, plan.dialect(), tally),
+        }
+    }
+}
+
+/// The request's body as the servlet will take it.
+fn to_stream(plan: &Plan, head: &Parts, body: RequestBody, tally: &Tally) -> Result<RequestStream, Fault> {
+    let taken = Rc::clone(&tally.bytes_in);
+    Ok(match &plan.carriage {
+        Carriage::Grpc { .. } | Carriage::Http => RequestStream::relayed(body, &plan.mount, taken),
+        Carriage::Rest(rest) => {
+            let captures = rest.binding.template.captures(head.uri.path()).map_err(|error| {
+                Fault::new(Kind::InvalidRequest, Stage::Plan, error.to_string())
+            })?;
+            let translator = RestRequest::new(rest, &captures, head.uri.query(), &head.headers)?;
+            RequestStream::translated(body, translator, &plan.mount, taken)
+        }
+    })
+}
+
+impl Serve for Proxy {
+    type Connection = Connection;
+    type Reply = ReplyBody;
+
+    fn open(&self, info: ConnInfo) -> Connection {
+        let peer = info.peer.map(|peer| peer.ip());
+        let trusted = peer.is_some_and(|peer| (self.0.trust)(peer));
+        Connection { forwarding: Forwarding::new(peer, "http", trusted), info }
+    }
+
+    async fn call(&self, conn: &Rc<Connection>, request: Request<RequestBody>) -> Response<ReplyBody> {
+        self.serve(conn, request).await
+    }
+
+    fn refuse(&self, conn: &Rc<Connection>, _version: Version, fault: &Fault) -> Response<Bytes> {
+        self.unrouted(fault.kind);
+        tracing::debug!(peer = ?conn.info.peer, %fault, "a request was refused before it was one");
+        fault_reply(fault, Dialect::Http)
+    }
+}

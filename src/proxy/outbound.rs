@@ -1,0 +1,109 @@
+//! The head that goes upstream.
+
+use std::time::Instant;
+
+use http::header::{self, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, Method, Request, Uri, Version};
+
+use super::call::Connection;
+use super::mount::{Mount, Upstream};
+use super::plan::{Carriage, Plan};
+use crate::model::{Deadline, write_grpc_timeout};
+use crate::translate;
+use crate::wire;
+
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+
+/// Makes the head of the upstream request out of the caller's.
+pub(super) fn head(plan: &Plan, head: Parts, conn: &Connection, now: Instant) -> Request<()> {
+    match &plan.carriage {
+        Carriage::Grpc { path } => {
+            let path = path.clone().or_else(|| head.uri.path_and_query().cloned());
+            let mut headers = head.headers;
+            let authority = take_authority(&mut headers, &plan.mount);
+            conn.forwarding.apply(&mut headers);
+            grpc(headers, authority, path, plan.deadline, now)
+        }
+        Carriage::Rest(rest) => {
+            let mut from = head.headers;
+            let authority = take_authority(&mut from, &plan.mount);
+            conn.forwarding.apply(&mut from);
+            let mut headers = translate::request_metadata(&from);
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+            headers.insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            grpc(headers, authority, Some(rest.method.path.clone()), plan.deadline, now)
+        }
+        Carriage::Http => untranslated(plan, head, conn),
+    }
+}
+
+fn grpc(
+    mut headers: HeaderMap,
+    authority: Option<Authority>,
+    path: Option<PathAndQuery>,
+    deadline: Deadline,
+    now: Instant,
+) -> Request<()> {
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    match deadline.left(now) {
+        Some(left) => {
+            let (text, len) = write_grpc_timeout(left);
+            if let Some(Ok(value)) = text.get(..len).map(HeaderValue::from_bytes) {
+                headers.insert(GRPC_TIMEOUT, value);
+            }
+        }
+        None => {
+            headers.remove(GRPC_TIMEOUT);
+        }
+    }
+    let mut request = Request::new(());
+    *request.method_mut() = Method::POST;
+    *request.version_mut() = Version::HTTP_2;
+    *request.uri_mut() = absolute(authority, path);
+    *request.headers_mut() = headers;
+    request
+}
+
+fn untranslated(plan: &Plan, head: Parts, conn: &Connection) -> Request<()> {
+    let mut request = Request::new(());
+    *request.method_mut() = head.method;
+    let mut headers = head.headers;
+    conn.forwarding.apply(&mut headers);
+    if plan.mount.upstream == Upstream::Http2 {
+        let authority = take_authority(&mut headers, &plan.mount);
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = absolute(authority, head.uri.path_and_query().cloned());
+    } else {
+        if head.version != Version::HTTP_2 {
+            // Servers that speak CGI take `a_b` for `a-b`: a way to forge the latter past whoever checked it.
+            wire::drop_underscored(&mut headers);
+        }
+        if !headers.contains_key(header::HOST) {
+            let host = HeaderValue::from_str(&plan.mount.name).unwrap_or(HeaderValue::from_static("localhost"));
+            headers.insert(header::HOST, host);
+        }
+        *request.version_mut() = Version::HTTP_11;
+        *request.uri_mut() = head.uri;
+    }
+    *request.headers_mut() = headers;
+    request
+}
+
+/// `Host` becomes `:authority`; a caller that named none means the servlet.
+fn take_authority(headers: &mut HeaderMap, mount: &Mount) -> Option<Authority> {
+    let host = headers.remove(header::HOST);
+    host.and_then(|host| Authority::from_maybe_shared(host).ok())
+        .or_else(|| Authority::try_from(&*mount.name).ok())
+        .or_else(|| Some(Authority::from_static("localhost")))
+}
+
+fn absolute(authority: Option<Authority>, path: Option<PathAndQuery>) -> Uri {
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(Scheme::HTTP);
+    parts.authority = authority;
+    parts.path_and_query = path.or_else(|| Some(PathAndQuery::from_static("/")));
+    Uri::from_parts(parts).unwrap_or_default()
+}

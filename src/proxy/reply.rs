@@ -1,0 +1,172 @@
+//! Answer: the servlet's head in the caller's dialect, or a fault told in it.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+
+use bytes::{Bytes, BytesMut};
+use http::{Method, Response, StatusCode, header};
+
+use super::attempt::Answered;
+use super::body::ReplyBody;
+use super::plan::{Carriage, Plan};
+use super::request_stream::RequestStream;
+use super::tally::Tally;
+use crate::model::{Body, Code, Deadline, Fault, Frame, Kind, Outcome, Stage};
+use crate::translate::{Dialect, ReplyStep, RestPlan, RestReply, Status, fault_reply, is_grpc};
+use crate::upstream::Exchange;
+use crate::wire;
+
+/// A fault, told in the caller's dialect.
+pub(super) fn told(fault: &Fault, dialect: Dialect, mut tally: Tally) -> Response<ReplyBody> {
+    let response = fault_reply(fault, dialect);
+    tally.heading(response.status());
+    response.map(|data| ReplyBody::whole(data, Outcome::Fault(fault.clone()), tally))
+}
+
+/// The answer to a call that a servlet has begun to answer.
+pub(super) async fn reply(plan: Plan, method: &Method, answered: Answered, tally: Tally) -> Response<ReplyBody> {
+    let (mut response, exchange) = answered;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        wire::strip_reply(response.headers_mut());
+    }
+    match &plan.carriage {
+        Carriage::Grpc { .. } => grpc(response, exchange, plan.deadline, tally),
+        Carriage::Http => http(response, exchange, method, plan.deadline, tally),
+        Carriage::Rest(rest) => translated(rest, response, exchange, plan.deadline, tally).await,
+    }
+}
+
+fn grpc(
+    response: Response<()>,
+    exchange: Exchange<RequestStream>,
+    deadline: Deadline,
+    mut tally: Tally,
+) -> Response<ReplyBody> {
+    if let Some(status) = not_grpc(&response) {
+        return trailers_only(&status, tally);
+    }
+    tally.heading(response.status());
+    if exchange.is_end() {
+        let status = Status::from_trailers(response.headers());
+        if status.code == Code::Unknown {
+            return trailers_only(&status, tally);
+        }
+        return response.map(|()| ReplyBody::ended(&Outcome::Grpc(status.code), tally));
+    }
+    response.map(|()| ReplyBody::grpc(exchange, deadline, tally))
+}
+
+/// What an answer means that is no gRPC at all: an error page of something in between.
+fn not_grpc(response: &Response<()>) -> Option<Status> {
+    let headers = response.headers();
+    let is_grpc = headers.get(header::CONTENT_TYPE).is_some_and(|value| is_grpc(value.as_bytes()));
+    if headers.contains_key("grpc-status") || (response.status() == StatusCode::OK && is_grpc) {
+        return None;
+    }
+    Some(Status::from_http(response.status()))
+}
+
+fn trailers_only(status: &Status, mut tally: Tally) -> Response<ReplyBody> {
+    let mut response = Response::new(());
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/grpc"));
+    status.to_trailers(response.headers_mut());
+    tally.heading(StatusCode::OK);
+    response.map(|()| ReplyBody::ended(&Outcome::Grpc(status.code), tally))
+}
+
+fn http(
+    response: Response<()>,
+    exchange: Exchange<RequestStream>,
+    method: &Method,
+    deadline: Deadline,
+    mut tally: Tally,
+) -> Response<ReplyBody> {
+    let status = response.status();
+    tally.heading(status);
+    let bodiless = method == Method::HEAD || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+    if bodiless || (exchange.is_end() && status != StatusCode::SWITCHING_PROTOCOLS) {
+        return response.map(|()| ReplyBody::ended(&Outcome::Http(status), tally));
+    }
+    let promised = response.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    response.map(|()| ReplyBody::http(exchange, status, promised, deadline, tally))
+}
+
+/// A gRPC answer as JSON: whole when the method is unary, as soon as its first item is there when it streams.
+async fn translated(
+    rest: &RestPlan,
+    response: Response<()>,
+    exchange: Exchange<RequestStream>,
+    deadline: Deadline,
+    mut tally: Tally,
+) -> Response<ReplyBody> {
+    let mut translator = Box::new(RestReply::new(rest));
+    let (parts, ()) = response.into_parts();
+    translator.head(parts.status, parts.headers);
+    let mut exchange = exchange;
+    let beginning = begin(&mut translator, &mut exchange);
+    let begun = match deadline.at() {
+        Some(at) => match tokio::time::timeout_at(at.into(), beginning).await {
+            Ok(begun) => begun,
+            Err(_) => Err(tally.deadline_passed(Stage::ReplyBody)),
+        },
+        None => beginning.await,
+    };
+    let head = match begun {
+        Ok(head) => head,
+        Err(fault) => return told(&fault, Dialect::Rest, tally),
+    };
+    let Some(code) = translator.status().map(|status| status.code) else {
+        tally.heading(head.status());
+        return head.map(|()| ReplyBody::rest(exchange, translator, deadline, tally));
+    };
+    match gather(&mut translator) {
+        Ok(data) => {
+            tally.heading(head.status());
+            head.map(|()| ReplyBody::whole(data, Outcome::Grpc(code), tally))
+        }
+        Err(fault) => told(&fault, Dialect::Rest, tally),
+    }
+}
+
+/// Reads until the head of the answer can be told.
+async fn begin(
+    translator: &mut RestReply,
+    exchange: &mut Exchange<RequestStream>,
+) -> Result<Response<()>, Fault> {
+    let mut ended = false;
+    loop {
+        match translator.step()? {
+            ReplyStep::Head(head) => return Ok(head),
+            ReplyStep::NeedInput if !ended => {}
+            ReplyStep::NeedInput | ReplyStep::Data(_) | ReplyStep::End => {
+                return Err(Fault::new(Kind::MalformedReply, Stage::ReplyBody, "the servlet's answer has no head"));
+            }
+        }
+        match poll_fn(|cx| Pin::new(&mut *exchange).poll_frame(cx)).await.transpose()? {
+            Some(Frame::Data(data)) => translator.push(data),
+            Some(Frame::Trailers(trailers)) => {
+                ended = true;
+                translator.finish(Some(trailers));
+            }
+            None => {
+                ended = true;
+                translator.finish(None);
+            }
+        }
+    }
+}
+
+/// The body of an answer that has come to its end. Bounded by the limit of its messages.
+fn gather(translator: &mut RestReply) -> Result<Bytes, Fault> {
+    let mut first = Bytes::new();
+    let mut more = BytesMut::new();
+    loop {
+        match translator.step()? {
+            ReplyStep::Data(data) if first.is_empty() => first = data,
+            ReplyStep::Data(data) => more.extend_from_slice(&data),
+            ReplyStep::Head(_) => {}
+            ReplyStep::End | ReplyStep::NeedInput if more.is_empty() => return Ok(first),
+            ReplyStep::End | ReplyStep::NeedInput => return Ok([&*first, &*more].concat().into()),
+        }
+    }
+}

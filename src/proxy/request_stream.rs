@@ -1,0 +1,201 @@
+//! A request's body on its way upstream: as it came, or translated; with what was sent of it kept for a replay until an answer begins
+//! or it is too much to keep.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use smallvec::SmallVec;
+
+use super::mount::Mount;
+use crate::listener::RequestBody;
+use crate::model::{Body, Fault, Frame, Kind, Stage};
+use crate::translate::{RequestStep, RestRequest};
+
+/// Pieces kept for a replay: a caller that sends byte by byte must not grow a list.
+const KEEP_PIECES: usize = 64;
+
+/// What an upstream pulls.
+#[derive(Debug)]
+pub(super) struct RequestStream {
+    source: Source,
+    kept: Kept,
+    body_limit: Option<u64>,
+    /// Body bytes as the caller sent them; shared with the tally.
+    taken: Rc<Cell<u64>>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Relayed(RequestBody),
+    Translated { body: RequestBody, translator: Box<RestRequest>, ended: bool },
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    pieces: SmallVec<[Bytes; 2]>,
+    trailers: Option<HeaderMap>,
+    bytes: usize,
+    limit: usize,
+    /// The source has ended.
+    ended: bool,
+    /// Some of what was sent is not kept, or need not be any more.
+    given_up: bool,
+    /// The next piece to send again.
+    replaying: Option<usize>,
+}
+
+impl RequestStream {
+    pub(super) fn relayed(body: RequestBody, mount: &Mount, taken: Rc<Cell<u64>>) -> RequestStream {
+        RequestStream::new(Source::Relayed(body), mount, taken)
+    }
+
+    pub(super) fn translated(
+        body: RequestBody,
+        translator: RestRequest,
+        mount: &Mount,
+        taken: Rc<Cell<u64>>,
+    ) -> RequestStream {
+        RequestStream::new(Source::Translated { body, translator: Box::new(translator), ended: false }, mount, taken)
+    }
+
+    fn new(source: Source, mount: &Mount, taken: Rc<Cell<u64>>) -> RequestStream {
+        let kept = Kept { limit: mount.replay_limit, ..Kept::default() };
+        RequestStream { source, kept, body_limit: mount.body_limit, taken }
+    }
+
+    pub(super) fn upgrade(&self) -> Option<HeaderValue> {
+        match &self.source {
+            Source::Relayed(body) => body.upgrade(),
+            Source::Translated { .. } => None,
+        }
+    }
+
+    /// Starts again from the beginning. False when that is not possible.
+    pub(super) fn rewind(&mut self) -> bool {
+        if !self.kept.given_up {
+            self.kept.replaying = Some(0);
+        }
+        !self.kept.given_up
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
+        match &mut self.source {
+            Source::Relayed(body) => {
+                let frame = ready!(Pin::new(body).poll_frame(cx));
+                Poll::Ready(counted(frame, &self.taken, self.body_limit))
+            }
+            Source::Translated { body, translator, ended } => loop {
+                match translator.step() {
+                    Ok(RequestStep::Frame(frame)) => return Poll::Ready(Some(Ok(Frame::Data(frame)))),
+                    Ok(RequestStep::End) => return Poll::Ready(None),
+                    Ok(RequestStep::NeedInput) => {}
+                    Err(fault) => return Poll::Ready(Some(Err(fault))),
+                }
+                if *ended {
+                    // A translator that has its whole input and wants more would never end.
+                    return Poll::Ready(None);
+                }
+                let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+                match counted(frame, &self.taken, self.body_limit) {
+                    Some(Ok(Frame::Data(data))) => translator.push(data),
+                    Some(Ok(Frame::Trailers(_))) => {}
+                    Some(Err(fault)) => return Poll::Ready(Some(Err(fault))),
+                    None => {
+                        *ended = true;
+                        translator.finish_input();
+                    }
+                }
+            },
+        }
+    }
+}
+
+/// Counts a piece as it comes from the caller, and refuses what is over the limit.
+fn counted(
+    frame: Option<Result<Frame, Fault>>,
+    taken: &Cell<u64>,
+    limit: Option<u64>,
+) -> Option<Result<Frame, Fault>> {
+    if let Some(Ok(Frame::Data(data))) = &frame {
+        taken.set(taken.get().saturating_add(data.len() as u64));
+        if let Some(limit) = limit.filter(|limit| taken.get() > *limit) {
+            let told = format!("the body is over the limit of {limit} bytes");
+            return Some(Err(Fault::new(Kind::BodyTooLarge, Stage::RequestBody, told)));
+        }
+    }
+    frame
+}
+
+impl Kept {
+    fn keep(&mut self, frame: Option<&Frame>) {
+        match frame {
+            None => self.ended = true,
+            Some(Frame::Data(data)) if !self.given_up => {
+                self.bytes = self.bytes.saturating_add(data.len());
+                if self.bytes > self.limit || self.pieces.len() >= KEEP_PIECES {
+                    self.given_up = true;
+                    self.pieces.clear();
+                } else {
+                    self.pieces.push(data.clone());
+                }
+            }
+            Some(Frame::Trailers(trailers)) if !self.given_up => {
+                self.trailers = Some(trailers.clone());
+                self.ended = true;
+            }
+            Some(Frame::Data(_) | Frame::Trailers(_)) => {}
+        }
+    }
+
+    /// The next frame of a replay; `Some(None)` is the end of the body; `None`, go on with the source.
+    fn again(&mut self) -> Option<Option<Frame>> {
+        let index = self.replaying?;
+        if let Some(piece) = self.pieces.get(index) {
+            self.replaying = Some(index + 1);
+            return Some(Some(Frame::Data(piece.clone())));
+        }
+        self.replaying = None;
+        self.ended.then(|| self.trailers.clone().map(Frame::Trailers))
+    }
+}
+
+impl Body for RequestStream {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
+        let this = self.get_mut();
+        if let Some(again) = this.kept.again() {
+            return Poll::Ready(again.map(Ok));
+        }
+        if this.kept.ended {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(this.poll_source(cx));
+        match &frame {
+            Some(Ok(frame)) => this.kept.keep(Some(frame)),
+            None => this.kept.keep(None),
+            Some(Err(_)) => this.kept.given_up = true,
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end(&self) -> bool {
+        if self.kept.replaying.is_some_and(|index| index < self.kept.pieces.len()) {
+            return false;
+        }
+        match &self.source {
+            Source::Relayed(body) => self.kept.trailers.is_none() && body.is_end(),
+            Source::Translated { .. } => self.kept.ended && self.kept.trailers.is_none(),
+        }
+    }
+
+    fn exact_len(&self) -> Option<u64> {
+        let kept = if self.kept.replaying.is_some() { self.kept.bytes as u64 } else { 0 };
+        match &self.source {
+            Source::Relayed(body) => body.exact_len().map(|rest| rest + kept),
+            Source::Translated { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What one worker keeps from call to call: its view of the routing, its own order over each servlet's endpoints, its connections.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use arc_swap::{ArcSwap, Cache};
+use foldhash::fast::RandomState;
+
+use super::mount::{Mount, Routing, Upstream};
+use super::request_stream::RequestStream;
+use crate::model::{Fault, HttpProtocol};
+use crate::servlet::{EndpointId, Lease, Picker};
+use crate::telemetry::{CallRecord, LegacyTally, WorkerLog};
+use crate::upstream::Pool;
+
+/// Connections that a worker opens to a servlet ahead of its first call (design §10).
+const WARM: usize = 32;
+
+/// One worker's state; `Rc` between its listeners.
+pub struct Worker {
+    routing: RefCell<Cache<Arc<ArcSwap<Routing>>, Arc<Routing>>>,
+    /// By the servlet's own identity, so that a servlet that was removed and made again starts afresh.
+    pickers: RefCell<HashMap<usize, Picker, RandomState>>,
+    pub(super) pool: Pool<RequestStream>,
+    log: RefCell<Option<WorkerLog>>,
+    logs: bool,
+    legacy: LegacyTally,
+    seed: Cell<u64>,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker").field("pool", &self.pool).finish_non_exhaustive()
+    }
+}
+
+impl Worker {
+    /// `seed`: different for each worker, so that their orders do not run in step.
+    pub fn new(
+        routing: Arc<ArcSwap<Routing>>,
+        log: Option<WorkerLog>,
+        legacy: LegacyTally,
+        seed: u64,
+    ) -> Rc<Worker> {
+        Rc::new(Worker {
+            routing: RefCell::new(Cache::new(routing)),
+            pickers: RefCell::new(HashMap::default()),
+            pool: Pool::new(),
+            logs: log.is_some(),
+            log: RefCell::new(log),
+            legacy,
+            seed: Cell::new(seed),
+        })
+    }
+
+    /// Whether calls are written to an access log.
+    pub(super) fn logs(&self) -> bool {
+        self.logs
+    }
+
+    /// A call is over.
+    pub(super) fn record(&self, call: &CallRecord<'_>, now: Instant, logged: bool) {
+        if call.protocol == HttpProtocol::Http10 {
+            self.legacy.seen(call.peer.map(|peer| peer.ip()), call.servlet, call.user_agent, SystemTime::now());
+        }
+        if logged && let Some(log) = &mut *self.log.borrow_mut() {
+            log.write(call, now);
+        }
+    }
+
+    /// Hands on the lines of the access log that have waited long enough.
+    pub fn flush_log(&self, now: Instant) {
+        if let Some(log) = &mut *self.log.borrow_mut() {
+            log.flush_if_older(now);
+        }
+    }
+
+    /// Hands on every line of the access log: the worker ends.
+    pub fn end_log(&self) {
+        if let Some(log) = &mut *self.log.borrow_mut() {
+            log.flush();
+        }
+    }
+
+    /// Runs `use_it` on the routing as of now.
+    pub(super) fn routing<T>(&self, use_it: impl FnOnce(&Routing) -> T) -> T {
+        use_it(self.routing.borrow_mut().load())
+    }
+
+    pub(super) fn pick(&self, mount: &Mount, now: Instant, avoid: &[EndpointId]) -> Result<Lease, Fault> {
+        let mut pickers = self.pickers.borrow_mut();
+        let picker = pickers.entry(identity(mount)).or_insert_with(|| {
+            let seed = self.seed.get().wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            self.seed.set(seed);
+            mount.servlet.picker(seed)
+        });
+        picker.pick(now, avoid)
+    }
+
+    /// After a change of the tables: lets go of what is gone, and connects to what is new before its first call.
+    pub fn refresh(&self) {
+        let routing = Arc::clone(self.routing.borrow_mut().load());
+        let known: Vec<usize> = routing.mounts.iter().map(|mount| identity(mount)).collect();
+        self.pickers.borrow_mut().retain(|identity, _| known.contains(identity));
+        let mut wanted = std::collections::HashSet::new();
+        for mount in &routing.mounts {
+            let snapshot = mount.servlet.snapshot();
+            wanted.extend(snapshot.endpoints().map(|endpoint| endpoint.id()));
+            if mount.upstream != Upstream::Http1 {
+                for endpoint in snapshot.serving().take(WARM) {
+                    self.pool.warm(endpoint, &mount.connections);
+                }
+            }
+        }
+        self.pool.retain(|id| wanted.contains(&id));
+    }
+}
+
+/// The address of a servlet's state: the routing keeps it alive for as long as the worker knows it.
+fn identity(mount: &Mount) -> usize {
+    Arc::as_ptr(&mount.servlet).addr()
+}

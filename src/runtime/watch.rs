@@ -1,0 +1,251 @@
+//! Tells that files may have changed, soon and surely. Soon by the kernel's notices on the directories that they are in, since a
+//! file's own watch dies with a rename; surely by looking at them twice a second beside it, because a network mount sends no
+//! notice, the kernel's watches run out, and a directory may be swapped above the one that is watched. Says too much rather than too
+//! little: whoever is told compares contents.
+
+mod look;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecursiveMode, Watcher as _};
+
+use look::{DirectoryId, Look};
+
+/// How often files are looked at. A change acts within a second of the write: this, the quiet time and the reload fit in it.
+const POLL: Duration = Duration::from_millis(500);
+/// How long nothing must happen before a change is told: a writer is then done, and a burst of writes is one change.
+const QUIET: Duration = Duration::from_millis(50);
+/// A change is told after this time even when writing goes on.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// How often a change is supposed that nothing showed: a write of the same length in the same tick of the clock.
+const SWEEP: Duration = Duration::from_secs(10);
+
+/// How often the watcher looks, and supposes.
+#[derive(Clone, Copy)]
+struct Pace {
+    poll: Duration,
+    sweep: Duration,
+}
+
+/// What the watcher has to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Something may have changed.
+    Changed,
+    /// The kernel's notices are not to be had, for this reason; changes are still found, by looking. Told once for each reason.
+    Polling(String),
+}
+
+/// Files and directories to watch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// Files, there or not. Symlinks are followed, and the links themselves watched too.
+    pub files: Vec<PathBuf>,
+    /// Directories in which files may come and go.
+    pub directories: Vec<PathBuf>,
+}
+
+enum Message {
+    Watch(Watched),
+    Touched,
+    Failed(String),
+    Stop,
+}
+
+/// A thread that watches. Dropping it ends the thread and waits for it, so `notice` must not be what drops it.
+pub struct Watcher {
+    sender: Sender<Message>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watcher {
+    /// Starts watching; `notice` is called on the watcher's own thread, and once soon after the start for what changed before it.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(watched: Watched, notice: impl FnMut(Notice) + Send + 'static) -> std::io::Result<Watcher> {
+        Watcher::start_with(watched, true, Pace { poll: POLL, sweep: SWEEP }, notice)
+    }
+
+    fn start_with(
+        watched: Watched,
+        use_kernel: bool,
+        pace: Pace,
+        notice: impl FnMut(Notice) + Send + 'static,
+    ) -> std::io::Result<Watcher> {
+        let (sender, receiver) = channel();
+        let touched = sender.clone();
+        let thread = std::thread::Builder::new().name("watch".into()).spawn(move || {
+            let mut state =
+                State { notice, told: BTreeSet::new(), kernel: None, by_kernel: BTreeMap::new(), watched, look: None };
+            if use_kernel {
+                state.ask_kernel(touched);
+            }
+            state.watch();
+            state.run(&receiver, pace);
+        })?;
+        Ok(Watcher { sender, thread: Some(thread) })
+    }
+
+    /// Watches these from now on, and none that are not among them.
+    pub fn set(&self, watched: Watched) {
+        // The thread ends only when this is dropped.
+        let _ = self.sender.send(Message::Watch(watched));
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let _ = self.sender.send(Message::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct State<N> {
+    notice: N,
+    /// The reasons for polling that have been told.
+    told: BTreeSet<String>,
+    kernel: Option<notify::RecommendedWatcher>,
+    /// The directories that the kernel watches, and which directory that was then.
+    by_kernel: BTreeMap<PathBuf, DirectoryId>,
+    watched: Watched,
+    look: Option<Look>,
+}
+
+impl<N: FnMut(Notice)> State<N> {
+    fn ask_kernel(&mut self, touched: Sender<Message>) {
+        let handler = move |event: notify::Result<notify::Event>| {
+            let message = match event {
+                // Our own reading is an event too.
+                Ok(event) => match event.kind {
+                    EventKind::Access(AccessKind::Close(AccessMode::Write)) => Message::Touched,
+                    EventKind::Access(_) => return,
+                    _ => Message::Touched,
+                },
+                Err(error) => Message::Failed(error.to_string()),
+            };
+            let _ = touched.send(message);
+        };
+        match notify::recommended_watcher(handler) {
+            Ok(kernel) => self.kernel = Some(kernel),
+            Err(error) => self.poll_because(error.to_string()),
+        }
+    }
+
+    fn poll_because(&mut self, reason: String) {
+        if self.told.insert(reason.clone()) {
+            (self.notice)(Notice::Polling(reason));
+        }
+    }
+
+    fn run(&mut self, messages: &Receiver<Message>, pace: Pace) {
+        let mut now = Instant::now();
+        let (mut poll_at, mut sweep_at) = (now + pace.poll, now + pace.sweep);
+        // When the first and the last of a burst of changes were seen.
+        // What changed before the watch began has been missed: at first something is supposed to have.
+        let mut burst = Some((now, now));
+        loop {
+            let tell_at = burst.map(|(first, last)| (last + QUIET).min(first + PATIENCE));
+            let wake_at = tell_at.map_or(poll_at, |at| at.min(poll_at));
+            let message = messages.recv_timeout(wake_at.saturating_duration_since(now));
+            now = Instant::now();
+            let touch = |burst: &mut Option<(Instant, Instant)>| {
+                *burst = Some((burst.map_or(now, |(first, _)| first), now));
+            };
+            match message {
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Message::Touched) => touch(&mut burst),
+                Ok(Message::Failed(reason)) => {
+                    self.poll_because(reason);
+                    touch(&mut burst);
+                }
+                Ok(Message::Watch(watched)) => {
+                    if self.watched != watched {
+                        self.watched = watched;
+                        self.watch();
+                        // What changed before it was watched has been missed.
+                        touch(&mut burst);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if now >= poll_at {
+                poll_at = now + pace.poll;
+                if self.watch() || now >= sweep_at {
+                    touch(&mut burst);
+                }
+            }
+            if burst.is_some_and(|(first, last)| now >= (last + QUIET).min(first + PATIENCE)) {
+                burst = None;
+                sweep_at = now + pace.sweep;
+                // Before it is told: what is written while it is read is seen by the next look.
+                self.look = Some(Look::at(&self.watched));
+                (self.notice)(Notice::Changed);
+            }
+        }
+    }
+
+    /// Looks at everything and has the kernel watch the directories that are there now. Whether something has changed.
+    fn watch(&mut self) -> bool {
+        let directories = self.watched.to_watch();
+        let missed = self.have_kernel_watch(directories);
+        let look = Look::at(&self.watched);
+        let changed = self.look.as_ref().is_some_and(|before| *before != look);
+        self.look = Some(look);
+        missed || changed
+    }
+
+    /// Whether a directory is watched anew, so that something in it may have been missed.
+    fn have_kernel_watch(&mut self, directories: BTreeMap<PathBuf, DirectoryId>) -> bool {
+        let Some(kernel) = &mut self.kernel else { return false };
+        let mut failed = None;
+        let stale: Vec<PathBuf> = self
+            .by_kernel
+            .iter()
+            .filter(|(path, id)| directories.get(*path) != Some(*id))
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in stale {
+            self.by_kernel.remove(&path);
+            // It may be gone, and its watch with it.
+            let _ = kernel.unwatch(&path);
+        }
+        let mut anew = false;
+        for (path, id) in directories {
+            if self.by_kernel.contains_key(&path) {
+                continue;
+            }
+            match kernel.watch(&path, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    anew = true;
+                    self.by_kernel.insert(path, id);
+                }
+                // It went away since it was looked at; the next look sees that.
+                Err(error) if is_gone(&error) => {}
+                Err(error) => failed = Some(error),
+            }
+        }
+        if let Some(error) = failed {
+            self.poll_because(error.to_string());
+        }
+        anew
+    }
+}
+
+fn is_gone(error: &notify::Error) -> bool {
+    match &error.kind {
+        notify::ErrorKind::PathNotFound => true,
+        notify::ErrorKind::Io(error) => error.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! Dotted names of fields, resolved against a message once, when a schema is loaded.
+
+use super::message::{Cardinality, Field, FieldKind, MessageId, Messages};
+use super::well_known::WellKnown;
+
+/// A field reached from a message through singular messages. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldPath {
+    text: Box<str>,
+    /// Each field with the message that it is in, by its place in `Message::fields`.
+    steps: Box<[(MessageId, u32)]>,
+}
+
+impl FieldPath {
+    /// Resolves a name like `a.b` by the names in the .proto.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a sentence.
+    pub fn resolve(messages: &Messages, root: MessageId, text: &str) -> Result<FieldPath, String> {
+        let mut steps = Vec::new();
+        let mut within = Some(root);
+        for name in text.split('.') {
+            let Some(id) = within else {
+                return Err(format!(
+                    "`{text}`: `{name}` cannot be reached, for what is before it is no single message"
+                ));
+            };
+            let message = messages.get(id);
+            let Some(field) = message.fields().iter().find(|field| *field.name == *name) else {
+                let hint = match message.by_json_name(name) {
+                    Some(field) => format!("; the field's name is `{}`", field.name),
+                    None => String::new(),
+                };
+                return Err(format!("`{name}` is no field of {}{hint}", message.full_name));
+            };
+            steps.push((id, field.index));
+            within = match (field.cardinality, field.kind) {
+                (Cardinality::Singular { .. }, FieldKind::Message(inner)) => Some(inner),
+                _ => None,
+            };
+        }
+        Ok(FieldPath { text: text.into(), steps: steps.into() })
+    }
+
+    /// As written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The fields on the way, outermost first, each with the message that holds it. `messages` is that of the same schema.
+    pub fn fields<'m>(&self, messages: &'m Messages) -> impl Iterator<Item = (MessageId, &'m Field)> {
+        self.steps
+            .iter()
+            .filter_map(move |(message, index)| Some((*message, messages.get(*message).fields().get(*index as usize)?)))
+    }
+
+    /// The field that it names.
+    pub fn target<'m>(&self, messages: &'m Messages) -> Option<&'m Field> {
+        self.fields(messages).last().map(|(_, field)| field)
+    }
+
+    /// Whether this names the same field as `other`, or one within it.
+    pub fn is_within(&self, other: &FieldPath) -> bool {
+        self.steps.starts_with(&other.steps)
+    }
+
+    /// Whether a segment of a path can fill it: one scalar, or a message whose JSON form is one.
+    pub(super) fn check_capture(&self, messages: &Messages) -> Result<(), String> {
+        let Some(field) = self.target(messages) else { return Ok(()) };
+        match field.cardinality {
+            Cardinality::Singular { .. } => {}
+            Cardinality::Repeated { .. } | Cardinality::Map { .. } => {
+                return Err(format!("`{}` is repeated; a path can fill single fields only", self.text));
+            }
+        }
+        let FieldKind::Message(id) = field.kind else { return Ok(()) };
+        match messages.get(id).well_known {
+            Some(
+                WellKnown::Timestamp
+                | WellKnown::Duration
+                | WellKnown::FieldMask
+                | WellKnown::DoubleWrapper
+                | WellKnown::FloatWrapper
+                | WellKnown::Int64Wrapper
+                | WellKnown::Uint64Wrapper
+                | WellKnown::Int32Wrapper
+                | WellKnown::Uint32Wrapper
+                | WellKnown::BoolWrapper
+                | WellKnown::StringWrapper
+                | WellKnown::BytesWrapper,
+            ) => Ok(()),
+            Some(
+                WellKnown::Struct
+                | WellKnown::Value
+                | WellKnown::ListValue
+                | WellKnown::Any
+                | WellKnown::Empty
+                | WellKnown::HttpBody,
+            )
+            | None => Err(format!(
+                "`{}` is a message ({}), which a path cannot fill; name a field of it",
+                self.text,
+                messages.get(id).full_name
+            )),
+        }
+    }
+}

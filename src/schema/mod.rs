@@ -1,0 +1,24 @@
+//! A schema, compiled: what messages look like on the wire and in JSON, and which HTTP requests reach which methods.
+
+mod binding;
+mod field_path;
+mod message;
+mod path;
+mod percent;
+mod place;
+mod rule;
+mod service;
+mod sources;
+mod template;
+mod well_known;
+
+pub use binding::{Binding, BodyRule};
+pub use field_path::FieldPath;
+pub use message::{Cardinality, EnumId, Enumeration, Field, FieldKind, Message, MessageId, Messages};
+pub use path::{RequestPath, Segments};
+pub use percent::normalise;
+pub use place::{Place, SchemaError};
+pub use service::{Method, Schema, Service};
+pub use sources::Source;
+pub use template::{CaptureError, Captures, MAX_SEGMENTS, Segment, Template, TemplateError, Variable};
+pub use well_known::WellKnown;

@@ -1,0 +1,20 @@
+//! The process log: what the operator must know, to standard error.
+
+use std::io::{self, IsTerminal};
+
+pub use tracing::Level;
+
+/// Sets the process log up, once a process. Colour only on a terminal, and never when `NO_COLOR` is set.
+///
+/// # Errors
+/// When the process already has a subscriber: the first one stays.
+pub fn init(level: Level) -> Result<(), String> {
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        .with_ansi(colour)
+        .with_target(false)
+        .try_init()
+        .map_err(|error| error.to_string())
+}

@@ -1,0 +1,179 @@
+//! One servlet's counters, resolved when the servlet is built: a call adds to what is held here and looks nothing up.
+
+use prometheus::{Histogram, IntCounter};
+
+use super::call::CallRecord;
+use super::metrics::{CLASSES, FaultCounters, Metrics};
+use crate::model::{Code, HttpProtocol};
+use crate::translate::Dialect;
+
+/// The handles of one servlet. Made again for the same name, it goes on where the one before stopped.
+pub struct ServletMetrics {
+    /// By dialect, then protocol.
+    requests: Vec<IntCounter>,
+    /// By gRPC code.
+    codes: Vec<IntCounter>,
+    /// By the first digit of the status; 0 is none.
+    classes: Vec<IntCounter>,
+    faults: FaultCounters,
+    duration: Histogram,
+    retries: IntCounter,
+    legacy: IntCounter,
+    received: IntCounter,
+    sent: IntCounter,
+}
+
+impl ServletMetrics {
+    pub fn new(metrics: &Metrics, servlet: &str) -> ServletMetrics {
+        let all = metrics.families();
+        let spoken = Dialect::ALL.iter().flat_map(|dialect| HttpProtocol::ALL.map(|protocol| (dialect, protocol)));
+        let requests = spoken
+            .map(|(dialect, protocol)| all.requests.with_label_values(&[servlet, dialect.name(), protocol.name()]));
+        let code = |code: &Code| all.grpc_responses.with_label_values(&[servlet, code.name()]);
+        let class = |class: &&str| all.http_responses.with_label_values(&[servlet, class]);
+        ServletMetrics {
+            requests: requests.collect(),
+            codes: Code::ALL.iter().map(code).collect(),
+            classes: CLASSES.iter().map(class).collect(),
+            faults: FaultCounters::new(&all.faults, &[servlet]),
+            duration: all.durations.with_label_values(&[servlet]),
+            retries: all.retries.with_label_values(&[servlet]),
+            legacy: all.legacy.with_label_values(&[servlet]),
+            received: all.received.with_label_values(&[servlet]),
+            sent: all.sent.with_label_values(&[servlet]),
+        }
+    }
+
+    /// Counts a call that ended.
+    pub fn finished(&self, call: &CallRecord<'_>) {
+        if let Some(dialect) = call.dialect {
+            add(&self.requests, dialect as usize * HttpProtocol::ALL.len() + call.protocol as usize);
+        }
+        if let Some(code) = call.reply.code {
+            add(&self.codes, usize::from(code.number()));
+        }
+        if call.dialect != Some(Dialect::Grpc) {
+            add(&self.classes, call.reply.status.map_or(0, |status| usize::from(status.as_u16() / 100)));
+        }
+        if let Some(kind) = call.reply.fault {
+            self.faults.inc(kind);
+        }
+        if call.attempts > 1 {
+            self.retries.inc_by(u64::from(call.attempts - 1));
+        }
+        if call.protocol == HttpProtocol::Http10 {
+            self.legacy.inc();
+        }
+        self.duration.observe(call.duration.as_secs_f64());
+        self.received.inc_by(call.bytes_in);
+        self.sent.inc_by(call.bytes_out);
+    }
+}
+
+fn add(counters: &[IntCounter], index: usize) {
+    if let Some(counter) = counters.get(index) {
+        counter.inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::StatusCode;
+
+    use super::super::Reply;
+    use super::*;
+    use crate::model::Kind;
+
+    /// The value of a series.
+    fn value(metrics: &Metrics, series: &str) -> Option<f64> {
+        let text = metrics.render();
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ').map(str::to_owned));
+        line.map(|value| value.parse().unwrap())
+    }
+
+    #[test]
+    fn a_call_is_counted_under_what_it_was() {
+        for dialect in Dialect::ALL {
+            for protocol in HttpProtocol::ALL {
+                let metrics = Metrics::new();
+                let servlet = ServletMetrics::new(&metrics, "s");
+                servlet.finished(&CallRecord { dialect: Some(dialect), protocol, ..CallRecord::example() });
+                let text = metrics.render();
+                let counted: Vec<_> = text
+                    .lines()
+                    .filter(|line| line.starts_with("telamon_requests_total") && !line.ends_with(" 0"))
+                    .collect();
+                let labels = format!("dialect=\"{}\",protocol=\"{}\",servlet=\"s\"", dialect.name(), protocol.name());
+                assert_eq!(counted, [format!("telamon_requests_total{{{labels}}} 1")]);
+                let legacy = f64::from(u8::from(protocol == HttpProtocol::Http10));
+                assert_eq!(value(&metrics, "telamon_legacy_requests_total{servlet=\"s\"}"), Some(legacy));
+            }
+        }
+    }
+
+    #[test]
+    fn answers_are_counted_by_code_class_and_flag() {
+        let metrics = Metrics::new();
+        let servlet = ServletMetrics::new(&metrics, "s");
+        for code in Code::ALL {
+            let reply = Reply { status: Some(code.http_status()), code: Some(*code), fault: None };
+            servlet.finished(&CallRecord { reply, ..CallRecord::example() });
+        }
+        for code in Code::ALL {
+            let series = format!("telamon_grpc_responses_total{{code=\"{}\",servlet=\"s\"}}", code.name());
+            assert_eq!(value(&metrics, &series), Some(1.0), "{series}");
+        }
+        let class =
+            |class| value(&metrics, &format!("telamon_http_responses_total{{class=\"{class}\",servlet=\"s\"}}"));
+        assert_eq!([class("2xx"), class("4xx"), class("5xx"), class("none")], [1.0, 10.0, 6.0, 0.0].map(Some));
+
+        let gone = Reply { status: None, code: None, fault: Some(Kind::CallerGone) };
+        servlet.finished(&CallRecord { reply: gone, ..CallRecord::example() });
+        assert_eq!(value(&metrics, "telamon_http_responses_total{class=\"none\",servlet=\"s\"}"), Some(1.0));
+        let series = "telamon_faults_total{flag=\"caller_gone\",servlet=\"s\",side=\"caller\"}";
+        assert_eq!(value(&metrics, series), Some(1.0));
+    }
+
+    #[test]
+    fn a_status_beyond_the_classes_is_counted_nowhere() {
+        let metrics = Metrics::new();
+        let servlet = ServletMetrics::new(&metrics, "s");
+        let reply = Reply { status: StatusCode::from_u16(999).ok(), ..Reply::default() };
+        servlet.finished(&CallRecord { reply, ..CallRecord::example() });
+        let text = metrics.render();
+        let classes = text.lines().filter(|line| line.starts_with("telamon_http_responses_total"));
+        assert!(classes.into_iter().all(|line| line.ends_with(" 0")));
+    }
+
+    #[test]
+    fn sums_add_up_and_go_on_over_a_rebuild() {
+        let metrics = Metrics::new();
+        for attempts in [0, 1, 3] {
+            let servlet = ServletMetrics::new(&metrics, "s");
+            let duration = Duration::from_millis(300);
+            let call = CallRecord { attempts, bytes_in: 10, bytes_out: 7, duration, ..CallRecord::example() };
+            servlet.finished(&call);
+        }
+        let series = |name: &str| value(&metrics, &format!("telamon_{name}{{servlet=\"s\"}}"));
+        assert_eq!(series("retries_total"), Some(2.0));
+        assert_eq!(series("received_bytes_total"), Some(30.0));
+        assert_eq!(series("sent_bytes_total"), Some(21.0));
+        assert_eq!(series("request_duration_seconds_count"), Some(3.0));
+        let bucket =
+            |le| value(&metrics, &format!("telamon_request_duration_seconds_bucket{{servlet=\"s\",le=\"{le}\"}}"));
+        assert_eq!([bucket("0.25"), bucket("0.5")], [Some(0.0), Some(3.0)]);
+    }
+
+    #[test]
+    fn a_servlet_that_is_forgotten_leaves_no_series() {
+        let metrics = Metrics::new();
+        let gone = ServletMetrics::new(&metrics, "gone");
+        let _stays = ServletMetrics::new(&metrics, "stays");
+        metrics.forget_servlet("gone");
+        gone.finished(&CallRecord::example());
+        let text = metrics.render();
+        assert!(text.contains("servlet=\"stays\"") && !text.contains("servlet=\"gone\""), "{text}");
+    }
+}

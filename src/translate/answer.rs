@@ -1,0 +1,83 @@
+//! A fault, told in the caller's own dialect (design §8): a gRPC caller gets a gRPC error, everyone else an HTTP status and a
+//! `google.rpc.Status` in JSON.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+
+use super::dialect::Dialect;
+use super::status::Status;
+use crate::model::{Fault, Kind};
+
+/// The whole answer. Its body is short; a HEAD request gets the head of it.
+pub fn fault_reply(fault: &Fault, dialect: Dialect) -> Response<Bytes> {
+    let status = Status::from_fault(fault);
+    let mut response = match dialect {
+        Dialect::Grpc => {
+            // Trailers-Only (PROTOCOL-HTTP2.md): a head that ends the stream.
+            let mut response = Response::new(Bytes::new());
+            let head = response.headers_mut();
+            head.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+            status.to_trailers(head);
+            return response;
+        }
+        Dialect::Rest => status.to_rest(Some(fault.answer().http), None),
+        Dialect::Http => {
+            let mut response = status.to_rest(Some(fault.answer().http), None);
+            response.headers_mut().remove(super::status::GRPC_STATUS);
+            response.headers_mut().remove(super::status::GRPC_MESSAGE);
+            response
+        }
+    };
+    if fault.kind == Kind::MethodNotAllowed {
+        // RFC 9110 §15.5.6: Allow is a must, even an empty one.
+        let allowed: Vec<&str> = fault.allow.iter().map(|method| method.as_str()).collect();
+        if let Ok(value) = HeaderValue::try_from(allowed.join(", ")) {
+            response.headers_mut().insert(header::ALLOW, value);
+        }
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Method, StatusCode};
+
+    use super::*;
+    use crate::model::Stage;
+
+    #[test]
+    fn every_fault_is_told_to_every_caller() {
+        for kind in Kind::ALL {
+            let fault = Fault::new(*kind, Stage::Plan, "what \"was\" wrong: caf\u{e9}");
+            let answer = fault.answer();
+            let code = answer.grpc.digits();
+
+            let grpc = fault_reply(&fault, Dialect::Grpc);
+            assert_eq!(grpc.status(), StatusCode::OK);
+            assert_eq!(grpc.headers()["content-type"], "application/grpc");
+            assert_eq!(grpc.headers()["grpc-status"], code);
+            assert_eq!(grpc.headers()["grpc-message"], "what \"was\" wrong: caf%C3%A9");
+            assert!(grpc.body().is_empty());
+
+            for dialect in [Dialect::Rest, Dialect::Http] {
+                let reply = fault_reply(&fault, dialect);
+                assert_eq!(reply.status(), answer.http);
+                assert_eq!(reply.headers()["content-type"], "application/json");
+                assert_eq!(reply.headers()["content-length"], reply.body().len().to_string());
+                assert_eq!(reply.headers().contains_key("grpc-status"), dialect == Dialect::Rest);
+                assert_eq!(reply.headers().contains_key("allow"), *kind == Kind::MethodNotAllowed);
+                let body: serde_json::Value = serde_json::from_slice(reply.body()).unwrap();
+                let expected = serde_json::json!({"code": answer.grpc.number(), "message": fault.message});
+                assert_eq!(body, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_405_says_what_is_allowed() {
+        let mut fault = Fault::new(Kind::MethodNotAllowed, Stage::Plan, "no");
+        fault.allow = vec![Method::GET, Method::from_bytes(b"PURGE").unwrap()];
+        assert_eq!(fault_reply(&fault, Dialect::Rest).headers()["allow"], "GET, PURGE");
+        assert!(!fault_reply(&fault, Dialect::Grpc).headers().contains_key("allow"));
+    }
+}

@@ -1,0 +1,136 @@
+//! Strings inside JSON text: where they end, and what their escapes mean. Lone surrogates are refused, since no UTF-8 can hold
+//! them.
+
+use std::borrow::Cow;
+
+use super::place::{JsonError, excerpt};
+
+/// A string as it stands in the text, between its quotes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RawString<'a> {
+    pub(super) text: &'a str,
+    pub(super) escaped: bool,
+    start: usize,
+}
+
+impl<'a> RawString<'a> {
+    #[inline]
+    pub(super) fn new(text: &'a str, escaped: bool, start: usize) -> RawString<'a> {
+        RawString { text, escaped, start }
+    }
+
+    /// Where it stands in the text.
+    pub(super) fn offset(self) -> usize {
+        self.start.saturating_sub(1)
+    }
+
+    /// That this key has been there before.
+    pub(super) fn twice(self) -> JsonError {
+        JsonError::new(self.offset(), format!("the key {:?} is given twice", excerpt(self.text)))
+    }
+
+    /// The text meant, borrowed where it has no escapes.
+    #[inline]
+    pub(super) fn cow(self) -> Result<Cow<'a, str>, JsonError> {
+        if !self.escaped {
+            return Ok(Cow::Borrowed(self.text));
+        }
+        let mut text = String::with_capacity(self.text.len());
+        self.unescape(|piece| text.push_str(piece))?;
+        Ok(Cow::Owned(text))
+    }
+
+    /// Appends the text meant.
+    pub(super) fn append(self, out: &mut Vec<u8>) -> Result<(), JsonError> {
+        if !self.escaped {
+            out.extend_from_slice(self.text.as_bytes());
+            return Ok(());
+        }
+        self.unescape(|piece| out.extend_from_slice(piece.as_bytes()))
+    }
+
+    /// That its escapes are right.
+    pub(super) fn check(self) -> Result<(), JsonError> {
+        if self.escaped { self.unescape(|_| ()) } else { Ok(()) }
+    }
+
+    fn unescape(self, mut sink: impl FnMut(&str)) -> Result<(), JsonError> {
+        let mut rest = self.text;
+        while let Some((plain, escape)) = rest.split_once('\\') {
+            sink(plain);
+            let fail = |message| JsonError::new(self.start + self.text.len() - escape.len() - 1, message);
+            let mut chars = escape.chars();
+            let literal = match chars.next() {
+                Some('"') => "\"",
+                Some('\\') => "\\",
+                Some('/') => "/",
+                Some('b') => "\u{8}",
+                Some('f') => "\u{c}",
+                Some('n') => "\n",
+                Some('r') => "\r",
+                Some('t') => "\t",
+                Some('u') => {
+                    let (character, after) = unicode_escape(chars.as_str()).map_err(fail)?;
+                    sink(character.encode_utf8(&mut [0; 4]));
+                    rest = after;
+                    continue;
+                }
+                _ => return Err(fail("no such escape")),
+            };
+            sink(literal);
+            rest = chars.as_str();
+        }
+        sink(rest);
+        Ok(())
+    }
+}
+
+/// What follows `\u`: four digits, or a surrogate pair over two escapes.
+fn unicode_escape(text: &str) -> Result<(char, &str), &'static str> {
+    let (unit, rest) = hex4(text)?;
+    if let Some(character) = char::from_u32(unit) {
+        return Ok((character, rest));
+    }
+    const LONE: &str = "a surrogate without its other half";
+    let low = rest.strip_prefix("\\u").ok_or(LONE)?;
+    let (low, rest) = hex4(low)?;
+    if !(0xd800..0xdc00).contains(&unit) || !(0xdc00..0xe000).contains(&low) {
+        return Err(LONE);
+    }
+    let character = char::from_u32(0x1_0000 + ((unit - 0xd800) << 10) + (low - 0xdc00)).ok_or(LONE)?;
+    Ok((character, rest))
+}
+
+fn hex4(text: &str) -> Result<(u32, &str), &'static str> {
+    const BAD: &str = "\\u needs four hexadecimal digits";
+    let (digits, rest) = text.split_at_checked(4).ok_or(BAD)?;
+    if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(BAD);
+    }
+    Ok((u32::from_str_radix(digits, 16).map_err(|_| BAD)?, rest))
+}
+
+/// How many bytes from the start need no attention inside a string: neither quote, backslash nor control character. Eight at a
+/// time, since most of most messages is text.
+#[inline]
+pub(super) fn plain_prefix(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+    const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
+    let mut length = 0;
+    let (words, _) = bytes.as_chunks::<8>();
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        let zero_byte = |word: u64| word.wrapping_sub(ONES) & !word & TOPS;
+        let quote = zero_byte(word ^ (ONES * u64::from(b'"')));
+        let backslash = zero_byte(word ^ (ONES * u64::from(b'\\')));
+        let control = word.wrapping_sub(ONES * 0x20) & !word & TOPS;
+        let found = quote | backslash | control;
+        if found != 0 {
+            // Borrows only run upwards, so the lowest bit found is a true one.
+            return length + (found.trailing_zeros() / 8) as usize;
+        }
+        length += 8;
+    }
+    let tail = bytes.get(length..).unwrap_or_default();
+    length + tail.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(tail.len())
+}

@@ -1,0 +1,323 @@
+//! Wire format to JSON: each message as an object of its fields, in the order of their numbers.
+
+use smallvec::SmallVec;
+
+use super::MAX_DEPTH;
+use super::in_order::{Fields, is_packable};
+use super::place::WireError;
+use super::wire::{Malformed, Record, Records, Span, WireValue, wire_type};
+use super::write_map::Entries;
+use super::write_text::{is_zero, put_scalar, put_string, zero};
+use crate::schema::{Cardinality, Field, FieldKind, Message, MessageId, Messages, WellKnown};
+
+/// How JSON is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WriteOptions {
+    /// Write fields without presence even when they hold zero, and empty lists and maps.
+    pub always_print_primitive_fields: bool,
+    /// Enum values as numbers instead of names.
+    pub enums_as_ints: bool,
+    /// Field names as the .proto spells them instead of lowerCamelCase.
+    pub preserve_proto_names: bool,
+}
+
+/// Appends the JSON form of a message on the wire, its fields in the order of their numbers, without whitespace.
+///
+/// # Errors
+/// The bytes are no such message, or JSON has no form for it (a timestamp in the year 20000, an Any of an unknown type). `out`
+/// then holds a part of the text, to be thrown away.
+pub fn from_wire(
+    messages: &Messages,
+    id: MessageId,
+    wire: &[u8],
+    options: &WriteOptions,
+    out: &mut Vec<u8>,
+) -> Result<(), WireError> {
+    let mut writer = Writer::new(messages, wire, options, out)?;
+    writer.message(id, &[Span::new(0, wire.len())])
+}
+
+/// Appends the JSON form of one field of a message on the wire: what `response_body: "field"` of an HTTP rule asks for. A field
+/// that is not there is its type's zero, `[]` or `{}`; a message that is not there is `{}`, or `null` if it is one with a JSON
+/// form of its own.
+///
+/// # Errors
+/// As [`from_wire`].
+pub fn field_from_wire(
+    messages: &Messages,
+    id: MessageId,
+    field: &Field,
+    wire: &[u8],
+    options: &WriteOptions,
+    out: &mut Vec<u8>,
+) -> Result<(), WireError> {
+    let mut writer = Writer::new(messages, wire, options, out)?;
+    writer.only(messages.get(id), field, &[Span::new(0, wire.len())])
+}
+
+pub(super) struct Writer<'a, 'o> {
+    pub(super) messages: &'a Messages,
+    pub(super) options: WriteOptions,
+    pub(super) wire: &'a [u8],
+    pub(super) out: &'o mut Vec<u8>,
+    depth: u32,
+}
+
+/// Where the next member of an object goes.
+pub(super) struct Members {
+    /// No comma before it.
+    pub(super) first: bool,
+    /// No name either: the value alone is wanted.
+    bare: bool,
+}
+
+impl Members {
+    /// After a member that has been written already.
+    pub(super) fn after_one() -> Members {
+        Members { first: false, bare: false }
+    }
+}
+
+impl From<Malformed> for WireError {
+    fn from(malformed: Malformed) -> WireError {
+        WireError::new(malformed.offset, malformed.message)
+    }
+}
+
+impl<'a, 'o> Writer<'a, 'o> {
+    fn new(
+        messages: &'a Messages,
+        wire: &'a [u8],
+        options: &WriteOptions,
+        out: &'o mut Vec<u8>,
+    ) -> Result<Writer<'a, 'o>, WireError> {
+        if u32::try_from(wire.len()).is_err() {
+            return Err(WireError::new(0, "a message of 4 GiB or more"));
+        }
+        Ok(Writer { messages, options: *options, wire, out, depth: 0 })
+    }
+
+    /// A message, whatever its form.
+    pub(super) fn message(&mut self, id: MessageId, parts: &[Span]) -> Result<(), WireError> {
+        let message = self.messages.get(id);
+        match message.well_known {
+            None | Some(WellKnown::Empty | WellKnown::HttpBody) => {
+                self.open(b'{', parts)?;
+                self.fields(message, parts, &mut Members { first: true, bare: false })?;
+                self.close(b'}');
+                Ok(())
+            }
+            Some(well_known) => self.well_known(well_known, parts),
+        }
+    }
+
+    pub(super) fn open(&mut self, bracket: u8, at: &[Span]) -> Result<(), WireError> {
+        if self.depth == MAX_DEPTH {
+            let offset = at.first().map_or(0, |span| span.start());
+            return Err(WireError::new(offset, format!("more than {MAX_DEPTH} objects and arrays inside each other")));
+        }
+        self.depth += 1;
+        self.out.push(bracket);
+        Ok(())
+    }
+
+    pub(super) fn close(&mut self, bracket: u8) {
+        self.depth -= 1;
+        self.out.push(bracket);
+    }
+
+    /// The members of a message's object.
+    pub(super) fn fields(
+        &mut self,
+        message: &'a Message,
+        parts: &[Span],
+        members: &mut Members,
+    ) -> Result<(), WireError> {
+        let mut fields = Fields::in_order(self.wire, message, parts)?;
+        let always = self.options.always_print_primitive_fields;
+        let mut unwritten = message.fields().iter();
+        while let Some((field, record)) = fields.next()? {
+            while always && let Some(before) = unwritten.next().filter(|before| before.index < field.index) {
+                self.default(before, members)?;
+            }
+            self.field(field, record, &mut fields, members).map_err(|error| error.in_key(&field.json_name))?;
+        }
+        while always && let Some(after) = unwritten.next() {
+            self.default(after, members)?;
+        }
+        Ok(())
+    }
+
+    /// One field's value alone.
+    fn only(&mut self, message: &'a Message, field: &Field, parts: &[Span]) -> Result<(), WireError> {
+        let mut fields = Fields::only(self.wire, message, field, parts)?;
+        let start = self.out.len();
+        let mut members = Members { first: true, bare: true };
+        if let Some((field, record)) = fields.next()? {
+            self.field(field, record, &mut fields, &mut members).map_err(|error| error.in_key(&field.json_name))?;
+        }
+        if self.out.len() == start {
+            self.absent(field, &mut members)?;
+        }
+        Ok(())
+    }
+
+    fn field(
+        &mut self,
+        field: &'a Field,
+        record: Record,
+        fields: &mut Fields<'a, '_>,
+        members: &mut Members,
+    ) -> Result<(), WireError> {
+        match field.cardinality {
+            Cardinality::Singular { presence } => self.singular(field, presence, record, fields, members),
+            Cardinality::Repeated { .. } => self.repeated(field, record, fields, members),
+            Cardinality::Map { key } => {
+                let mut entries = Entries::new();
+                let mut next = Some(record);
+                while let Some(record) = next {
+                    if let WireValue::Length(span) = record.value {
+                        entries.push((self.map_key(key, span)?, span));
+                    }
+                    next = fields.next_of(field)?;
+                }
+                self.name(field, members);
+                self.map(entries, Some(field.kind))
+            }
+        }
+    }
+
+    fn singular(
+        &mut self,
+        field: &'a Field,
+        presence: bool,
+        first: Record,
+        fields: &mut Fields<'a, '_>,
+        members: &mut Members,
+    ) -> Result<(), WireError> {
+        if let FieldKind::Message(id) = field.kind {
+            let mut parts: SmallVec<[Span; 1]> = SmallVec::new();
+            let mut next = Some(first);
+            while let Some(record) = next {
+                if let WireValue::Length(span) | WireValue::Group(span) = record.value {
+                    parts.push(span);
+                }
+                next = fields.next_of(field)?;
+            }
+            self.name(field, members);
+            return self.message(id, &parts);
+        }
+        let mut value = first.value;
+        while let Some(record) = fields.next_of(field)? {
+            value = record.value;
+        }
+        if presence || self.options.always_print_primitive_fields || !is_zero(field.kind, value) {
+            self.name(field, members);
+            self.scalar(field.kind, value)?;
+        }
+        Ok(())
+    }
+
+    fn repeated(
+        &mut self,
+        field: &'a Field,
+        first: Record,
+        fields: &mut Fields<'a, '_>,
+        members: &mut Members,
+    ) -> Result<(), WireError> {
+        let mut index = 0;
+        let mut next = Some(first);
+        while let Some(record) = next {
+            match record.value {
+                WireValue::Length(span) if is_packable(field.kind) => {
+                    let mut elements = Records::new(self.wire, span);
+                    while !elements.is_done() {
+                        let value = elements.value(wire_type(field.kind))?;
+                        self.element(field, value, &mut index, members)?;
+                    }
+                }
+                value => self.element(field, value, &mut index, members)?,
+            }
+            next = fields.next_of(field)?;
+        }
+        if index > 0 {
+            self.close(b']');
+            return Ok(());
+        }
+        self.default(field, members).map(|_| ())
+    }
+
+    fn element(
+        &mut self,
+        field: &'a Field,
+        value: WireValue,
+        index: &mut usize,
+        members: &mut Members,
+    ) -> Result<(), WireError> {
+        if *index > 0 {
+            self.out.push(b',');
+        } else {
+            self.name(field, members);
+            self.open(b'[', &[])?;
+        }
+        self.value(field.kind, value).map_err(|error| error.in_index(*index))?;
+        *index += 1;
+        Ok(())
+    }
+
+    /// One element of any kind.
+    pub(super) fn value(&mut self, kind: FieldKind, value: WireValue) -> Result<(), WireError> {
+        match (kind, value) {
+            (FieldKind::Message(id), WireValue::Length(span) | WireValue::Group(span)) => self.message(id, &[span]),
+            _ => self.scalar(kind, value),
+        }
+    }
+
+    pub(super) fn scalar(&mut self, kind: FieldKind, value: WireValue) -> Result<(), WireError> {
+        Ok(put_scalar(self.messages, &self.options, kind, value, self.wire, self.out)?)
+    }
+
+    fn name(&mut self, field: &Field, members: &mut Members) {
+        if !members.first {
+            self.out.push(b',');
+        }
+        members.first = false;
+        if members.bare {
+            return;
+        }
+        if self.options.preserve_proto_names {
+            put_string(&field.name, self.out);
+            self.out.push(b':');
+        } else {
+            self.out.extend_from_slice(field.json_key.as_bytes());
+        }
+    }
+
+    /// A field that is not there, where those without presence are wanted all the same.
+    fn default(&mut self, field: &'a Field, members: &mut Members) -> Result<(), WireError> {
+        if self.options.always_print_primitive_fields && !field.has_presence() {
+            self.name(field, members);
+            self.nothing(field)?;
+        }
+        Ok(())
+    }
+
+    fn absent(&mut self, field: &Field, members: &mut Members) -> Result<(), WireError> {
+        self.name(field, members);
+        self.nothing(field)
+    }
+
+    fn nothing(&mut self, field: &Field) -> Result<(), WireError> {
+        let text: &[u8] = match (field.cardinality, field.kind) {
+            (Cardinality::Repeated { .. }, _) => b"[]",
+            (Cardinality::Map { .. }, _) => b"{}",
+            (Cardinality::Singular { .. }, FieldKind::Message(id)) => match self.messages.get(id).well_known {
+                None | Some(WellKnown::Empty | WellKnown::HttpBody) => b"{}",
+                Some(_) => b"null",
+            },
+            (Cardinality::Singular { .. }, kind) => return self.scalar(kind, zero(kind)),
+        };
+        self.out.extend_from_slice(text);
+        Ok(())
+    }
+}

@@ -1,0 +1,18 @@
+//! Dialects to and from gRPC, as sans-IO state machines around a neutral middle: protobuf messages, metadata, a final status. A
+//! step takes bounded input and yields at most one bounded frame. gRPC to gRPC never comes through here.
+
+mod answer;
+mod dialect;
+mod frame;
+pub mod json;
+mod metadata;
+mod protobuf;
+mod rest;
+mod status;
+
+pub use answer::fault_reply;
+pub use dialect::{Dialect, is_grpc};
+pub use frame::{FrameDecoder, FrameError, HEADER_LEN, Message, frame_header};
+pub use metadata::{reply_headers, request_metadata};
+pub use rest::{ReplyStep, RequestStep, RestPlan, RestReply, RestRequest};
+pub use status::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS, Status, decode_message, encode_message};

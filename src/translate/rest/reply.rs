@@ -1,0 +1,295 @@
+//! A gRPC reply on its way to REST. A unary reply is one message and a status, and the HTTP head waits for both; the head of a stream
+//! goes out with its first item, so an error before that is still an ordinary HTTP error. An error after it breaks the stream off:
+//! the array is never closed, so that half an answer cannot look whole.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+
+use super::super::dialect::is_grpc;
+use super::super::frame::{FrameDecoder, Message};
+use super::super::json::{WriteOptions, field_from_wire, from_wire};
+use super::super::metadata::reply_headers;
+use super::super::status::{GRPC_STATUS, Status};
+use super::{RestPlan, http_body, is_http_body};
+use crate::model::{Code, Fault, Kind, Stage};
+
+/// What a step came to.
+#[derive(Debug)]
+pub enum ReplyStep {
+    /// Push more of the reply, or say that it is finished.
+    NeedInput,
+    /// The head of the answer; once, and before any data.
+    Head(Response<()>),
+    /// A piece of the answer's body.
+    Data(Bytes),
+    /// The answer is complete.
+    End,
+}
+
+/// One reply.
+///
+/// ```text
+///               ┌──no gRPC answer, or an error status──▶ Head(4xx, 5xx) Data(google.rpc.Status) End
+/// head ─▶ Open ─┼──unary: one message, and OK──────────▶ Head(200) Data End
+///               └──streaming: each message─────────────▶ Head(200) Data ─▶ Data … ──OK──▶ Data(]) End
+///                                                                            └──error──▶ Err: break off
+/// ```
+/// Call `head` first, then push and step until `NeedInput`, then `finish`. After an error, drop it.
+#[derive(Debug)]
+pub struct RestReply {
+    plan: RestPlan,
+    raw: bool,
+    decoder: FrameDecoder,
+    initial: HeaderMap,
+    /// What the head alone says of the status, should no trailers follow.
+    early: Option<Status>,
+    trailers: Option<HeaderMap>,
+    status: Option<Status>,
+    /// A unary reply's message, until the status is known.
+    message: Option<Bytes>,
+    ready: VecDeque<ReplyStep>,
+    head_sent: bool,
+    ended: bool,
+}
+
+impl RestReply {
+    pub fn new(plan: &RestPlan) -> RestReply {
+        RestReply {
+            raw: is_http_body(plan.messages(), plan.method.output, plan.response_field()),
+            decoder: FrameDecoder::new(plan.message_limit),
+            plan: plan.clone(),
+            initial: HeaderMap::new(),
+            early: None,
+            trailers: None,
+            status: None,
+            message: None,
+            ready: VecDeque::new(),
+            head_sent: false,
+            ended: false,
+        }
+    }
+
+    /// The head of the servlet's answer. One that is no gRPC answer is an error at once, and its body is not read.
+    pub fn head(&mut self, status: StatusCode, headers: HeaderMap) {
+        let said = headers.contains_key(GRPC_STATUS).then(|| Status::from_trailers(&headers));
+        let grpc = headers.get(header::CONTENT_TYPE).is_some_and(|value| is_grpc(value.as_bytes()));
+        self.initial = headers;
+        if status == StatusCode::OK && (grpc || said.is_some()) {
+            self.early = said;
+            return;
+        }
+        let known = said.filter(|said| !said.is_ok());
+        self.status = Some(known.unwrap_or_else(|| match status {
+            StatusCode::OK => {
+                Status::new(Code::Unknown, "the servlet's answer is not gRPC: its content type is another")
+            }
+            status => Status::from_http(status),
+        }));
+    }
+
+    /// A piece of the servlet's answer.
+    pub fn push(&mut self, chunk: Bytes) {
+        if self.status.is_none() {
+            self.decoder.push(chunk);
+        }
+    }
+
+    /// The servlet's answer has ended, with its trailers if there were any.
+    pub fn finish(&mut self, trailers: Option<HeaderMap>) {
+        if self.status.is_some() {
+            return;
+        }
+        let told = trailers.as_ref().filter(|trailers| trailers.contains_key(GRPC_STATUS)).map(Status::from_trailers);
+        let status = told.or(self.early.take()).unwrap_or_else(|| Status::from_trailers(&HeaderMap::new()));
+        self.status = Some(status);
+        self.trailers = trailers;
+    }
+
+    /// How the call ended, once that is known: the outcome of the try, whatever became of the answer.
+    pub fn status(&self) -> Option<&Status> {
+        self.status.as_ref()
+    }
+
+    /// Goes on as far as one piece.
+    ///
+    /// # Errors
+    /// `MalformedReply` and `UntranslatableReply`; `StreamReset` for an error status after the head. Before the head has been
+    /// given out it is answered as any fault, after it the answer is broken off.
+    pub fn step(&mut self) -> Result<ReplyStep, Fault> {
+        if let Some(step) = self.ready.pop_front() {
+            return Ok(step);
+        }
+        if self.ended {
+            return Ok(ReplyStep::End);
+        }
+        let streaming = self.plan.method.server_streaming;
+        while let Some(message) = self.next_message()? {
+            if streaming {
+                return self.item(&message);
+            }
+            if self.message.is_some() {
+                return Err(malformed("more than one message in the reply of a unary method"));
+            }
+            self.message = Some(message);
+        }
+        let Some(status) = &self.status else { return Ok(ReplyStep::NeedInput) };
+        if !status.is_ok() {
+            return self.error();
+        }
+        self.decoder.at_end().map_err(|error| error.in_reply())?;
+        self.ended = true;
+        if streaming { self.last() } else { self.whole() }
+    }
+
+    fn next_message(&mut self) -> Result<Option<Bytes>, Fault> {
+        match self.decoder.next().map_err(|error| error.in_reply())? {
+            Some(Message { compressed: true, .. }) => Err(malformed("a compressed message, which was not asked for")),
+            Some(Message { bytes, compressed: false }) => Ok(Some(bytes)),
+            None => Ok(None),
+        }
+    }
+
+    fn error(&mut self) -> Result<ReplyStep, Fault> {
+        let Some(status) = &self.status else { return Ok(ReplyStep::NeedInput) };
+        if self.head_sent {
+            let message = format!("the servlet ended the stream with {}: {}", status.code.name(), status.message);
+            return Err(Fault::new(Kind::StreamReset, Stage::ReplyBody, message));
+        }
+        let (parts, body) = status.to_rest(None, Some(self.plan.messages())).into_parts();
+        let mut response = Response::from_parts(parts, ());
+        append(response.headers_mut(), reply_headers(&self.initial, self.trailers.as_ref()));
+        self.ended = true;
+        self.ready.push_back(ReplyStep::Data(body));
+        Ok(self.send_head(response))
+    }
+
+    /// The answer of a unary method.
+    fn whole(&mut self) -> Result<ReplyStep, Fault> {
+        let Some(message) = self.message.take() else {
+            return Err(malformed("no message in the reply of a unary method"));
+        };
+        let (content_type, body) = if self.raw {
+            self.raw_body(&message)?
+        } else {
+            let mut json = Vec::with_capacity(message.len() * 2);
+            self.put_json(&message, &mut json)?;
+            (Some(json_type()), Bytes::from(json))
+        };
+        let step = self.answer(content_type, body);
+        Ok(match (step, &self.status) {
+            (ReplyStep::Head(mut head), Some(status)) => {
+                status.to_head(head.headers_mut());
+                ReplyStep::Head(head)
+            }
+            (step, _) => step,
+        })
+    }
+
+    /// A whole answer, whose length is known.
+    fn answer(&mut self, content_type: Option<HeaderValue>, body: Bytes) -> ReplyStep {
+        let mut response = head_of(content_type, reply_headers(&self.initial, self.trailers.as_ref()));
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        if !body.is_empty() {
+            self.ready.push_back(ReplyStep::Data(body));
+        }
+        self.send_head(response)
+    }
+
+    /// One message of a stream.
+    fn item(&mut self, message: &Bytes) -> Result<ReplyStep, Fault> {
+        let (content_type, body) = if self.raw {
+            self.raw_body(message)?
+        } else {
+            let mut json = Vec::with_capacity(message.len() * 2 + 1);
+            json.push(if self.head_sent { b',' } else { b'[' });
+            self.put_json(message, &mut json)?;
+            (Some(json_type()), Bytes::from(json))
+        };
+        if self.head_sent {
+            return Ok(ReplyStep::Data(body));
+        }
+        let response = head_of(content_type, reply_headers(&self.initial, None));
+        if !body.is_empty() {
+            self.ready.push_back(ReplyStep::Data(body));
+        }
+        Ok(self.send_head(response))
+    }
+
+    /// The end of a stream.
+    fn last(&mut self) -> Result<ReplyStep, Fault> {
+        if self.raw {
+            return Ok(if self.head_sent { ReplyStep::End } else { self.answer(None, Bytes::new()) });
+        }
+        if !self.head_sent {
+            return Ok(self.answer(Some(json_type()), Bytes::from_static(b"[]")));
+        }
+        Ok(ReplyStep::Data(Bytes::from_static(b"]")))
+    }
+
+    fn send_head(&mut self, response: Response<()>) -> ReplyStep {
+        self.head_sent = true;
+        ReplyStep::Head(response)
+    }
+
+    fn put_json(&self, message: &[u8], json: &mut Vec<u8>) -> Result<(), Fault> {
+        let (messages, output, options) = (self.plan.messages(), self.plan.method.output, WriteOptions::default());
+        match self.plan.response_field() {
+            None => from_wire(messages, output, message, &options, json),
+            Some(field) => field_from_wire(messages, output, field, message, &options, json),
+        }
+        .map_err(|error| untranslatable(format!("the reply has no JSON form: {error}")))
+    }
+
+    /// An `HttpBody`, which is the whole message or the field of it that is the answer.
+    fn raw_body(&self, message: &Bytes) -> Result<(Option<HeaderValue>, Bytes), Fault> {
+        let broken = |_| untranslatable("the reply is no google.api.HttpBody".into());
+        let content = match self.plan.response_field() {
+            None => message.clone(),
+            Some(field) => {
+                let content = http_body::field_content(message, field).map_err(broken)?;
+                match content {
+                    std::borrow::Cow::Borrowed(part) => message.slice_ref(part),
+                    std::borrow::Cow::Owned(joined) => Bytes::from(joined),
+                }
+            }
+        };
+        let raw = http_body::read(&content).map_err(broken)?;
+        let content_type = match raw.content_type {
+            [] => None,
+            text => Some(
+                HeaderValue::from_bytes(text)
+                    .map_err(|_| untranslatable("the content type of the reply is no header value".into()))?,
+            ),
+        };
+        Ok((content_type, content.slice_ref(raw.data)))
+    }
+}
+
+fn head_of(content_type: Option<HeaderValue>, metadata: HeaderMap) -> Response<()> {
+    let mut response = Response::new(());
+    *response.headers_mut() = metadata;
+    if let Some(content_type) = content_type {
+        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    }
+    response
+}
+
+fn append(headers: &mut HeaderMap, more: HeaderMap) {
+    for (name, value) in &more {
+        headers.append(name, value.clone());
+    }
+}
+
+fn json_type() -> HeaderValue {
+    HeaderValue::from_static("application/json")
+}
+
+fn malformed(message: &'static str) -> Fault {
+    Fault::new(Kind::MalformedReply, Stage::ReplyBody, message)
+}
+
+fn untranslatable(message: String) -> Fault {
+    Fault::new(Kind::UntranslatableReply, Stage::ReplyBody, message)
+}

@@ -1,0 +1,85 @@
+//! One request on its way to an endpoint and its answer on the way back, in one hand: the request's body is carried on whenever the
+//! answer is waited for or read, so that no task and no channel stands between them. Dropping it cancels the call upstream.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http::Response;
+
+use super::http1::Http1Exchange;
+use super::http2::Http2Exchange;
+use super::tunnel::Tunnel;
+use crate::model::{Body, Fault, Frame};
+
+/// Poll for the head until it is there, then as the body of the answer.
+#[derive(Debug)]
+pub struct Exchange<B: 'static>(pub(super) Kind<B>);
+
+#[derive(Debug)]
+pub(super) enum Kind<B: 'static> {
+    Http2(Http2Exchange<B>),
+    Http1(Http1Exchange<B>),
+    Tunnel(Tunnel<B>),
+}
+
+impl<B: Body + Unpin + 'static> Exchange<B> {
+    /// The head of the answer; interim answers are passed over.
+    ///
+    /// # Errors
+    /// Whatever ended the call before its answer, at stage `Wait`, or a fault of the request's own body.
+    pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Fault>> {
+        let head = match &mut self.0 {
+            Kind::Http2(exchange) => return exchange.poll_head(cx),
+            Kind::Http1(exchange) => std::task::ready!(exchange.poll_head(cx))?,
+            Kind::Tunnel(_) => return Poll::Pending,
+        };
+        let (response, tunnel) = head;
+        if let Some(tunnel) = tunnel {
+            self.0 = Kind::Tunnel(tunnel);
+        }
+        Poll::Ready(Ok(response))
+    }
+
+    /// The request's body, to be sent elsewhere, unless the connection has it for good.
+    pub fn into_body(self) -> Option<B> {
+        match self.0 {
+            Kind::Http2(exchange) => Some(exchange.into_body()),
+            Kind::Http1(exchange) => exchange.into_body(),
+            Kind::Tunnel(_) => None,
+        }
+    }
+}
+
+impl<B: Body + Unpin + 'static> Body for Exchange<B> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
+        match &mut self.get_mut().0 {
+            Kind::Http2(exchange) => exchange.poll_frame(cx),
+            Kind::Http1(exchange) => exchange.poll_frame(cx),
+            Kind::Tunnel(tunnel) => tunnel.poll_frame(cx),
+        }
+    }
+
+    fn poll_progress(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        match &mut self.get_mut().0 {
+            Kind::Http2(exchange) => exchange.poll_progress(cx),
+            // Its own connection task carries the request on.
+            Kind::Http1(_) => {}
+            Kind::Tunnel(tunnel) => tunnel.poll_progress(cx),
+        }
+    }
+
+    fn is_end(&self) -> bool {
+        match &self.0 {
+            Kind::Http2(exchange) => exchange.is_end(),
+            Kind::Http1(exchange) => exchange.is_end(),
+            Kind::Tunnel(_) => false,
+        }
+    }
+
+    fn exact_len(&self) -> Option<u64> {
+        match &self.0 {
+            Kind::Http2(_) | Kind::Tunnel(_) => None,
+            Kind::Http1(exchange) => exchange.exact_len(),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! HTTP/2 to an endpoint, on the `h2` crate itself: its guard against small unread frames must be wide open here (one slow caller
+//! would kill the connection for all), and a task, two oneshots and a channel hop a call are saved.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use h2::client::{Connection, ResponseFuture, SendRequest};
+use h2::{Ping, Reason, RecvStream};
+use http::{Request, Response};
+use tokio::sync::Notify;
+
+use super::Options;
+use super::pump::Pump;
+use crate::model::{Address, Body, Fault, Frame, Kind, Stage};
+use crate::transport::{self, Stream};
+
+/// What a servlet may send of one answer before its caller has taken it.
+const STREAM_WINDOW: u32 = 512 * 1024;
+
+/// One caller that stopped reading must not freeze the others.
+const CONNECTION_WINDOW: u32 = 8 * STREAM_WINDOW;
+
+const SEND_BUFFER: usize = 256 * 1024;
+
+/// A connection that calls can be sent on. Gone when `closed`.
+#[derive(Debug)]
+pub(super) struct Http2Connection {
+    send: SendRequest<Bytes>,
+    active: Cell<usize>,
+    closed: Cell<bool>,
+    /// Called when a stream ends.
+    pub(super) freed: Rc<Notify>,
+}
+
+/// One counted stream.
+#[derive(Debug)]
+struct Active(Rc<Http2Connection>);
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.active.set(self.0.active.get().saturating_sub(1));
+        self.0.freed.notify_one();
+    }
+}
+
+/// Connects. The future returned beside the connection drives it and must be polled to its end.
+pub(super) async fn connect(
+    address: &Address,
+    options: &Options,
+    freed: Rc<Notify>,
+) -> Result<(Rc<Http2Connection>, impl Future<Output = ()> + use<>), Fault> {
+    let connecting = async {
+        let stream = transport::connect(address, options.connect_timeout).await?;
+        h2::client::Builder::new()
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(options.head_bytes)
+            .max_send_buffer_size(SEND_BUFFER)
+            .enable_push(false)
+            .max_local_error_reset_streams(None)
+            .data_frame_budget(usize::MAX)
+            .handshake::<_, Bytes>(stream)
+            .await
+            .map_err(|error| {
+                Fault::new(Kind::ConnectFailed, Stage::Connect, format!("no HTTP/2 with the servlet: {error}"))
+            })
+    };
+    let (send, connection) = tokio::time::timeout(options.connect_timeout, connecting).await.map_err(|_| {
+        let told = format!("the servlet did not take a connection within {:?}", options.connect_timeout);
+        Fault::new(Kind::ConnectTimeout, Stage::Connect, told)
+    })??;
+    let handle = Rc::new(Http2Connection { send, active: Cell::new(0), closed: Cell::new(false), freed });
+    let driver = drive(connection, Rc::clone(&handle), options.clone());
+    Ok((handle, driver))
+}
+
+/// Drives a connection to its end, and ends it when a ping is not answered.
+async fn drive(mut connection: Connection<Stream, Bytes>, handle: Rc<Http2Connection>, options: Options) {
+    let pings = connection.ping_pong();
+    let handle = Rc::downgrade(&handle);
+    let pinging = async {
+        let Some(mut pings) = pings else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(options.ping_interval).await;
+            if pings.send_ping(Ping::opaque()).is_err() {
+                return std::future::pending().await;
+            }
+            let pong = tokio::time::timeout(options.ping_timeout, poll_fn(|cx| pings.poll_pong(cx))).await;
+            if pong.is_err() {
+                return;
+            }
+        }
+    };
+    let mut pinging = pin!(pinging);
+    poll_fn(|cx| {
+        if Pin::new(&mut connection).poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        pinging.as_mut().poll(cx)
+    })
+    .await;
+    if let Some(handle) = handle.upgrade() {
+        handle.closed.set(true);
+        handle.freed.notify_waiters();
+    }
+}
+
+impl Http2Connection {
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    pub(super) fn active(&self) -> usize {
+        self.active.get()
+    }
+
+    /// Streams that the peer allows at a time.
+    pub(super) fn limit(&self) -> usize {
+        self.send.current_max_send_streams()
+    }
+
+    /// Sends a copy of `head`: another endpoint may need it again. `Err` gives the body back: nothing was sent, and the connection
+    /// takes no more calls.
+    pub(super) fn send<B: Body + Unpin>(self: &Rc<Self>, head: &Request<()>, body: B) -> Result<Http2Exchange<B>, B> {
+        let mut send = self.send.clone();
+        let ready = send.poll_ready(&mut Context::from_waker(Waker::noop()));
+        if !matches!(ready, Poll::Ready(Ok(()))) {
+            self.closed.set(true);
+            return Err(body);
+        }
+        let end = body.is_end();
+        self.active.set(self.active.get() + 1);
+        let active = Active(Rc::clone(self));
+        match send.send_request(head.clone(), end) {
+            Ok((response, stream)) => Ok(Http2Exchange {
+                pump: Pump::new(body, stream, end),
+                answer: Answer::Head(response),
+                _active: active,
+            }),
+            Err(_) => {
+                self.closed.set(true);
+                Err(body)
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Http2Exchange<B> {
+    pump: Pump<B>,
+    answer: Answer,
+    _active: Active,
+}
+
+#[derive(Debug)]
+enum Answer {
+    Head(ResponseFuture),
+    Body(RecvStream),
+}
+
+impl<B: Body + Unpin> Http2Exchange<B> {
+    pub(super) fn into_body(self) -> B {
+        self.pump.into_body()
+    }
+
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Fault>> {
+        self.pump.poll(cx)?;
+        let Answer::Head(response) = &mut self.answer else { return Poll::Pending };
+        let response = ready!(Pin::new(response).poll(cx)).map_err(|error| fault_of(&error, Stage::Wait))?;
+        let (parts, stream) = response.into_parts();
+        self.answer = Answer::Body(stream);
+        Poll::Ready(Ok(Response::from_parts(parts, ())))
+    }
+
+    pub(super) fn poll_progress(&mut self, cx: &mut Context<'_>) {
+        // A fault of the request's body has reset the stream, which the answer's side tells when it is asked.
+        let _ = self.pump.poll(cx);
+    }
+
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
+        if let Err(fault) = self.pump.poll(cx) {
+            return Poll::Ready(Some(Err(fault)));
+        }
+        let Answer::Body(stream) = &mut self.answer else { return Poll::Pending };
+        let error = match ready!(stream.poll_data(cx)) {
+            Some(Ok(data)) => {
+                let _ = stream.flow_control().release_capacity(data.len());
+                return Poll::Ready(Some(Ok(Frame::Data(data))));
+            }
+            Some(Err(error)) => error,
+            None => match ready!(stream.poll_trailers(cx)) {
+                Ok(trailers) => return Poll::Ready(trailers.map(|trailers| Ok(Frame::Trailers(trailers)))),
+                Err(error) => error,
+            },
+        };
+        Poll::Ready(Some(Err(fault_of(&error, Stage::ReplyBody))))
+    }
+
+    pub(super) fn is_end(&self) -> bool {
+        matches!(&self.answer, Answer::Body(stream) if stream.is_end_stream())
+    }
+}
+
+/// What an HTTP/2 error says about the servlet, and whether it can have acted on the call.
+fn fault_of(error: &h2::Error, stage: Stage) -> Fault {
+    let reason = error.reason();
+    let kind = if error.is_remote() && error.is_reset() && reason == Some(Reason::REFUSED_STREAM) {
+        Kind::StreamRefused
+    } else if error.is_remote() && error.is_go_away() {
+        // Only streams above the last id that the peer names end with this error.
+        Kind::GoneAway
+    } else if error.is_remote() && error.is_reset() {
+        Kind::StreamReset
+    } else if error.is_io() || error.is_go_away() {
+        Kind::ConnectionLost
+    } else {
+        Kind::MalformedReply
+    };
+    let told = match (kind, reason) {
+        (Kind::StreamRefused, _) => "the servlet refused the call".into(),
+        (Kind::GoneAway, _) => "the servlet is going away".into(),
+        (Kind::StreamReset, Some(reason)) => format!("the servlet reset the call: {reason}"),
+        _ => format!("the connection to the servlet broke: {error}"),
+    };
+    Fault::new(kind, stage, told)
+}

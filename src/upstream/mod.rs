@@ -1,0 +1,44 @@
+//! Connections to endpoints: one pool a worker, HTTP/2 driven directly, HTTP/1 for servlets that are not gRPC yet.
+
+mod exchange;
+mod http1;
+mod http2;
+mod pool;
+mod pump;
+mod tunnel;
+
+use std::time::Duration;
+
+pub use exchange::Exchange;
+pub use pool::{NotSent, Pool, Protocol};
+
+/// How endpoints are connected to.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A replica on the same network answers within a millisecond; a second is for one that is starting.
+    pub connect_timeout: Duration,
+    /// HTTP/2 connections to one endpoint from one worker: the second is opened when the first one's streams run short.
+    pub connections: usize,
+    /// Between pings on an HTTP/2 connection. gRPC servers take pings more often than every five minutes for abuse and close the
+    /// connection; a host that vanished is noticed sooner by the kernel (`USER_TIMEOUT`).
+    pub ping_interval: Duration,
+    /// How long a ping may stay unanswered.
+    pub ping_timeout: Duration,
+    /// Bytes of a reply's head.
+    pub head_bytes: u32,
+    /// Idle HTTP/1 connections kept for one endpoint by one worker.
+    pub idle_http1: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            connect_timeout: Duration::from_secs(1),
+            connections: 8,
+            ping_interval: Duration::from_secs(310),
+            ping_timeout: Duration::from_secs(20),
+            head_bytes: 64 * 1024,
+            idle_http1: 32,
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! One worker's connections to every endpoint. Calls that find none wait for one attempt, not one each; its failure is told to all of
+//! them and sets the endpoint aside.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use http::{HeaderValue, Request};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::exchange::{Exchange, Kind};
+use super::http2::Http2Connection;
+use super::{Options, http1, http2};
+use crate::model::{Body, Fault, Kind as FaultKind, Stage};
+use crate::runtime::now;
+use crate::servlet::{Endpoint, EndpointId};
+
+/// What an endpoint speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// A call that did not get onto a connection, with its body, so that another endpoint may have it.
+#[derive(Debug)]
+pub struct NotSent<B> {
+    pub fault: Fault,
+    pub body: B,
+}
+
+/// The connections of one worker, for request bodies of one type. Owns their tasks: dropping it ends them.
+#[derive(Debug)]
+pub struct Pool<B: 'static> {
+    endpoints: RefCell<HashMap<EndpointId, Rc<Replica<B>>, RandomState>>,
+    tasks: Rc<RefCell<JoinSet<()>>>,
+}
+
+/// One endpoint's connections.
+#[derive(Debug)]
+struct Replica<B: 'static> {
+    endpoint: Arc<Endpoint>,
+    /// As they were at the first call; a servlet whose options change is known anew.
+    options: Options,
+    http2: RefCell<Vec<Rc<Http2Connection>>>,
+    attempt: RefCell<Option<Rc<Attempt>>>,
+    /// Called when a stream ends or a connection closes.
+    freed: Rc<Notify>,
+    idle: Rc<IdleHttp1<B>>,
+}
+
+/// One try to connect, shared by all who wait for it.
+#[derive(Debug)]
+struct Attempt {
+    result: RefCell<Option<Result<(), Fault>>>,
+    done: Notify,
+}
+
+/// Kept HTTP/1 connections, the newest used first.
+pub(super) struct IdleHttp1<B: 'static> {
+    connections: RefCell<Vec<http1::Connection<B>>>,
+    most: usize,
+    closed: Cell<bool>,
+}
+
+impl<B> std::fmt::Debug for IdleHttp1<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IdleHttp1").field("kept", &self.connections.borrow().len()).finish_non_exhaustive()
+    }
+}
+
+impl<B> IdleHttp1<B> {
+    pub(super) fn put(&self, connection: http1::Connection<B>) {
+        let mut connections = self.connections.borrow_mut();
+        if connections.len() < self.most && !self.closed.get() {
+            connections.push(connection);
+        }
+    }
+}
+
+impl<B: Body + Unpin + 'static> Pool<B> {
+    pub fn new() -> Pool<B> {
+        Pool {
+            endpoints: RefCell::new(HashMap::default()),
+            tasks: Rc::new(RefCell::new(JoinSet::new())),
+        }
+    }
+
+    /// Gets `body` onto a connection to `endpoint` under a copy of `head`. `upgrade`: the protocol that an HTTP/1.1 caller asks for.
+    ///
+    /// # Errors
+    /// No connection could be had; nothing was sent.
+    pub async fn send(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        options: &Options,
+        protocol: Protocol,
+        head: &Request<()>,
+        upgrade: Option<HeaderValue>,
+        body: B,
+    ) -> Result<Exchange<B>, NotSent<B>> {
+        let replica = self.replica(endpoint, options);
+        match protocol {
+            Protocol::Http2 => self.send_http2(&replica, head, body).await,
+            Protocol::Http1 => self.send_http1(&replica, head, upgrade, body).await,
+        }
+    }
+
+    /// Connects to `endpoint` ahead of its first call.
+    pub fn warm(&self, endpoint: &Arc<Endpoint>, options: &Options) {
+        let replica = self.replica(endpoint, options);
+        if replica.http2.borrow().is_empty() {
+            self.attempt(&replica);
+        }
+    }
+
+    /// Lets go of the connections to endpoints that are not wanted any more; calls in flight on them finish.
+    pub fn retain(&self, wanted: impl Fn(EndpointId) -> bool) {
+        self.endpoints.borrow_mut().retain(|id, replica| {
+            let keep = wanted(*id);
+            if !keep {
+                replica.idle.closed.set(true);
+                replica.idle.connections.borrow_mut().clear();
+            }
+            keep
+        });
+    }
+
+    fn replica(&self, endpoint: &Arc<Endpoint>, options: &Options) -> Rc<Replica<B>> {
+        let mut endpoints = self.endpoints.borrow_mut();
+        let replica = endpoints.entry(endpoint.id()).or_insert_with(|| {
+            let idle = IdleHttp1 {
+                connections: RefCell::new(Vec::new()),
+                most: options.idle_http1,
+                closed: Cell::new(false),
+            };
+            Rc::new(Replica {
+                endpoint: Arc::clone(endpoint),
+                options: options.clone(),
+                http2: RefCell::new(Vec::new()),
+                attempt: RefCell::new(None),
+                freed: Rc::new(Notify::new()),
+                idle: Rc::new(idle),
+            })
+        });
+        Rc::clone(replica)
+    }
+
+    async fn send_http2(
+        &self,
+        replica: &Rc<Replica<B>>,
+        head: &Request<()>,
+        body: B,
+    ) -> Result<Exchange<B>, NotSent<B>> {
+        let mut body = body;
+        loop {
+            // Made before looking: whatever is freed from here on wakes it.
+            let freed = replica.freed.notified();
+            if let Some(connection) = replica.least_busy() {
+                if connection.active() >= connection.limit() / 4 * 3 && replica.may_open() {
+                    self.attempt(replica);
+                }
+                if connection.active() < connection.limit() {
+                    match connection.send(head, body) {
+                        Ok(exchange) => return Ok(Exchange(Kind::Http2(exchange))),
+                        Err(unsent) => body = unsent,
+                    }
+                    continue;
+                }
+            }
+            if replica.may_open() {
+                if let Err(fault) = self.attempt(replica).wait().await {
+                    // A further connection is a help; the first one is all there is.
+                    if replica.http2.borrow().is_empty() {
+                        return Err(NotSent { fault, body });
+                    }
+                    freed.await;
+                }
+            } else {
+                freed.await;
+            }
+        }
+    }
+
+    async fn send_http1(
+        &self,
+        replica: &Rc<Replica<B>>,
+        head: &Request<()>,
+        upgrade: Option<HeaderValue>,
+        body: B,
+    ) -> Result<Exchange<B>, NotSent<B>> {
+        let (connection, reused) = match replica.kept().await {
+            Some(connection) => (connection, true),
+            None => match http1::connect(replica.endpoint.address(), &replica.options).await {
+                Ok((connection, driver)) => {
+                    replica.endpoint.connected();
+                    spawn(&self.tasks, driver);
+                    (connection, false)
+                }
+                Err(fault) => {
+                    replica.endpoint.connect_failed(now());
+                    return Err(NotSent { fault, body });
+                }
+            },
+        };
+        let exchange = http1::send(connection, Rc::clone(&replica.idle), reused, head, upgrade, body);
+        Ok(Exchange(Kind::Http1(exchange)))
+    }
+
+    /// The attempt that is under way, or a new one.
+    fn attempt(&self, replica: &Rc<Replica<B>>) -> Rc<Attempt> {
+        let mut current = replica.attempt.borrow_mut();
+        if let Some(attempt) = &*current {
+            return Rc::clone(attempt);
+        }
+        let attempt = Rc::new(Attempt { result: RefCell::new(None), done: Notify::new() });
+        *current = Some(Rc::clone(&attempt));
+        let tasks = Rc::downgrade(&self.tasks);
+        let replica = Rc::clone(replica);
+        let told = Told(Rc::clone(&attempt));
+        spawn(&self.tasks, async move {
+            let connected = http2::connect(replica.endpoint.address(), &replica.options, Rc::clone(&replica.freed)).await;
+            *replica.attempt.borrow_mut() = None;
+            match connected {
+                Ok((connection, driver)) => {
+                    replica.endpoint.connected();
+                    replica.http2.borrow_mut().push(connection);
+                    drop(replica);
+                    told.tell(Ok(()));
+                    if let Some(tasks) = tasks.upgrade() {
+                        spawn(&tasks, driver);
+                    }
+                }
+                Err(fault) => {
+                    replica.endpoint.connect_failed(now());
+                    told.tell(Err(fault));
+                }
+            }
+        });
+        attempt
+    }
+}
+
+/// Tells whoever waits for an attempt, also when its task is dropped.
+struct Told(Rc<Attempt>);
+
+impl Told {
+    fn tell(&self, result: Result<(), Fault>) {
+        *self.0.result.borrow_mut() = Some(result);
+        self.0.done.notify_waiters();
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if self.0.result.borrow().is_none() {
+            self.tell(Err(Fault::new(FaultKind::Draining, Stage::Connect, "the process is going away")));
+        }
+    }
+}
+
+impl Attempt {
+    async fn wait(&self) -> Result<(), Fault> {
+        loop {
+            let done = self.done.notified();
+            if let Some(result) = &*self.result.borrow() {
+                return result.clone();
+            }
+            done.await;
+        }
+    }
+}
+
+impl<B: Body + Unpin + 'static> Replica<B> {
+    /// The open connection with the fewest streams.
+    fn least_busy(&self) -> Option<Rc<Http2Connection>> {
+        let mut connections = self.http2.borrow_mut();
+        if connections.iter().any(|connection| connection.is_closed()) {
+            connections.retain(|connection| !connection.is_closed());
+        }
+        connections.iter().min_by_key(|connection| connection.active()).map(Rc::clone)
+    }
+
+    fn may_open(&self) -> bool {
+        self.attempt.borrow().is_some() || self.http2.borrow().len() < self.options.connections
+    }
+
+    async fn kept(&self) -> Option<http1::Connection<B>> {
+        loop {
+            let mut connection = self.idle.connections.borrow_mut().pop()?;
+            if http1::is_fit(&mut connection).await {
+                return Some(connection);
+            }
+        }
+    }
+}
+
+/// Runs `task` among the pool's own, and lets go of those that are over.
+fn spawn(tasks: &RefCell<JoinSet<()>>, task: impl Future<Output = ()> + 'static) {
+    let mut tasks = tasks.borrow_mut();
+    while tasks.try_join_next().is_some() {}
+    tasks.spawn_local(task);
+}

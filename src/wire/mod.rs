@@ -1,0 +1,34 @@
+//! HTTP/1.0 and HTTP/1.1 as a sans-IO codec for the side that serves, and the rules of heads that every protocol shares.
+//!
+//! Bytes in, heads and pieces out; heads and lengths in, bytes out. It leans to refusing: whatever two readers of the same bytes
+//! could understand differently is an error, and after an error nothing more is read. What passes has one shape, whichever
+//! protocol carried it: the path and query alone in the URI, the authority in `Host`, no hop-by-hop fields.
+
+mod authority;
+mod body;
+mod detect;
+mod forwarded;
+mod framing;
+mod h2_head;
+mod head;
+mod hop_by_hop;
+mod lines;
+mod refusal;
+mod reply;
+mod request;
+mod target;
+mod trailers;
+
+#[cfg(test)]
+mod tests;
+
+pub use authority::is_authority;
+pub use body::{BodyDecoder, Piece};
+pub use detect::{Protocol, detect};
+pub use forwarded::Forwarding;
+pub use framing::Framing;
+pub use h2_head::{H2Terms, check_h2_request};
+pub use hop_by_hop::{HopByHop, drop_underscored, strip_reply, strip_request};
+pub use reply::{BodyLength, CONTINUE, ReplyBroken, ReplyEncoder, ReplyTerms};
+pub use request::{HeadLimits, RequestHead, RequestParser};
+pub use trailers::filter_trailers;

@@ -1,0 +1,204 @@
+//! gRPC to gRPC: nothing is added, lost or held back.
+
+use bytes::Bytes;
+use http::Request;
+
+use crate::support::grpc::{Caller, read};
+use crate::support::servlet::{self, trailers};
+use crate::support::{Call, Running, Servlet, framed};
+
+const SAY: &str = "/echo.v1.Echo/Say";
+const CHAT: &str = "/echo.v1.Echo/Chat";
+
+#[tokio::test]
+async fn a_unary_call_arrives_as_it_was_sent_and_so_does_its_answer() {
+    let servlet = Servlet::start(|mut call: Call| async move {
+        let body = call.read().await;
+        let mut send = call.begin();
+        send.send_data(body.into(), false).unwrap();
+        let mut end = trailers("0", Some("fine"));
+        end.insert("x-trailer", "kept".parse().unwrap());
+        end.insert("x-bin", "AAE".parse().unwrap());
+        send.send_trailers(end).unwrap();
+    })
+    .await;
+    let proxy = Running::echo(&[(&servlet.address, 1)]).await;
+    let caller = Caller::connect(&proxy.address).await;
+    let mut request = Caller::request(SAY);
+    request.headers_mut().insert("x-metadata", "one".parse().unwrap());
+    request.headers_mut().append("x-metadata", "two".parse().unwrap());
+    request.headers_mut().insert("x-data-bin", "AAEC".parse().unwrap());
+    let answer = caller.send(request, &[b"hello"]).await.unwrap();
+
+    assert_eq!(answer.messages, [b"hello"]);
+    assert_eq!((answer.grpc_status(), answer.grpc_message()), ("0", "fine"));
+    assert_eq!(answer.trailers["x-trailer"], "kept");
+    assert_eq!(answer.trailers["x-bin"], "AAE");
+    let seen = &servlet.seen()[0];
+    assert_eq!(seen.path, SAY);
+    assert_eq!(seen.authority.as_deref(), Some("proxy.test"));
+    assert_eq!(seen.headers.get_all("x-metadata").iter().collect::<Vec<_>>(), ["one", "two"]);
+    assert_eq!(seen.headers["x-data-bin"], "AAEC");
+    assert_eq!(seen.headers["te"], "trailers");
+    assert_eq!(seen.headers["content-type"], "application/grpc");
+    assert_eq!(seen.body, framed(b"hello"));
+    assert!(seen.whole);
+}
+
+#[tokio::test]
+async fn an_error_keeps_its_code_message_and_details() {
+    let servlet = Servlet::start(|mut call: Call| async move { call.refuse("5", Some("no such%20thing")) }).await;
+    let proxy = Running::echo(&[(&servlet.address, 1)]).await;
+    let answer = Caller::connect(&proxy.address).await.call(SAY, b"").await;
+    assert_eq!((answer.grpc_status(), answer.grpc_message()), ("5", "no such%20thing"));
+    assert!(answer.messages.is_empty());
+}
+
+#[tokio::test]
+async fn messages_of_a_conversation_pass_one_by_one() {
+    let servlet = Servlet::start(|mut call: Call| async move {
+        let mut send = call.begin();
+        while let Some(piece) = call.piece().await {
+            send.send_data(piece, false).unwrap();
+        }
+        send.send_trailers(trailers("0", None)).unwrap();
+    })
+    .await;
+    let proxy = Running::echo(&[(&servlet.address, 1)]).await;
+    let caller = Caller::connect(&proxy.address).await;
+    let mut ready = caller.send.clone().ready().await.unwrap();
+    let (response, mut send) = ready.send_request(Caller::request(CHAT), false).unwrap();
+    let mut body = response.await.unwrap().into_body();
+    for word in ["a", "b", "c"] {
+        send.send_data(framed(word.as_bytes()).into(), false).unwrap();
+        // The answer to one comes before the next is sent: nothing waits for more.
+        let echoed = body.data().await.unwrap().unwrap();
+        assert_eq!(echoed, framed(word.as_bytes()));
+        body.flow_control().release_capacity(echoed.len()).unwrap();
+    }
+    send.send_data(Bytes::new(), true).unwrap();
+    assert!(body.data().await.is_none());
+    assert_eq!(body.trailers().await.unwrap().unwrap()["grpc-status"], "0");
+}
+
+#[tokio::test]
+async fn a_servlet_that_tells_no_status_is_unknown() {
+    let servlet = Servlet::start(|mut call: Call| async move {
+        call.begin().send_data(framed(b"half").into(), true).unwrap();
+    })
+    .await;
+    let proxy = Running::echo(&[(&servlet.address, 1)]).await;
+    let answer = Caller::connect(&proxy.address).await.call(SAY, b"").await;
+    assert_eq!(answer.grpc_status(), "2");
+}
+
+#[tokio::test]
+async fn an_unknown_service_is_unimplemented() {
+    let servlet = Servlet::start(servlet::echo).await;
+    let proxy = Running::echo(&[(&servlet.address, 1)]).await;
+    let answer = Caller::connect(&proxy.address).await.call("/no.Such/Method", b"").await;
+    assert_eq!(answer.grpc_status(), "12");
+    assert_eq!(answer.status, 200);
+    assert_eq!(servlet.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_caller_that_cancels_cancels_its_call() {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let sender = std::sync::Arc::new(std::sync::Mutex::new(Some(sender)));
+    let servlet = Servlet::start(move |mut call: Call| {
+        let sender = sender.lock().unwrap().take().unwrap();
+        async move {
+            call.read().await;
+            call.reset().await;
+            sender.send(()).unwrap();
+        }
+    })
+    .await;
+    let proxy = Running::echo(&[(&servlet.address, 1)]).await;
+    let caller = Caller::connect(&proxy.address).await;
+    let mut ready = caller.send.clone().ready().await.unwrap();
+    let (response, mut send) = ready.send_request(Caller::request(SAY), false).unwrap();
+    send.send_data(framed(b"x").into(), true).unwrap();
+    while servlet.calls() == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    send.send_reset(h2::Reason::CANCEL);
+    drop(response);
+    receiver.await.unwrap();
+    proxy.until("echo", |endpoints| endpoints[0]["in_flight"] == 0).await;
+}
+
+#[tokio::test]
+async fn a_refused_stream_and_a_refused_connection_go_elsewhere_unseen() {
+    let refusing = Servlet::start(|mut call: Call| async move { call.respond.send_reset(h2::Reason::REFUSED_STREAM) }).await;
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    let good = Servlet::start(servlet::echo).await;
+    let proxy = Running::echo(&[(&refusing.address, 10), (&gone, 10), (&good.address, 1)]).await;
+    let caller = Caller::connect(&proxy.address).await;
+    for _ in 0..20 {
+        let answer = caller.call(SAY, b"again").await;
+        assert_eq!(answer.grpc_status(), "0");
+        assert_eq!(answer.messages, [b"again"]);
+    }
+    assert!(refusing.calls() > 0);
+    assert!(good.seen().iter().all(|seen| seen.body == framed(b"again") && seen.whole));
+}
+
+#[tokio::test]
+async fn a_reset_that_may_have_been_acted_on_is_told_not_repeated() {
+    let servlet = Servlet::start(|mut call: Call| async move {
+        call.read().await;
+        call.respond.send_reset(h2::Reason::INTERNAL_ERROR);
+    })
+    .await;
+    let proxy = Running::echo(&[(&servlet.address, 1)]).await;
+    let answer = Caller::connect(&proxy.address).await.call(SAY, b"once").await;
+    assert_eq!(answer.grpc_status(), "14");
+    assert_eq!(servlet.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_deadline_goes_upstream_shortened_and_is_kept_by_the_proxy() {
+    let servlet = Servlet::start(|mut call: Call| async move { call.reset().await }).await;
+    let proxy = Running::echo(&[(&servlet.address, 1)]).await;
+    let mut request = Caller::request(SAY);
+    request.headers_mut().insert("grpc-timeout", "300m".parse().unwrap());
+    let answer = Caller::connect(&proxy.address).await.send(request, &[b""]).await.unwrap();
+    assert_eq!(answer.grpc_status(), "4");
+    let told = servlet.seen()[0].headers["grpc-timeout"].to_str().unwrap().to_owned();
+    let left = telamon::model::parse_grpc_timeout(told.as_bytes()).unwrap();
+    assert!(left <= std::time::Duration::from_millis(300) && left > std::time::Duration::ZERO, "{told}");
+    while !servlet.seen()[0].reset {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_head_ends_its_stream_and_no_other() {
+    let servlet = Servlet::start(servlet::echo).await;
+    let proxy = Running::echo(&[(&servlet.address, 1)]).await;
+    let caller = Caller::connect(&proxy.address).await;
+    let bad = Request::post("http://user@proxy.test/echo.v1.Echo/Say").body(()).unwrap();
+    let mut ready = caller.send.clone().ready().await.unwrap();
+    let (response, _) = ready.send_request(bad, true).unwrap();
+    let refused = read_status(response).await;
+    assert_eq!(refused, Some(400));
+    assert_eq!(caller.call(SAY, b"still here").await.grpc_status(), "0");
+}
+
+async fn read_status(response: h2::client::ResponseFuture) -> Option<u16> {
+    response.await.ok().map(|response| response.status().as_u16())
+}
+
+#[tokio::test]
+async fn connections_are_shared_and_warm() {
+    let servlet = Servlet::start(servlet::echo).await;
+    let proxy = Running::echo(&[(&servlet.address, 1)]).await;
+    let caller = Caller::connect(&proxy.address).await;
+    for _ in 0..50 {
+        caller.call(SAY, b"x").await;
+    }
+    assert!(servlet.connections() <= 2, "one a worker, not one a call: {}", servlet.connections());
+    let _ = read;
+}
