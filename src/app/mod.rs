@@ -19,7 +19,7 @@ use self::control::{Control, Message};
 use self::routing::{Fleet, Running};
 use self::state::Shared;
 use self::worker::{Port, work};
-use crate::admin::{Admin, Socket};
+use crate::admin::Admin;
 use crate::config::{self, Listener, Loaded, Reloader, Settings};
 use crate::listener::{ConnectionCounts, Landing, Limits};
 use crate::model::Address;
@@ -27,7 +27,7 @@ use crate::proxy::{self, Trust};
 use crate::runtime::{DrainControl, Signal, Signals, Worker, Workers};
 use crate::servlet::Registry;
 use crate::telemetry::{AccessLog, Metrics, Target};
-use crate::transport::{self, Bound, Listening};
+use crate::transport::{self, Bound};
 
 /// Why a process does not start, or ends badly. For people to read.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub struct Process {
     control: Option<std::thread::JoinHandle<()>>,
     messages: mpsc::Sender<Message>,
     listeners: Vec<(String, Address)>,
-    admin: Option<(Admin, Address)>,
+    admin: Option<Admin>,
     drain_limit: Duration,
     _sockets: Vec<Bound>,
 }
@@ -95,7 +95,7 @@ impl Process {
             .map_err(AppError::new)?;
         let threads = start_workers(workers, settings, &mut sockets, &shared)?;
         shared.serving.store(true, Ordering::Release);
-        let admin = admin_socket.map(|bound| start_admin(bound, &shared)).transpose()?;
+        let admin = admin_socket.map(|bound| Admin::start(bound, views::answers(&shared))).transpose();
         let listeners = settings.listeners.0.iter().zip(&sockets);
         Ok(Process {
             listeners: listeners.map(|(listener, bound)| (listener.name.value.clone(), bound.address.clone())).collect(),
@@ -103,7 +103,7 @@ impl Process {
             workers: Some(threads),
             control: Some(control),
             messages,
-            admin,
+            admin: admin.map_err(AppError::new)?,
             drain_limit: settings.limits.drain,
             shared,
             _sockets: sockets,
@@ -117,7 +117,7 @@ impl Process {
 
     /// Where the admin API is.
     pub fn admin(&self) -> Option<Address> {
-        self.admin.as_ref().map(|(_, address)| address.clone())
+        self.admin.as_ref().map(|admin| admin.address().clone())
     }
 
     /// Reads the files again now.
@@ -253,17 +253,6 @@ fn bind(settings: &Settings, workers: usize) -> Result<Vec<Bound>, AppError> {
 
 fn bind_admin(address: &Address) -> Result<Bound, AppError> {
     transport::bind(address, 1).map_err(|error| AppError(format!("admin: {error}")))
-}
-
-fn start_admin(mut bound: Bound, shared: &Arc<Shared>) -> Result<(Admin, Address), AppError> {
-    let address = bound.address.clone();
-    let failed = || AppError(format!("admin: cannot listen on {address}"));
-    let socket = match bound.take_std().ok_or_else(failed)? {
-        Listening::Tcp(socket) => Socket::from(socket),
-        Listening::Unix(socket) => Socket::from(socket),
-    };
-    let admin = Admin::start(socket, views::answers(shared)).map_err(AppError::new)?;
-    Ok((admin, address))
 }
 
 fn start_workers(

@@ -40,9 +40,8 @@ pub struct Bound {
     _file: Option<SocketFile>,
 }
 
-/// A bound socket that no runtime knows yet.
 #[derive(Debug)]
-pub enum Listening {
+enum Listening {
     Tcp(std::net::TcpListener),
     Unix(std::os::unix::net::UnixListener),
 }
@@ -70,11 +69,6 @@ impl Bound {
             Listening::Tcp(socket) => TcpListener::from_std(socket).map(Acceptor::Tcp),
             Listening::Unix(socket) => UnixListener::from_std(socket).map(Acceptor::Unix),
         })
-    }
-
-    /// The first socket, registered with no runtime: for a server that is not a worker.
-    pub fn take_std(&mut self) -> Option<Listening> {
-        (!self.sockets.is_empty()).then(|| self.sockets.swap_remove(0))
     }
 
     /// Closes our hold on the sockets; they are gone when the workers' are.

@@ -4,6 +4,6 @@ mod bind;
 mod connect;
 mod stream;
 
-pub use bind::{Acceptor, BindError, Bound, Listening, bind};
+pub use bind::{Acceptor, BindError, Bound, bind};
 pub use connect::connect;
 pub use stream::{Handover, Stream};

@@ -154,14 +154,14 @@ impl<'a> Lexer<'a> {
         }
         let start = self.at + 1;
         let mut at = start;
-        let mut escaped = false;
+        let mut escapes = 0;
         loop {
             let rest = self.text.as_bytes().get(at..).unwrap_or_default();
             at += plain_prefix(rest);
             match self.text.as_bytes().get(at) {
                 Some(b'"') => break,
                 Some(b'\\') => {
-                    escaped = true;
+                    escapes += 1;
                     at += 2;
                 }
                 Some(_) => return Err(JsonError::new(at, "a control character in a string must be escaped")),
@@ -171,7 +171,7 @@ impl<'a> Lexer<'a> {
         self.at = at + 1;
         // After a backslash two bytes are taken, and the second may begin a longer character: then there is no such escape.
         let Some(text) = self.text.get(start..at) else { return Err(JsonError::new(start, "no such escape")) };
-        Ok(RawString::new(text, escaped, start))
+        Ok(RawString::new(text, escapes, start))
     }
 
     /// A number, as it is written.

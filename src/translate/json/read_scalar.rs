@@ -114,7 +114,7 @@ impl Reader<'_, '_> {
 
     fn string(&mut self) -> Result<Written, JsonError> {
         let raw = self.lexer.string()?;
-        if raw.escaped {
+        if raw.is_escaped() {
             let start = begin_length(self.out);
             raw.append(self.out)?;
             end_length(start, self.out);

@@ -9,14 +9,20 @@ use super::place::{JsonError, excerpt};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RawString<'a> {
     pub(super) text: &'a str,
-    pub(super) escaped: bool,
+    /// How many backslashes begin an escape in it.
+    escapes: usize,
     start: usize,
 }
 
 impl<'a> RawString<'a> {
     #[inline]
-    pub(super) fn new(text: &'a str, escaped: bool, start: usize) -> RawString<'a> {
-        RawString { text, escaped, start }
+    pub(super) fn new(text: &'a str, escapes: usize, start: usize) -> RawString<'a> {
+        RawString { text, escapes, start }
+    }
+
+    /// Whether what stands there is not yet what is meant.
+    pub(super) fn is_escaped(self) -> bool {
+        self.escapes > 0
     }
 
     /// Where it stands in the text.
@@ -32,7 +38,7 @@ impl<'a> RawString<'a> {
     /// The text meant, borrowed where it has no escapes.
     #[inline]
     pub(super) fn cow(self) -> Result<Cow<'a, str>, JsonError> {
-        if !self.escaped {
+        if !self.is_escaped() {
             return Ok(Cow::Borrowed(self.text));
         }
         let mut text = String::with_capacity(self.text.len());
@@ -42,7 +48,7 @@ impl<'a> RawString<'a> {
 
     /// Appends the text meant.
     pub(super) fn append(self, out: &mut Vec<u8>) -> Result<(), JsonError> {
-        if !self.escaped {
+        if !self.is_escaped() {
             out.extend_from_slice(self.text.as_bytes());
             return Ok(());
         }
@@ -51,7 +57,7 @@ impl<'a> RawString<'a> {
 
     /// That its escapes are right.
     pub(super) fn check(self) -> Result<(), JsonError> {
-        if self.escaped { self.unescape(|_| ()) } else { Ok(()) }
+        if self.is_escaped() { self.unescape(|_| ()) } else { Ok(()) }
     }
 
     fn unescape(self, mut sink: impl FnMut(&str)) -> Result<(), JsonError> {

@@ -89,12 +89,10 @@ pub(super) fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
-/// A stretch of the input, which is shorter than 4 GiB: a record is then small enough to be handed on in registers.
+/// A stretch of the input, which is shorter than 4 GiB: both its ends in one word, as every other value on the wire is one, so
+/// that a record is handed on without being taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
-    start: u32,
-    end: u32,
-}
+pub(super) struct Span(u64);
 
 impl WireValue {
     #[inline]
@@ -113,20 +111,26 @@ impl Span {
     /// Only of places in an input whose length was checked, so that nothing is lost here.
     #[inline]
     pub(super) fn new(start: usize, end: usize) -> Span {
-        Span { start: start as u32, end: end as u32 }
+        Span((end as u64) << 32 | start as u64)
     }
 
+    #[inline]
     pub(super) fn start(self) -> usize {
-        self.start as usize
+        self.0 as u32 as usize
+    }
+
+    #[inline]
+    fn end(self) -> usize {
+        (self.0 >> 32) as usize
     }
 
     pub(super) fn is_empty(self) -> bool {
-        self.start == self.end
+        self.start() == self.end()
     }
 
     #[inline]
     pub(super) fn of(self, wire: &[u8]) -> &[u8] {
-        wire.get(self.start as usize..self.end as usize).unwrap_or_default()
+        wire.get(self.start()..self.end()).unwrap_or_default()
     }
 }
 
@@ -167,7 +171,7 @@ pub(super) struct Records<'a> {
 
 impl<'a> Records<'a> {
     pub(super) fn new(wire: &'a [u8], span: Span) -> Records<'a> {
-        Records { wire: wire.get(..span.end as usize).unwrap_or_default(), at: span.start as usize }
+        Records { wire: wire.get(..span.end()).unwrap_or_default(), at: span.start() }
     }
 
     /// Steps over the next record, and says only what it is.
