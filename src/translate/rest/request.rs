@@ -147,6 +147,11 @@ impl RestRequest {
         }
     }
 
+    /// Whether every frame has been given.
+    pub fn is_end(&self) -> bool {
+        matches!(self.input, Input::Ended) && self.failed.is_none()
+    }
+
     /// Ends it, and lets go of what was gathered.
     fn fail(&mut self, fault: Fault) {
         self.failed = Some(fault);
