@@ -56,13 +56,11 @@ enum Source {
 }
 
 impl ReplyBody {
-    pub(super) fn whole(data: Bytes, outcome: Outcome, mut tally: Tally) -> ReplyBody {
-        let source = if data.is_empty() {
-            tally.close(&outcome);
-            Source::Over
-        } else {
-            Source::Whole(data, outcome)
-        };
+    /// All of an answer: how the call ended is known, whether or not the caller takes it (a HEAD request takes none).
+    pub(super) fn whole(data: Bytes, outcome: &Outcome, mut tally: Tally) -> ReplyBody {
+        tally.bytes_out = data.len() as u64;
+        tally.close(outcome);
+        let source = if data.is_empty() { Source::Over } else { Source::Whole(data) };
         ReplyBody { deadline: None, unwatched: 0, source, tally }
     }
 
