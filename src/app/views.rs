@@ -26,10 +26,11 @@ pub(super) fn endpoints_at_scrape(shared: &Arc<Shared>) {
 
 /// The answers of the admin API.
 pub(super) fn answers(shared: &Arc<Shared>) -> Answers {
+    let live = Arc::clone(shared);
     let (ready, metrics, servlets, endpoints, reloads, legacy) =
         (shared.clone(), shared.clone(), shared.clone(), shared.clone(), shared.clone(), shared.clone());
     Answers {
-        live: Box::new(|| Ok(())),
+        live: Box::new(move || live.not_alive().map_or(Ok(()), |why| Err(why.to_owned()))),
         ready: Box::new(move || ready.not_ready().map_or(Ok(()), |why| Err(why.to_owned()))),
         metrics: Box::new(move || metrics.metrics.render()),
         servlets: Box::new(move || {

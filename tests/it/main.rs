@@ -2,6 +2,13 @@
 #![allow(dead_code, unreachable_pub, reason = "each file of tests uses its own part of the support")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected should stop there")]
 
+mod access_log;
+mod admin;
+mod cli;
+mod demo;
+mod drain;
 mod grpc;
 mod http10;
+mod reload;
+mod start;
 mod support;

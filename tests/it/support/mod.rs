@@ -2,6 +2,7 @@
 
 pub mod grpc;
 pub mod http1;
+pub mod program;
 pub mod proxy;
 pub mod servlet;
 

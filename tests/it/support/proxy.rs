@@ -80,6 +80,45 @@ impl Running {
         write(self.directory.path(), path, text);
     }
 
+    /// Replaces a file in one step, as deployers do.
+    pub fn replace(&self, path: &str, text: &str) {
+        write(self.directory.path(), &format!("{path}.new"), text);
+        std::fs::rename(self.path(&format!("{path}.new")), self.path(path)).unwrap();
+    }
+
+    /// Has the files read again, as SIGHUP does.
+    pub fn reload(&self) {
+        self.process.as_ref().unwrap().reload();
+    }
+
+    /// The reports of all reloads, the newest first.
+    pub async fn reloads(&self) -> Vec<serde_json::Value> {
+        self.admin_get("/api/v1/reloads").await.json()["reloads"].as_array().unwrap().clone()
+    }
+
+    /// Waits for the first report after the `known` ones.
+    pub async fn report_after(&self, known: usize) -> serde_json::Value {
+        loop {
+            let reports = self.reloads().await;
+            if reports.len() > known {
+                return reports[reports.len() - known - 1].clone();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The names of the servlets that run.
+    pub async fn servlets(&self) -> Vec<String> {
+        let answer = self.admin_get("/api/v1/servlets").await.json();
+        answer["servlets"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The value of a series in `/metrics`, labels in the order of their names.
+    pub async fn metric(&self, series: &str) -> Option<f64> {
+        let answer = self.admin_get("/metrics").await;
+        answer.text().lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
+
     /// Drains: what is in flight has `limit`.
     pub async fn stop(mut self, limit: Duration) {
         let process = self.process.take().unwrap();
