@@ -12,6 +12,7 @@ use http::{Method, Request, Uri};
 use crate::app::{self, Caught, Process};
 use crate::config::{self, Settings};
 use crate::telemetry::log::{self, Level};
+use crate::translate::is_grpc;
 
 const EXAMPLES: &str = "\
 Start here:
@@ -204,6 +205,11 @@ fn request(method: Method, url: &Uri, headers: Vec<(HeaderName, HeaderValue)>) -
     }
     for (name, value) in headers {
         request.headers_mut().append(name, value);
+    }
+    // gRPC comes over HTTP/2 only; what else comes is routed alike over any version.
+    let content_type = request.headers().get(http::header::CONTENT_TYPE);
+    if content_type.is_some_and(|value| is_grpc(value.as_bytes())) {
+        *request.version_mut() = http::Version::HTTP_2;
     }
     Ok(request)
 }
