@@ -178,7 +178,7 @@ impl<B: Body + Unpin + 'static> Http1Exchange<B> {
             .flatten()
             .map(|caller| Tunnel::new(hyper::upgrade::on(&mut response), caller, Rc::clone(&connection.open)));
         let (parts, incoming) = response.into_parts();
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS && tunnel.is_none() {
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS && tunnel.is_none() {
             let told = "the servlet switched protocols unasked";
             return Poll::Ready(Err(Fault::new(Kind::MalformedReply, Stage::Wait, told)));
         }
