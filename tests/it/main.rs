@@ -3,5 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected should stop there")]
 
 mod grpc;
+mod hostile;
 mod http10;
+mod http11;
+mod http2;
+mod limits;
 mod support;
