@@ -227,9 +227,7 @@ impl Body for RequestStream {
         }
         match &self.source {
             Source::Relayed(body) => self.kept.trailers.is_none() && body.is_end(),
-            Source::Translated { translator, .. } => {
-                self.kept.ended || (self.ahead.is_none() && translator.is_end())
-            }
+            Source::Translated { translator, .. } => self.kept.ended || (self.ahead.is_none() && translator.is_end()),
         }
     }
 

@@ -4,4 +4,8 @@
 
 mod grpc;
 mod http10;
+mod rest;
+mod streams;
 mod support;
+mod untranslated;
+mod upstream;
