@@ -7,9 +7,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
-use crate::support::frames::{self, END_HEADERS, HEADERS, RST_STREAM, frame};
 use crate::support::http1::Caller;
 use crate::support::proxy::{ECHO, ECHO_PROTO, table};
+use crate::support::raw_http2::{self, END_HEADERS, HEADERS, RST_STREAM, frame};
 use crate::support::servlet::{echo, trailers};
 use crate::support::{Call, Running, Servlet, framed, grpc, text_field};
 
@@ -90,14 +90,15 @@ async fn a_body_that_stalls_is_told_and_its_call_cancelled() {
     }
     proxy.until("echo", |endpoints| endpoints[0]["in_flight"] == 0).await;
     // Over HTTP/2 its stream alone.
-    let mut caller = frames::Caller::connect(&proxy.address).await;
-    let json = frames::block(&[(":method", "POST"), (":scheme", "http"), (":path", "/v1/join"), (":authority", "a")]);
+    let mut caller = raw_http2::Caller::connect(&proxy.address).await;
+    let json =
+        raw_http2::block(&[(":method", "POST"), (":scheme", "http"), (":path", "/v1/join"), (":authority", "a")]);
     caller.write(&frame(HEADERS, END_HEADERS, 1, &json)).await;
-    caller.write(&frame(frames::DATA, 0, 1, b"[{},")).await;
+    caller.write(&frame(raw_http2::DATA, 0, 1, b"[{},")).await;
     let told = caller.find(HEADERS, 1).await.unwrap();
     assert!(String::from_utf8_lossy(&told.payload).contains("408") || told.payload.len() > 4);
     assert!(caller.end_of(1).await.is_some());
-    caller.write(&frame(HEADERS, END_HEADERS | frames::END_STREAM, 3, &frames::call("/no.Such/Method"))).await;
+    caller.write(&frame(HEADERS, END_HEADERS | raw_http2::END_STREAM, 3, &raw_http2::call("/no.Such/Method"))).await;
     assert_eq!(caller.end_of(3).await.unwrap().kind, HEADERS);
 }
 
@@ -205,12 +206,14 @@ async fn a_reader_that_takes_nothing_for_too_long_is_cut_off() {
 
     let (servlet, _, stopped) = fountain().await;
     let proxy = Running::echo_within(&[(&servlet.address, 1)], "body_timeout: 200ms").await;
-    let mut caller = frames::Caller::connect(&proxy.address).await;
-    caller.write(&frame(HEADERS, END_HEADERS | frames::END_STREAM, 1, &frames::call("/echo.v1.Echo/Count"))).await;
+    let mut caller = raw_http2::Caller::connect(&proxy.address).await;
+    caller
+        .write(&frame(HEADERS, END_HEADERS | raw_http2::END_STREAM, 1, &raw_http2::call("/echo.v1.Echo/Count")))
+        .await;
     stopped.await.unwrap();
     assert_eq!(caller.end_of(1).await.unwrap().kind, RST_STREAM);
     // With room on the connection again, the next call is served.
-    caller.write(&frame(frames::WINDOW_UPDATE, 0, 0, &(1_u32 << 20).to_be_bytes())).await;
+    caller.write(&frame(raw_http2::WINDOW_UPDATE, 0, 0, &(1_u32 << 20).to_be_bytes())).await;
     assert!(caller.lives(3, "/echo.v1.Echo/Say").await);
 }
 

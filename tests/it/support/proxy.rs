@@ -172,6 +172,11 @@ impl Running {
         answer.json()["endpoints"].as_array().unwrap().clone()
     }
 
+    /// Waits until no call is in flight to any endpoint of `servlet`.
+    pub async fn at_rest(&self, servlet: &str) {
+        self.until(servlet, |endpoints| endpoints.iter().all(|endpoint| endpoint["in_flight"] == 0)).await;
+    }
+
     /// Waits until what the admin API tells of `servlet` is as it should be.
     pub async fn until(&self, servlet: &str, is_so: impl Fn(&[serde_json::Value]) -> bool) {
         while !is_so(&self.endpoints(servlet).await) {
