@@ -347,7 +347,7 @@ mod tests {
         let metrics = Metrics::new();
         let dropped = metrics.families().access_log_dropped.clone();
         let (to_writer, messages) = sync_channel(WAITING); // nobody reads
-        let log = AccessLog { to_writer, dropped };
+        let log = AccessLog { to_writer, reopen: Arc::default(), dropped };
         let mut worker = log.worker();
         for _ in 0..WAITING + 3 {
             worker.write(&CallRecord::example(), Instant::now());
