@@ -153,6 +153,8 @@ impl<S: Serve> Connection<S> {
         };
         // After its whole request, such a caller has no more to say: a FIN is the end of its side only (design §9).
         let may_half_close = !keep_alive;
+        // A call that is dropped in the middle, as when a drain runs out of time, must not look whole either.
+        let unfinished = Unfinished(Some(Rc::clone(&self.shared)));
         let has_body = !matches!(framing, Framing::None) || upgrade.is_some();
         self.shared.begin(framing, expects_continue, upgrade, may_half_close);
         let body = if has_body { RequestBody::http1(Rc::clone(&self.shared)) } else { RequestBody::empty() };
@@ -166,7 +168,9 @@ impl<S: Serve> Connection<S> {
         };
         let Some(response) = response else { return Ending::Reset };
         terms.keep_alive &= self.shared.is_read() && !self.drain.is_draining();
-        write_reply(&self.shared, &terms, response, &self.limits).await
+        let ending = write_reply(&self.shared, &terms, response, &self.limits).await;
+        unfinished.finish();
+        ending
     }
 
     async fn close(&self, ending: Ending) {
@@ -178,6 +182,23 @@ impl<S: Serve> Connection<S> {
                     let _ = tokio::time::timeout(LINGER_TIME, self.shared.read_away(LINGER_BYTES)).await;
                 }
             }
+        }
+    }
+}
+
+/// An exchange under way: dropped before it is finished, it ends its connection with a reset.
+struct Unfinished(Option<Rc<Shared>>);
+
+impl Unfinished {
+    fn finish(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.0 {
+            shared.stream().reset();
         }
     }
 }
