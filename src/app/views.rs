@@ -35,7 +35,7 @@ pub(super) fn answers(shared: &Arc<Shared>) -> Answers {
         metrics: Box::new(move || metrics.metrics.render()),
         servlets: Box::new(move || {
             let routing = servlets.routing.load_full();
-            routing.mounts.iter().map(|mount| summary(mount, &routing)).collect()
+            routing.mounts.iter().map(|mount| summary(mount)).collect()
         }),
         endpoints: Box::new(move |name| Some(endpoints.registry.get(name)?.views(Instant::now()))),
         reloads: Box::new(move || serde_json::to_value(reloads.reports()).unwrap_or(Value::Null)),
@@ -43,13 +43,19 @@ pub(super) fn answers(shared: &Arc<Shared>) -> Answers {
     }
 }
 
-fn summary(mount: &Arc<Mount>, routing: &crate::proxy::Routing) -> ServletSummary {
+fn summary(mount: &Mount) -> ServletSummary {
     let upstream = match mount.upstream {
         Upstream::Grpc => "grpc",
         Upstream::Http1 => "http1",
         Upstream::Http2 => "http2",
     };
-    let routes = routing.table.entries().iter().filter(|entry| Arc::ptr_eq(&entry.target.mount, mount)).count();
     let views = mount.servlet.views(Instant::now());
-    ServletSummary::new(&mount.name, upstream, mount.servlet.policy().name(), mount.services.clone(), routes, &views)
+    ServletSummary::new(
+        &mount.name,
+        upstream,
+        mount.servlet.policy().name(),
+        mount.services.clone(),
+        mount.routes,
+        &views,
+    )
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -48,11 +48,23 @@ enum Listening {
 }
 
 #[derive(Debug)]
-struct SocketFile(PathBuf);
+struct SocketFile {
+    path: PathBuf,
+    /// Device and inode: a successor may have bound the same path while we drained.
+    own: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    fn identity(path: &Path) -> Option<(u64, u64)> {
+        std::fs::symlink_metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+    }
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        if self.own.is_some() && SocketFile::identity(&self.path) == self.own {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -112,7 +124,7 @@ pub fn bind(address: &Address, workers: usize) -> Result<Bound, BindError> {
         }
         Address::Unix(path) => {
             let socket = bind_unix(path).map_err(refused)?;
-            let file = Some(SocketFile(path.clone()));
+            let file = Some(SocketFile { path: path.clone(), own: SocketFile::identity(path) });
             Ok(Bound { address: address.clone(), sockets: vec![Listening::Unix(socket)], _file: file })
         }
     }
