@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, UnixListener};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::Stream;
 use super::stream::tune;
@@ -103,6 +103,24 @@ impl Acceptor {
             Acceptor::Tcp(socket) => Stream::Tcp(socket.accept().await?.0),
             Acceptor::Unix(socket) => Stream::Unix(socket.accept().await?.0),
         })
+    }
+}
+
+impl Acceptor {
+    /// A connection that the kernel has queued already, whatever the runtime knows of it.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is none; what `accept` fails with.
+    pub fn accept_queued(&self) -> io::Result<Stream> {
+        let accepted = match self {
+            Acceptor::Tcp(socket) => SockRef::from(socket).accept()?.0,
+            Acceptor::Unix(socket) => SockRef::from(socket).accept()?.0,
+        };
+        accepted.set_nonblocking(true)?;
+        match self {
+            Acceptor::Tcp(_) => TcpStream::from_std(accepted.into()).map(Stream::Tcp),
+            Acceptor::Unix(_) => UnixStream::from_std(accepted.into()).map(Stream::Unix),
+        }
     }
 }
 

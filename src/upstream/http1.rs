@@ -178,6 +178,10 @@ impl<B: Body + Unpin + 'static> Http1Exchange<B> {
             .flatten()
             .map(|caller| Tunnel::new(hyper::upgrade::on(&mut response), caller, Rc::clone(&connection.open)));
         let (parts, incoming) = response.into_parts();
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS && tunnel.is_none() {
+            let told = "the servlet switched protocols unasked";
+            return Poll::Ready(Err(Fault::new(Kind::MalformedReply, Stage::Wait, told)));
+        }
         if tunnel.is_none() {
             self.stage = HttpStage::Body { incoming, connection: Some(connection) };
             self.keep_if_over();
@@ -223,8 +227,11 @@ impl<B: Body + Unpin + 'static> Http1Exchange<B> {
 
     /// The answer is whole: the connection may serve another call, if hyper finds it fit.
     fn keep(&mut self) {
+        // An answer may be whole before its request is; then the connection is in the middle of that.
+        let is_sent = self.body.borrow().as_ref().is_none_or(Body::is_end);
         if let HttpStage::Body { connection, .. } = &mut self.stage
             && let Some(connection) = connection.take()
+            && is_sent
         {
             self.idle.put(connection);
         }

@@ -17,11 +17,12 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use http::{Method, Request, Version};
+use tokio::time::Instant;
 
 use self::reply::{Ending, write_reply, write_whole};
 pub(super) use self::shared::Shared;
+use super::sniff::Sniffed;
 use super::{Limits, RequestBody, Serve};
 use crate::model::{Fault, Kind, Stage};
 use crate::runtime::Drain;
@@ -32,19 +33,20 @@ use crate::wire::{Framing, HeadLimits, ReplyTerms, RequestHead, RequestParser};
 const LINGER_TIME: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 64 * 1024;
 
-/// Serves a connection to its end. `seen` has been read from it already.
+/// Serves a connection to its end, from what has been read of it already.
 pub(super) async fn serve<S: Serve>(
     stream: Stream,
-    seen: BytesMut,
+    sniffed: Sniffed,
     conn: Rc<S::Connection>,
     service: Rc<S>,
     limits: Rc<Limits>,
     drain: Drain,
 ) {
     let parser = RequestParser::new(HeadLimits { bytes: limits.head_bytes, fields: limits.head_fields });
-    let shared = Shared::new(stream, seen, limits.stall_timeout);
+    let shared = Shared::new(stream, sniffed.seen, limits.stall_timeout);
     let begun = Box::pin(drain.clone().into_begun());
-    let mut connection = Connection { shared, parser, conn, service, limits, drain, begun };
+    let head_until = Some(sniffed.head_until);
+    let mut connection = Connection { shared, parser, conn, service, limits, drain, begun, head_until };
     let ending = connection.run().await;
     connection.close(ending).await;
 }
@@ -57,6 +59,8 @@ struct Connection<S: Serve> {
     limits: Rc<Limits>,
     drain: Drain,
     begun: Pin<Box<dyn Future<Output = ()>>>,
+    /// When the head whose first byte was read by the sniffer must be whole.
+    head_until: Option<Instant>,
 }
 
 enum NextHead {
@@ -83,6 +87,7 @@ impl<S: Serve> Connection<S> {
 
     /// The next request's head: an idle time-out until its first byte, then one for the whole of it.
     async fn next_head(&mut self) -> NextHead {
+        let head_until = self.head_until.take();
         let default_host = self.limits.default_host.as_ref();
         match self.shared.parse_head(&mut self.parser, default_host) {
             Ok(Some(head)) => return NextHead::Head(Box::new(head)),
@@ -118,7 +123,8 @@ impl<S: Serve> Connection<S> {
                 }
             }
         };
-        match tokio::time::timeout(self.limits.head_timeout, rest).await {
+        let head_until = head_until.unwrap_or_else(|| Instant::now() + self.limits.head_timeout);
+        match tokio::time::timeout_at(head_until, rest).await {
             Ok(next) => next,
             Err(_) => NextHead::Refused(Fault::new(
                 Kind::HeadTimeout,

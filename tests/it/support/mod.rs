@@ -1,11 +1,14 @@
 //! What the tests speak with: a proxy in this process, scripted servlets, and callers that write bytes themselves.
 
+pub mod frames;
 pub mod grpc;
 pub mod http1;
 pub mod program;
+pub mod origin;
 pub mod proxy;
 pub mod servlet;
 
+pub use origin::Origin;
 pub use proxy::Running;
 pub use servlet::{Call, Servlet};
 

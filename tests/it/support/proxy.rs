@@ -53,14 +53,44 @@ impl Running {
         .await
     }
 
+    /// The same, with limits; `limits` is what stands between the braces of `limits:`.
+    pub async fn echo_within(endpoints: &[(&str, u32)], limits: &str) -> Running {
+        Running::with(
+            &[
+                ("protos/echo.proto", ECHO_PROTO),
+                ("servlets/echo.yaml", ECHO),
+                ("endpoints/echo.yaml", &table(endpoints)),
+            ],
+            &format!("limits: {{ {limits} }}\n"),
+        )
+        .await
+    }
+
+    /// One servlet, `plain`, that takes every path untranslated over HTTP/1.1 to `address`.
+    pub async fn plain(address: &str) -> Running {
+        Running::with(&[("servlets/plain.yaml", PLAIN), ("endpoints/plain.yaml", &table(&[(address, 1)]))], "").await
+    }
+
+    /// A sample of `/metrics`, 0 when it is not there. `sample` is the name with its labels.
+    pub async fn metric(&self, sample: &str) -> f64 {
+        let answer = self.admin_get("/metrics").await;
+        let line = answer.text().lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().unwrap())
+    }
+
     /// Any files; `settings` is added to a `telamon.yaml` with one listener, `ingress`, and admin.
     pub async fn with(files: &[(&str, &str)], settings: &str) -> Running {
+        Running::with_listeners(files, "  - { name: ingress, address: 127.0.0.1:0 }\n", settings).await
+    }
+
+    /// The same with other listeners: lines of a list.
+    pub async fn with_listeners(files: &[(&str, &str)], listeners: &str, settings: &str) -> Running {
         let directory = tempfile::tempdir().unwrap();
         for (path, text) in files {
             write(directory.path(), path, text);
         }
         let start = format!(
-            "workers: 2\nlisteners:\n  - {{ name: ingress, address: 127.0.0.1:0 }}\nadmin: {{ address: 127.0.0.1:0 }}\nservlets: servlets/\n{settings}"
+            "workers: 2\nlisteners:\n{listeners}admin: {{ address: 127.0.0.1:0 }}\nservlets: servlets/\n{settings}"
         );
         write(directory.path(), "telamon.yaml", &start);
         let file = directory.path().join("telamon.yaml");
@@ -161,6 +191,9 @@ impl Drop for Running {
 
 /// The servlet of [`ECHO_PROTO`].
 pub const ECHO: &str = "schema: ../protos/echo.proto\nservices: [echo.v1.Echo]\n";
+
+/// A servlet that takes everything over HTTP/1.1.
+pub const PLAIN: &str = "upstream: http1\nroutes:\n  - { match: { path: \"/**\" } }\n";
 
 /// A table's text.
 pub fn table(endpoints: &[(&str, u32)]) -> String {

@@ -1,20 +1,25 @@
 //! One HTTP/2 connection: its calls run inside its own task, so that they end with it, and one wake-up serves many of them.
 
+mod guard;
+mod header_block;
+mod huffman;
+
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{Request, Response, Version};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep, timeout, timeout_at};
 
+use self::guard::Guarded;
+use super::sniff::Sniffed;
 use super::{Limits, RequestBody, Serve};
 use crate::model::{Body, Fault, Frame, Kind, Stage};
 use crate::runtime::Drain;
@@ -30,25 +35,31 @@ const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
 /// Bytes of one answer that may wait for the socket: two of the largest usual frames.
 const SEND_BUFFER: usize = 64 * 1024;
 
-/// Serves a connection to its end. `seen` has been read from it already.
+/// How long the reason for ending a connection may take to leave.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Serves a connection to its end, from what has been read of it already.
 pub(super) async fn serve<S: Serve>(
     stream: Stream,
-    seen: BytesMut,
+    sniffed: Sniffed,
     conn: Rc<S::Connection>,
     service: Rc<S>,
     limits: Rc<Limits>,
     drain: Drain,
 ) {
+    let flooded = Rc::new(Cell::new(false));
     let handshake = h2::server::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
-        .handshake::<_, Bytes>(Replayed { seen, stream });
-    let Ok(Ok(mut connection)) = tokio::time::timeout(limits.head_timeout, handshake).await else { return };
+        .handshake::<_, Bytes>(Guarded::new(stream, sniffed.seen, Rc::clone(&flooded)));
+    let Ok(Ok(mut connection)) = timeout_at(sniffed.head_until, handshake).await else { return };
     let mut calls = FuturesUnordered::new();
     let mut draining = false;
+    // Its time-out runs from the end of the last call.
+    let mut is_idle = true;
     let mut idle = pin!(tokio::time::sleep(limits.idle_timeout));
     let mut begun = pin!(drain.into_begun());
     loop {
@@ -60,19 +71,28 @@ pub(super) async fn serve<S: Serve>(
             match connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok(accepted))) => return Poll::Ready(Next::Request(accepted)),
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Next::Closed),
+                Poll::Pending if flooded.get() => return Poll::Ready(Next::Flooded),
                 Poll::Pending => {}
             }
-            if calls.is_empty() { idle.as_mut().poll(cx).map(|()| Next::Idle) } else { Poll::Pending }
+            if !calls.is_empty() {
+                return Poll::Pending;
+            }
+            if !is_idle {
+                is_idle = true;
+                idle.as_mut().reset(Instant::now() + limits.idle_timeout);
+            }
+            idle.as_mut().poll(cx).map(|()| Next::Idle)
         });
         match next.await {
             Next::Request((request, respond)) => {
                 let call = call(request, respond, Rc::clone(&conn), Rc::clone(&service), Rc::clone(&limits));
                 calls.push(call);
-                idle.as_mut().reset(tokio::time::Instant::now() + limits.idle_timeout);
+                is_idle = false;
             }
             Next::Drain => {
                 draining = true;
                 connection.graceful_shutdown();
+                idle.as_mut().reset(Instant::now() + limits.idle_timeout);
             }
             Next::Idle => {
                 // Asked to go; if it does not, the next time-out ends it.
@@ -81,7 +101,13 @@ pub(super) async fn serve<S: Serve>(
                 }
                 draining = true;
                 connection.graceful_shutdown();
-                idle.as_mut().reset(tokio::time::Instant::now() + limits.idle_timeout);
+                idle.as_mut().reset(Instant::now() + limits.idle_timeout);
+            }
+            Next::Flooded => {
+                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                let told = poll_fn(|cx| connection.poll_closed(cx));
+                let _ = timeout(FAREWELL, told).await;
+                return;
             }
             Next::Closed => return,
         }
@@ -94,6 +120,7 @@ enum Next {
     Request((Request<RecvStream>, SendResponse<Bytes>)),
     Drain,
     Idle,
+    Flooded,
     Closed,
 }
 
@@ -270,52 +297,5 @@ impl Incoming {
 
     pub(super) fn exact_len(&self) -> Option<u64> {
         self.exact_len.map(|len| len.saturating_sub(self.taken))
-    }
-}
-
-/// A stream whose first bytes were read to tell its protocol.
-struct Replayed {
-    seen: BytesMut,
-    stream: Stream,
-}
-
-impl AsyncRead for Replayed {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.seen.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
-        }
-        let step = self.seen.len().min(buf.remaining());
-        buf.put_slice(self.seen.get(..step).unwrap_or_default());
-        self.seen.advance(step);
-        if self.seen.is_empty() {
-            self.seen = BytesMut::new();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Replayed {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, data)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
