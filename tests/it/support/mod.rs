@@ -3,8 +3,8 @@
 pub mod frames;
 pub mod grpc;
 pub mod http1;
-pub mod program;
 pub mod origin;
+pub mod program;
 pub mod proxy;
 pub mod servlet;
 
