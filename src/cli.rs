@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
-use http::header::{HOST, HeaderName, HeaderValue};
-use http::{Method, Request, Uri};
+use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use http::{Method, Request, Uri, Version};
 
 use crate::app::{self, Caught, Process};
 use crate::config::{self, Settings};
@@ -98,11 +98,11 @@ Examples:
     },
     /// Print the JSON Schema of the files, for editors to complete and check with
     #[command(after_help = "\
-Put it where an editor finds it, and name it in the first line of a file:
+Keep what it prints in a file, and name that in the first line of yours, so that editors complete it:
   # yaml-language-server: $schema=telamon.schema.json#/$defs/servlet
 
 Examples:
-  telamon schema > telamon.schema.json")]
+  telamon schema")]
     Schema,
 }
 
@@ -206,10 +206,9 @@ fn request(method: Method, url: &Uri, headers: Vec<(HeaderName, HeaderValue)>) -
     for (name, value) in headers {
         request.headers_mut().append(name, value);
     }
-    // gRPC comes over HTTP/2 only; what else comes is routed alike over any version.
-    let content_type = request.headers().get(http::header::CONTENT_TYPE);
-    if content_type.is_some_and(|value| is_grpc(value.as_bytes())) {
-        *request.version_mut() = http::Version::HTTP_2;
+    if request.headers().get(CONTENT_TYPE).is_some_and(|value| is_grpc(value.as_bytes())) {
+        // gRPC is spoken over HTTP/2 alone.
+        *request.version_mut() = Version::HTTP_2;
     }
     Ok(request)
 }

@@ -97,8 +97,7 @@ impl Process {
         let settings = &loaded.settings;
         let access_log = open_access_log(settings, &metrics)?;
         let workers = settings.workers.map_or_else(cores, |workers| routing::size(workers.get().into()));
-        let mut sockets = bind(settings, workers)?;
-        let admin_socket = settings.admin.as_ref().map(|admin| bind_admin(&admin.address)).transpose()?;
+        let (mut sockets, admin_socket) = bind(settings, workers)?;
 
         let (drain, draining) = DrainControl::new();
         let shared = Arc::new(Shared::new(routing, registry, metrics, access_log, draining));
@@ -263,8 +262,10 @@ fn open_access_log(settings: &Settings, metrics: &Metrics) -> Result<Option<Acce
         .map_err(|error| AppError(format!("cannot open the access log {told}: {error}")))
 }
 
-fn bind(settings: &Settings, workers: usize) -> Result<Vec<Bound>, AppError> {
+/// The listeners' sockets and admin's; or every address that cannot be had.
+fn bind(settings: &Settings, workers: usize) -> Result<(Vec<Bound>, Option<Bound>), AppError> {
     let mut sockets = Vec::new();
+    let mut admin_socket = None;
     let mut problems = Vec::new();
     for listener in &settings.listeners.0 {
         match transport::bind(&listener.address.value, workers) {
@@ -272,11 +273,13 @@ fn bind(settings: &Settings, workers: usize) -> Result<Vec<Bound>, AppError> {
             Err(error) => problems.push(format!("listener `{}`: {error}", listener.name.value)),
         }
     }
-    if problems.is_empty() { Ok(sockets) } else { Err(AppError(problems.join("\n"))) }
-}
-
-fn bind_admin(address: &Address) -> Result<Bound, AppError> {
-    transport::bind(address, 1).map_err(|error| AppError(format!("admin: {error}")))
+    if let Some(admin) = &settings.admin {
+        match transport::bind(&admin.address, 1) {
+            Ok(bound) => admin_socket = Some(bound),
+            Err(error) => problems.push(format!("admin: {error}")),
+        }
+    }
+    if problems.is_empty() { Ok((sockets, admin_socket)) } else { Err(AppError(problems.join("\n"))) }
 }
 
 fn start_workers(

@@ -75,7 +75,8 @@ pub fn run(options: &Options) -> Result<(), String> {
     // First of all: whatever ends the demo from here on, its files are removed.
     let caught = Caught::new().map_err(|error| error.to_string())?;
     let replicas = start_replicas(options.work).map_err(|error| format!("a replica cannot be started: {error}"))?;
-    let wanted = Places { proxy: near(options.port), admin: near(options.admin_port) };
+    let proxy = near(options.port, None);
+    let wanted = Places { proxy, admin: near(options.admin_port, Some(proxy)) };
     let files = Files::write(options.dir.as_deref(), &wanted, &replicas)?;
     let process = Process::start(&files.settings()).map_err(|error| error.to_string())?;
     let places = places(&process)?;
@@ -101,11 +102,13 @@ fn start_replicas(work: Duration) -> io::Result<Vec<Replica>> {
     BAKERS.into_iter().map(start).collect()
 }
 
-/// The first free port of twenty from `port` on; any when none of them is. Somebody may take it before the proxy does, and then the
-/// proxy says so.
-fn near(port: u16) -> SocketAddr {
+/// The first free port of twenty from `port` on, but `spoken_for`; any when none of them is. Somebody may take it before the proxy
+/// does, and then the proxy says so.
+fn near(port: u16, spoken_for: Option<SocketAddr>) -> SocketAddr {
     let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    (port..port.saturating_add(20)).map(at).find(|address| TcpListener::bind(address).is_ok()).unwrap_or(at(0))
+    let is_free = |address: &SocketAddr| Some(*address) != spoken_for && TcpListener::bind(address).is_ok();
+    // Port 0 means any, twice as well.
+    (port..port.saturating_add(20)).map(at).find(|address| address.port() == 0 || is_free(address)).unwrap_or(at(0))
 }
 
 /// The one seam to the running process.
@@ -142,8 +145,11 @@ mod tests {
     fn a_taken_port_is_passed_over() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
-        let found = near(port);
+        let found = near(port, None);
         assert_ne!(found.port(), port);
         assert!(found.ip().is_loopback());
+        let other = near(port, Some(found));
+        assert!(![port, found.port()].contains(&other.port()));
+        assert_eq!(near(0, Some(near(0, None))).port(), 0);
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::record::{object, property, record};
-use super::{Content, Count, Decode, Node, Position, Problem, Reader, Spanned};
+use super::{Content, Count, Decode, Lenient, Node, Position, Problem, Reader, Spanned};
 use crate::model::{Address, EndpointSpec, Group, MAX_WEIGHT, Table};
 
 type Weight = Count<0, MAX_WEIGHT>;
@@ -19,7 +19,7 @@ record! {
         /// Where it listens: `IPv4:port`, `[IPv6]:port` or `unix:path`. No address may be in a table twice.
         pub address: Spanned<Address>,
         /// Its part of the traffic, in proportion to the other weights. 0 drains it: no new calls, those in flight finish.
-        pub weight: Weight = Weight::new(1),
+        pub weight: Lenient<Weight> = Lenient(Some(Weight::new(1))),
     }
 }
 
@@ -126,7 +126,7 @@ impl Addresses {
                 return None;
             }
             self.0.insert(address.clone(), at);
-            Some(EndpointSpec { address, weight: line.weight.get() })
+            Some(EndpointSpec { address, weight: line.weight.0?.get() })
         })
     }
 

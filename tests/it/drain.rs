@@ -134,7 +134,8 @@ async fn what_outlasts_the_limit_is_cut_and_does_not_look_whole() {
         call.read().await;
         let mut send = call.begin();
         send.send_data(framed(&text_field(1, "one")).into(), false).unwrap();
-        call.reset().await;
+        let _ = std::future::poll_fn(|cx| send.poll_reset(cx)).await;
+        call.seen.lock().unwrap().reset = true;
         let _ = send.send_trailers(trailers("0", None));
     })
     .await;

@@ -47,28 +47,8 @@ pub(super) async fn serve<S: Serve>(
     let begun = Box::pin(drain.clone().into_begun());
     let head_until = Some(sniffed.head_until);
     let mut connection = Connection { shared, parser, conn, service, limits, drain, begun, head_until };
-    let uncut = Uncut(Some(Rc::clone(&connection.shared)));
     let ending = connection.run().await;
-    uncut.ended();
     connection.close(ending).await;
-}
-
-/// A connection that is dropped under an answer, at the end of draining or by a panic, ends with a reset: a cut file must not look
-/// whole.
-struct Uncut(Option<Rc<Shared>>);
-
-impl Uncut {
-    fn ended(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Uncut {
-    fn drop(&mut self) {
-        if let Some(shared) = &self.0 {
-            shared.stream().reset();
-        }
-    }
 }
 
 struct Connection<S: Serve> {
@@ -183,6 +163,8 @@ impl<S: Serve> Connection<S> {
         let may_half_close = !keep_alive;
         // Bytes of a body would be taken for bytes of the other protocol.
         let upgrade = upgrade.filter(|_| !framing.has_body());
+        // A call that is dropped in the middle, as when a drain runs out of time, must not look whole either.
+        let unfinished = Unfinished(Some(Rc::clone(&self.shared)));
         let has_body = framing.has_body() || upgrade.is_some();
         self.shared.begin(framing, expects_continue, upgrade, may_half_close);
         let body = if has_body { RequestBody::http1(Rc::clone(&self.shared)) } else { RequestBody::empty() };
@@ -196,7 +178,9 @@ impl<S: Serve> Connection<S> {
         };
         let Some(response) = response else { return Ending::Reset };
         terms.keep_alive &= self.shared.is_read() && !self.drain.is_draining();
-        write_reply(&self.shared, &terms, response, &self.limits).await
+        let ending = write_reply(&self.shared, &terms, response, &self.limits).await;
+        unfinished.finish();
+        ending
     }
 
     async fn close(&self, ending: Ending) {
@@ -211,6 +195,23 @@ impl<S: Serve> Connection<S> {
                     let _ = tokio::time::timeout(LINGER_TIME, self.shared.read_away(LINGER_BYTES)).await;
                 }
             }
+        }
+    }
+}
+
+/// An exchange under way: dropped before it is finished, it ends its connection with a reset.
+struct Unfinished(Option<Rc<Shared>>);
+
+impl Unfinished {
+    fn finish(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.0 {
+            shared.stream().reset();
         }
     }
 }
