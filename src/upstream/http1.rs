@@ -97,7 +97,13 @@ pub(super) fn send<B: Body + Unpin + 'static>(
             waiting = Some(body);
             Outgoing::Upgrade
         }
-        None => Outgoing::Body(body),
+        None => {
+            if !body.is_end() && body.exact_len().is_none() {
+                // Unasked, hyper would drop the body of a GET or HEAD.
+                head.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
+            Outgoing::Body(body)
+        }
     };
     let asked = head.map(|()| outgoing);
     let sending = Box::pin(async move {
