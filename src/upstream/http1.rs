@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 
@@ -108,7 +108,17 @@ pub(super) fn send<B: Body + Unpin + 'static>(
             head.headers_mut().insert(header::UPGRADE, protocol);
             Outgoing::Upgrade
         }
-        None => Outgoing::Body(Rc::clone(&body)),
+        None => {
+            let (ended, length) = body.borrow().as_ref().map_or((true, None), |body| (body.is_end(), body.exact_len()));
+            if ended && [Method::POST, Method::PUT, Method::PATCH].contains(head.method()) {
+                // A method that wants a body says that there is none (RFC 9110 §8.6).
+                head.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+            } else if !ended && length.is_none() {
+                // Unasked, hyper would drop the body of a GET or HEAD.
+                head.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
+            Outgoing::Body(Rc::clone(&body))
+        }
     };
     let upgrades = matches!(outgoing, Outgoing::Upgrade);
     let asked = head.map(|()| outgoing);

@@ -207,6 +207,10 @@ async fn what_hyper_and_we_accept_we_understand_alike() {
                         one.fields.retain(|(name, _)| name != "x-plain");
                     }
                 }
+                // An HTTP/1.0 request may name no host; the servlet gets one nevertheless.
+                if theirs.host.as_deref().is_none_or(str::is_empty) {
+                    theirs.host.clone_from(&ours.host);
+                }
                 theirs.fields.sort();
                 ours.fields.sort();
                 assert_eq!(ours, theirs, "{}", bytes.escape_ascii());

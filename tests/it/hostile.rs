@@ -4,7 +4,7 @@
 use tokio::io::AsyncWriteExt;
 
 use crate::support::http1::Caller;
-use crate::support::raw_http2::{self, END_HEADERS, GOAWAY, HEADERS, PING, PRIORITY, SETTINGS, code, frame};
+use crate::support::raw_http2::{self, GOAWAY, HEADERS, PING, PRIORITY, SETTINGS, frame};
 use crate::support::servlet::echo;
 use crate::support::{Origin, Running, Servlet};
 
@@ -199,7 +199,7 @@ fn chunks() -> Vec<Variant> {
         format!("10000000000000000\r\n{HIDDEN}\r\n0\r\n\r\n"),
         format!("00000000000000000{size:x}\r\n{HIDDEN}\r\n0\r\n\r\n"),
         format!("0\n\r\n{HIDDEN}"),
-        format!("{HIDDEN}"),
+        HIDDEN.into(),
     ];
     let with = |body: &String| post("1.1", "Transfer-Encoding: chunked\r\n", body);
     let good = good.iter().map(|body| served(with(body), HIDDEN));
@@ -390,5 +390,4 @@ async fn pings_of_one_that_works_are_no_flood() {
     // Half a head and silence costs nobody else anything.
     caller.write(&frame(HEADERS, 0, 100_001, b"")).await;
     assert!(raw_http2::Caller::connect(&proxy.address).await.lives(1, "/echo.v1.Echo/Say").await);
-    let _ = (code, END_HEADERS);
 }

@@ -237,27 +237,27 @@ async fn whatever_follows_a_whole_request_a_fin_is_a_half_close() {
 async fn a_caller_that_half_closed_and_then_vanishes_cancels_its_call_as_does_one_that_just_leaves() {
     #[derive(Clone, Copy, Debug, PartialEq)]
     enum Leaves {
-        ByReset,
-        ByResetAfterFin,
-        ByFin,
+        Reset,
+        ResetAfterFin,
+        Fin,
     }
-    use Leaves::{ByFin, ByReset, ByResetAfterFin};
+    use Leaves::{Fin, Reset, ResetAfterFin};
     let post = "POST /v1/join HTTP/1.0\r\nContent-Length: 9\r\n\r\n[{},{";
     let kept = "GET /v1/say/x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
     for (request, leaves) in [
-        ("GET /v1/say/x HTTP/1.0\r\n\r\n", ByReset),
-        ("GET /v1/say/x HTTP/1.0\r\n\r\n", ByResetAfterFin),
-        (kept, ByReset),
-        (kept, ByFin),
-        (post, ByReset),
-        (post, ByFin),
+        ("GET /v1/say/x HTTP/1.0\r\n\r\n", Reset),
+        ("GET /v1/say/x HTTP/1.0\r\n\r\n", ResetAfterFin),
+        (kept, Reset),
+        (kept, Fin),
+        (post, Reset),
+        (post, Fin),
     ] {
         let servlet = Servlet::start(|mut call: Call| async move { call.reset().await }).await;
         let proxy = Running::echo(&[(&servlet.address, 1)]).await;
         let mut caller = Caller::connect(&proxy.address).await;
         caller.write(request).await;
         servlet.called(1).await;
-        if leaves == ByResetAfterFin {
+        if leaves == ResetAfterFin {
             caller.half_close().await;
             // Still there: its call goes on while others are answered.
             for _ in 0..20 {
@@ -265,7 +265,7 @@ async fn a_caller_that_half_closed_and_then_vanishes_cancels_its_call_as_does_on
             }
             assert!(!servlet.seen()[0].reset);
         }
-        if leaves == ByFin {
+        if leaves == Fin {
             drop(caller)
         } else {
             caller.vanish()

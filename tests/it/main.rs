@@ -7,6 +7,7 @@ mod admin;
 mod cli;
 mod demo;
 mod drain;
+mod differential;
 mod grpc;
 mod hostile;
 mod http10;

@@ -148,7 +148,7 @@ mod tests {
             let nth = order[row.start..].iter().position(|other| other == byte).unwrap() as u32;
             bits.push_str(&format!("{:0length$b}", row.first + nth));
         }
-        while bits.len() % 8 != 0 {
+        while !bits.len().is_multiple_of(8) {
             bits.push('1');
         }
         bits.as_bytes()
