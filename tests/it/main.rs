@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each file of tests uses its own part of the support")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected should stop there")]
 
+mod balance;
+mod deadlines;
 mod grpc;
 mod http10;
 mod rest;
