@@ -115,7 +115,7 @@ async fn a_weight_of_zero_drains() {
     assert_eq!((servlets[0].calls(), servlets[1].calls()), (200, 0));
 
     proxy.write("endpoints/echo.yaml", &table(&[(lines[0].0, 0), (lines[1].0, 0)]));
-    proxy.until("echo", |endpoints| endpoints.iter().all(|endpoint| endpoint["weight"] == 0)).await;
+    proxy.until("echo", |endpoints| endpoints.iter().all(|endpoint| endpoint["configured_weight"] == 0)).await;
     // The workers take the new table up at their next call at the latest.
     let answer = Caller::connect(&proxy.address).await.call(SAY, b"x").await;
     assert_eq!(answer.grpc_status(), "14", "{}", answer.grpc_message());

@@ -4,6 +4,7 @@
 
 mod balance;
 mod deadlines;
+mod faults;
 mod grpc;
 mod http10;
 mod rest;
