@@ -90,7 +90,8 @@ async fn a_servlet_that_fails_is_told_by_its_word_in_each_dialect() {
         }
     })
     .await;
-    let breaking = frames::Server::start(WIDE, |mut wire: Frames| async move { wire.call().await.map_or((), |_| ()) }).await;
+    let breaking =
+        frames::Server::start(WIDE, |mut wire: Frames| async move { wire.call().await.map_or((), |_| ()) }).await;
     let malformed = frames::Server::start(WIDE, |mut wire: Frames| async move {
         while let Some(stream) = wire.call().await {
             wire.head(stream, true, &[("content-type", "application/grpc")]).await;
