@@ -18,11 +18,12 @@ use super::pump::Pump;
 use crate::model::{Address, Body, Fault, Frame, Kind, Stage};
 use crate::transport::{self, Stream};
 
-/// What a servlet may send of one answer before its caller has taken it.
-const STREAM_WINDOW: u32 = 512 * 1024;
+/// What a servlet may send of one answer before its caller has taken it: at 1 ms of round trip enough for 2 Gbit/s a stream.
+const STREAM_WINDOW: u32 = 256 * 1024;
 
-/// One caller that stopped reading must not freeze the others.
-const CONNECTION_WINDOW: u32 = 8 * STREAM_WINDOW;
+/// Callers that stopped reading must not freeze the others, and slow ones come in crowds: room for all of the streams that most
+/// servers take at a time. What waits is bounded by the streams' own windows.
+const CONNECTION_WINDOW: u32 = 128 * STREAM_WINDOW;
 
 const SEND_BUFFER: usize = 256 * 1024;
 

@@ -396,3 +396,33 @@ async fn trailers_of_a_request_reach_the_servlet() {
     assert_eq!((answer.grpc_status(), &*answer.messages[0]), ("0", &b"yes"[..]));
     proxy.at_rest("echo").await;
 }
+
+#[tokio::test]
+async fn what_is_wrong_in_the_array_after_the_answer_began_breaks_the_answer() {
+    let servlet = Servlet::start(|mut call: Call| async move {
+        let mut send = call.begin();
+        while let Some(piece) = call.piece().await {
+            let _ = send.send_data(piece, false);
+        }
+    })
+    .await;
+    let proxy = echo(&servlet).await;
+    let mut ready = http2::connect(&proxy.address).await.ready().await.unwrap();
+    let request = http2::request("POST", "/v1/chat").header("content-type", "application/json").body(()).unwrap();
+    let (response, mut send) = ready.send_request(request, false).unwrap();
+    send.send_data("[{\"text\":\"a\"}".into(), false).unwrap();
+    let mut body = response.await.unwrap().into_body();
+    assert!(body.data().await.unwrap().is_ok());
+    send.send_data(",{\"text\":]".into(), false).unwrap();
+    let broken = loop {
+        match body.data().await {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => break error,
+            None => panic!("a broken answer ended cleanly"),
+        }
+    };
+    assert!(broken.is_reset(), "{broken}");
+    until(|| servlet.seen()[0].reset).await;
+    proxy.at_rest("echo").await;
+    assert_eq!(proxy.endpoints("echo").await[0]["failures"], 0);
+}

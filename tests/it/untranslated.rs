@@ -567,3 +567,40 @@ async fn a_large_body_passes_both_ways_at_the_readers_pace() {
     drop(writing.await.unwrap());
     rests(&proxy).await;
 }
+
+#[tokio::test]
+async fn an_answer_before_the_body_is_read_reaches_the_caller() {
+    let origin = Origin::start(|mut wire: Wire| async move {
+        if wire.head().await.is_none() {
+            return;
+        }
+        wire.write("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig").await;
+        // Reads on, as a careful server does, so that its answer is not destroyed by a reset.
+        let mut buffer = [0; 4096];
+        while matches!(wire.socket.read(&mut buffer).await, Ok(1..)) {}
+    })
+    .await;
+    let proxy = proxy(&origin.address, "http1", "").await;
+    for _ in 0..3 {
+        let mut caller = Caller::connect(&proxy.address).await;
+        caller.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\nhalf").await;
+        let answer = caller.answer().await.unwrap();
+        assert_eq!((answer.status, answer.text()), (413, "big"));
+        assert!(caller.rest().await.0.is_empty());
+    }
+    rests(&proxy).await;
+}
+
+#[tokio::test]
+async fn a_caller_of_1_0_or_2_upgrades_nothing() {
+    let origin = Origin::always(OK).await;
+    let proxy = proxy(&origin.address, "http1", "").await;
+    let answer = ask(&proxy, "GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n").await;
+    assert_eq!(answer.text(), "ok");
+    let answer = ask(&proxy, "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n").await;
+    assert_eq!(answer.text(), "ok");
+    for asked in origin.asked() {
+        assert_eq!((asked.field("upgrade"), asked.field("connection")), (None, None));
+    }
+    rests(&proxy).await;
+}

@@ -435,3 +435,161 @@ async fn a_servlet_that_answers_early_is_heard_and_the_upload_ends() {
         proxy.at_rest("echo").await;
     }
 }
+
+#[tokio::test]
+async fn a_crowd_of_callers_that_do_not_read_freezes_nobody() {
+    let servlet = Servlet::start(|mut call: Call| async move {
+        call.read().await;
+        if call.head.uri.path() == COUNT {
+            let mut send = call.begin();
+            let flow = crate::support::flow::Flow::default();
+            flow.carry(&mut send, &framed(&[0; 64 * 1024]).into(), 1000).await;
+        } else {
+            call.reply(&[b"done"], "0", None);
+        }
+    })
+    .await;
+    let proxy = proxy(&[(&servlet.address, 1)], "").await;
+    let mut stalled = Vec::new();
+    for _ in 0..40 {
+        let caller = Caller::connect(&proxy.address).await;
+        let mut ready = caller.send.clone().ready().await.unwrap();
+        let (response, mut send) = ready.send_request(Caller::request(COUNT), false).unwrap();
+        send.send_data(framed(b"").into(), true).unwrap();
+        stalled.push((response.await.unwrap(), caller));
+    }
+    for _ in 0..20 {
+        assert_eq!(Caller::connect(&proxy.address).await.call(SAY, &[1; 10_000]).await.grpc_status(), "0");
+    }
+    drop(stalled);
+    proxy.at_rest("echo").await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_midway_starts_again_elsewhere_and_goes_on() {
+    // Refuses when the first message is there.
+    let refusing = frames::Server::start(WIDE, |mut wire: Frames| async move {
+        while let Some(frame) = wire.next().await {
+            if frame.kind == DATA && !frame.payload.is_empty() {
+                wire.reset(frame.stream, REFUSED_STREAM).await;
+            }
+        }
+    })
+    .await;
+    let good = Servlet::start(|mut call: Call| async move {
+        let body = call.read().await;
+        let end = call.body.trailers().await.unwrap().unwrap();
+        call.reply(&[&body, end["x-end"].as_bytes()], "0", None);
+    })
+    .await;
+    let proxy = proxy(&[(&refusing.address, 1000), (&good.address, 1)], "").await;
+    let caller = Caller::connect(&proxy.address).await;
+    let mut ready = caller.send.clone().ready().await.unwrap();
+    let (response, mut send) = ready.send_request(Caller::request("/echo.v1.Echo/Join"), false).unwrap();
+    send.send_data(framed(b"one").into(), false).unwrap();
+    until(|| good.seen().first().is_some_and(|seen| seen.body == framed(b"one"))).await;
+    send.send_data(framed(b"two").into(), false).unwrap();
+    let mut end = http::HeaderMap::new();
+    end.insert("x-end", "yes".parse().unwrap());
+    send.send_trailers(end).unwrap();
+    let answer = read(response).await.unwrap();
+    assert_eq!(answer.messages, [[framed(b"one"), framed(b"two")].concat(), b"yes".to_vec()]);
+
+    // All of it, trailers too, was there when it was refused.
+    let refusing_late = frames::Server::start(WIDE, |mut wire: Frames| async move {
+        while let Some(frame) = wire.next().await {
+            if frame.kind == HEADERS && frame.flags & END_STREAM != 0 {
+                wire.reset(frame.stream, REFUSED_STREAM).await;
+            }
+        }
+    })
+    .await;
+    proxy.write("endpoints/echo.yaml", &table(&[(&refusing_late.address, 1000), (&good.address, 1)]));
+    proxy.until("echo", |endpoints| endpoints[0]["address"] == refusing_late.address.as_str()).await;
+    let (response, mut send) = ready.send_request(Caller::request("/echo.v1.Echo/Join"), false).unwrap();
+    send.send_data(framed(b"all").into(), false).unwrap();
+    let mut end = http::HeaderMap::new();
+    end.insert("x-end", "at once".parse().unwrap());
+    send.send_trailers(end).unwrap();
+    assert_eq!(read(response).await.unwrap().messages, [framed(b"all"), b"at once".to_vec()]);
+    proxy.at_rest("echo").await;
+}
+
+#[tokio::test]
+async fn endpoints_may_be_unix_sockets() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("servlet.sock");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(socket).await.unwrap();
+                while let Some(Ok((_, mut respond))) = connection.accept().await {
+                    let mut head =
+                        http::Response::builder().header("content-type", "application/grpc").body(()).unwrap();
+                    head.headers_mut().extend(trailers("0", Some("unix")));
+                    respond.send_response(head, true).unwrap();
+                }
+            });
+        }
+    });
+    let proxy = proxy(&[(&format!("unix:{}", path.display()), 1)], "").await;
+    let answer = Caller::connect(&proxy.address).await.call(SAY, b"").await;
+    assert_eq!((answer.grpc_status(), answer.grpc_message()), ("0", "unix"));
+    proxy.at_rest("echo").await;
+}
+
+#[tokio::test]
+async fn an_http_status_without_grpc_becomes_a_code_and_a_garbled_status_is_unknown() {
+    let servlet = Servlet::start(|mut call: Call| async move {
+        call.read().await;
+        let case = call.head.headers["x-case"].to_str().unwrap().to_owned();
+        match case.parse::<u16>() {
+            Ok(status) => {
+                let head =
+                    http::Response::builder().status(status).header("content-type", "text/html").body(()).unwrap();
+                let mut send = call.respond.send_response(head, false).unwrap();
+                send.send_data("<h1>no</h1>".into(), true).unwrap();
+            }
+            Err(_) => {
+                let mut send = call.begin();
+                send.send_data(framed(b"x").into(), false).unwrap();
+                let mut end = http::HeaderMap::new();
+                if case != "missing" {
+                    end.insert("grpc-status", case.parse().unwrap());
+                }
+                end.insert("x-kept", "yes".parse().unwrap());
+                send.send_trailers(end).unwrap();
+            }
+        }
+    })
+    .await;
+    let proxy = proxy(&[(&servlet.address, 1)], "").await;
+    let caller = Caller::connect(&proxy.address).await;
+    let cases = [
+        ("400", "13"),
+        ("401", "16"),
+        ("403", "7"),
+        ("404", "12"),
+        ("429", "14"),
+        ("502", "14"),
+        ("503", "14"),
+        ("504", "14"),
+        ("200", "2"),
+        ("302", "2"),
+        ("500", "2"),
+        ("missing", "2"),
+        ("0x0", "2"),
+        ("OK", "2"),
+        ("-1", "2"),
+    ];
+    for (case, expected) in cases {
+        let mut request = Caller::request(SAY);
+        request.headers_mut().insert("x-case", case.parse().unwrap());
+        let answer = caller.send(request, &[b""]).await.unwrap();
+        assert_eq!((answer.status.as_u16(), answer.grpc_status()), (200, expected), "{case}");
+        assert_eq!(answer.headers["content-type"], "application/grpc", "{case}");
+        assert!(answer.trailers.get_all("grpc-status").iter().count() == 1);
+    }
+    proxy.at_rest("echo").await;
+}
