@@ -40,7 +40,7 @@ def test_http10_keeps_alive_when_asked_and_only_then(telamon):
 
 
 def test_an_answer_over_the_buffer_is_ended_by_closing_or_has_its_length(telamon):
-    reply = raw(telamon.port, ask("/v1/ask?size=300000", "Connection: keep-alive"))
+    reply = curl(*HTTP10, "-H", "Connection: keep-alive", telamon.url + "/v1/ask?size=300000")
     assert reply.status == 200 and len(base64.b64decode(reply.json["payload"])) == 300_000
     assert not NEVER & reply.headers.keys()
     if "content-length" not in reply.headers:
