@@ -68,8 +68,7 @@ Writes its files where it says, and prints commands to paste into another termin
 Examples:
   telamon demo
   telamon demo --load 200          shares move without any client of yours
-  telamon demo --dir my-demo       keeps the files; start from them with `telamon run --config my-demo/telamon.yaml`
-                                   (the three replicas end with the demo)")]
+  telamon demo --dir my-demo       keeps the files to start from; the replicas end with the demo")]
     Demo(DemoArgs),
     /// Tell which servlet, route, method, policy and endpoints a request would meet, and why
     #[command(after_help = "\
@@ -155,10 +154,8 @@ fn run(command: Command, demo: impl FnOnce(DemoArgs) -> Result<(), String>) -> R
             let list = if names.is_empty() { "no servlets".to_owned() } else { names.join(", ") };
             print(&format!("{}: good ({list})\n", files.config.display()))
         }
-        Command::Demo(asked) => {
-            log::init(Level::WARN)?;
-            demo(asked)
-        }
+        // Without a process log: the demo tells reloads itself, and the log would write across the shares that it draws.
+        Command::Demo(asked) => demo(asked),
         Command::Explain { method, url, files, headers } => {
             let request = request(method, &url, headers)?;
             let loaded = config::load(&files.config).map_err(|report| report.to_string())?;

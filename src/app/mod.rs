@@ -98,7 +98,9 @@ impl Process {
         let admin = admin_socket.map(|bound| Admin::start(bound, views::answers(&shared))).transpose();
         let listeners = settings.listeners.0.iter().zip(&sockets);
         Ok(Process {
-            listeners: listeners.map(|(listener, bound)| (listener.name.value.clone(), bound.address.clone())).collect(),
+            listeners: listeners
+                .map(|(listener, bound)| (listener.name.value.clone(), bound.address.clone()))
+                .collect(),
             drain,
             workers: Some(threads),
             control: Some(control),
@@ -236,7 +238,9 @@ fn open_access_log(settings: &Settings, metrics: &Metrics) -> Result<Option<Acce
         Some(config::AccessLog::File(path)) => Target::File(path.clone()),
     };
     let told = format!("{target:?}");
-    AccessLog::open(target, metrics).map(Some).map_err(|error| AppError(format!("cannot open the access log {told}: {error}")))
+    AccessLog::open(target, metrics)
+        .map(Some)
+        .map_err(|error| AppError(format!("cannot open the access log {told}: {error}")))
 }
 
 fn bind(settings: &Settings, workers: usize) -> Result<Vec<Bound>, AppError> {

@@ -81,9 +81,7 @@ fn call(def: &ServletDef, way: Way) -> Option<Call> {
                 |verb: Method| Arc::new(Binding::for_route(verb, Arc::clone(&matches.path), Place::file(&def.file)));
             Some(match &matches.method {
                 Some(verb) => Call { method: method?, binding: binding(verb.clone()), bodiless: None },
-                None => {
-                    Call { method: method?, binding: binding(Method::POST), bodiless: Some(binding(Method::GET)) }
-                }
+                None => Call { method: method?, binding: binding(Method::POST), bodiless: Some(binding(Method::GET)) },
             })
         }
     }

@@ -34,7 +34,13 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(routing: Routing, registry: Registry, metrics: Metrics, access_log: Option<AccessLog>, drain: Drain) -> Shared {
+    pub(super) fn new(
+        routing: Routing,
+        registry: Registry,
+        metrics: Metrics,
+        access_log: Option<AccessLog>,
+        drain: Drain,
+    ) -> Shared {
         Shared {
             routing: Arc::new(ArcSwap::from_pointee(routing)),
             registry,

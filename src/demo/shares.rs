@@ -1,4 +1,5 @@
-//! The shares as they move: counted by the replicas themselves, over the last ten seconds, beside what the table promises.
+//! The shares as they move: counted by the replicas themselves, over the last ten seconds, beside what the table promises. An edit
+//! begins them anew, so that what is shown is what the table in force does.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -36,6 +37,9 @@ impl Shares {
         let promised = |rows: &[Row]| rows.iter().map(|row| row.weight).collect::<Vec<_>>();
         let moved = self.history.back().is_some_and(|last| *last != counts);
         let edited = !self.rows.is_empty() && promised(&self.rows) != promised(&rows);
+        if edited {
+            self.history.clear();
+        }
         self.history.push_back(counts);
         if self.history.len() > WINDOW + 1 {
             self.history.pop_front();
@@ -69,8 +73,9 @@ impl Shares {
     pub(super) fn block(&self) -> Vec<String> {
         let (calls, rate) = self.window();
         let total: u64 = calls.iter().sum();
-        let mut lines =
-            vec![format!("{rate} calls a second; shares of the last {WINDOW} s, `|` is what the weights promise")];
+        let mut lines = vec![format!(
+            "{rate} calls a second; shares of the last {WINDOW} s or since the last edit, `|` is what the weights promise"
+        )];
         for (row, calls) in self.rows.iter().zip(&calls) {
             let (share, expected) = (percent(*calls, total), row.expected * 100.0);
             let bar = bar(share, expected);
@@ -139,6 +144,7 @@ mod tests {
         edited[1].weight = Some(9);
         assert!(shares.tick(edited.clone()));
         assert!(!shares.tick(edited.clone()));
+        assert_eq!(shares.window(), (vec![0, 0], 0));
         edited[0].weight = None;
         assert!(shares.tick(edited));
         assert!(shares.line().contains("ada (weight -)"));

@@ -35,7 +35,7 @@ fn text(places: &Places, dir: &Path, table: &Path, program: &Path, load: u32) ->
         (
             "Sixty calls, counted by who answered: 30, 20 and 10",
             format!(
-                "for i in $(seq 60); do curl -s --http1.0 http://{proxy}/v1/who; echo; done | grep -o 'ada\\|bea\\|cal' | sort | uniq -c"
+                "for i in $(seq 60); do curl -s --http1.0 http://{proxy}/v1/who; echo; done | grep -o '\"name\":\"[a-z]*\"' | sort | uniq -c"
             ),
         ),
         (

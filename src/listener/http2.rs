@@ -88,6 +88,8 @@ pub(super) async fn serve<S: Serve>(
     }
 }
 
+/// What a connection has to do next. Made and taken apart in one place, so its size is a matter of the stack.
+#[allow(clippy::large_enum_variant, reason = "a box would cost every call an allocation")]
 enum Next {
     Request((Request<RecvStream>, SendResponse<Bytes>)),
     Drain,

@@ -28,25 +28,31 @@ pin_project! {
 
 #[derive(Debug)]
 enum Source {
-    /// All of it, and what it tells about the call.
-    Whole(Bytes, Outcome),
+    /// All of it.
+    Whole(Bytes),
     /// gRPC to a gRPC caller.
     Grpc(Exchange<RequestStream>),
     /// Untranslated; with the length that the servlet's head promised.
-    Http { exchange: Exchange<RequestStream>, status: StatusCode, promised: Option<u64> },
+    Http {
+        exchange: Exchange<RequestStream>,
+        status: StatusCode,
+        promised: Option<u64>,
+    },
     /// A stream of items.
-    Rest { exchange: Exchange<RequestStream>, translator: Box<RestReply>, ended: bool },
+    Rest {
+        exchange: Exchange<RequestStream>,
+        translator: Box<RestReply>,
+        ended: bool,
+    },
     Over,
 }
 
 impl ReplyBody {
-    pub(super) fn whole(data: Bytes, outcome: Outcome, mut tally: Tally) -> ReplyBody {
-        let source = if data.is_empty() {
-            tally.close(&outcome);
-            Source::Over
-        } else {
-            Source::Whole(data, outcome)
-        };
+    /// All of an answer: how the call ended is known, whether or not the caller takes it (a HEAD request takes none).
+    pub(super) fn whole(data: Bytes, outcome: &Outcome, mut tally: Tally) -> ReplyBody {
+        tally.bytes_out = data.len() as u64;
+        tally.close(outcome);
+        let source = if data.is_empty() { Source::Over } else { Source::Whole(data) };
         ReplyBody { deadline: None, source, tally }
     }
 
@@ -96,8 +102,8 @@ enum Pulled {
 impl Source {
     fn poll_pull(&mut self, cx: &mut Context<'_>) -> Poll<Result<Pulled, Fault>> {
         match self {
-            Source::Whole(data, outcome) => {
-                Poll::Ready(Ok(Pulled::Last(Frame::Data(std::mem::take(data)), outcome.clone())))
+            Source::Whole(data) => {
+                Poll::Ready(Ok(Pulled::Last(Frame::Data(std::mem::take(data)), Outcome::Cancelled)))
             }
             Source::Grpc(exchange) => {
                 let frame = ready!(Pin::new(exchange).poll_frame(cx)).transpose()?;
@@ -161,7 +167,7 @@ impl Source {
                 Status::from_fault(&fault).to_trailers(&mut trailers);
                 Ok(Frame::Trailers(trailers))
             }
-            Source::Whole(..) | Source::Http { .. } | Source::Rest { .. } | Source::Over => Err(fault),
+            Source::Whole(_) | Source::Http { .. } | Source::Rest { .. } | Source::Over => Err(fault),
         }
     }
 }
@@ -213,7 +219,7 @@ impl Body for ReplyBody {
             Source::Grpc(exchange) | Source::Http { exchange, .. } | Source::Rest { exchange, .. } => {
                 Pin::new(exchange).poll_progress(cx);
             }
-            Source::Whole(..) | Source::Over => {}
+            Source::Whole(_) | Source::Over => {}
         }
     }
 
@@ -227,7 +233,7 @@ impl Body for ReplyBody {
 
     fn exact_len(&self) -> Option<u64> {
         match &self.source {
-            Source::Whole(data, _) => Some(data.len() as u64),
+            Source::Whole(data) => Some(data.len() as u64),
             Source::Http { exchange, promised, .. } => promised.or_else(|| exchange.exact_len()),
             Source::Grpc(_) | Source::Rest { .. } => None,
             Source::Over => Some(0),

@@ -51,12 +51,7 @@ pub struct Connection {
 }
 
 impl Proxy {
-    pub fn new(
-        worker: Rc<Worker>,
-        listener: Arc<str>,
-        metrics: Metrics,
-        trust: Trust,
-    ) -> Proxy {
+    pub fn new(worker: Rc<Worker>, listener: Arc<str>, metrics: Metrics, trust: Trust) -> Proxy {
         Proxy(Rc::new(Inner { worker, listener, metrics, trust }))
     }
 
@@ -103,9 +98,11 @@ fn to_stream(plan: &Plan, head: &Parts, body: RequestBody, tally: &Tally) -> Res
     Ok(match &plan.carriage {
         Carriage::Grpc { .. } | Carriage::Http => RequestStream::relayed(body, &plan.mount, taken),
         Carriage::Rest(rest) => {
-            let captures = rest.binding.template.captures(head.uri.path()).map_err(|error| {
-                Fault::new(Kind::InvalidRequest, Stage::Plan, error.to_string())
-            })?;
+            let captures = rest
+                .binding
+                .template
+                .captures(head.uri.path())
+                .map_err(|error| Fault::new(Kind::InvalidRequest, Stage::Plan, error.to_string()))?;
             let translator = RestRequest::new(rest, &captures, head.uri.query(), &head.headers)?;
             RequestStream::translated(body, translator, &plan.mount, taken)
         }

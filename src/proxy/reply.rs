@@ -20,7 +20,7 @@ use crate::wire;
 pub(super) fn told(fault: &Fault, dialect: Dialect, mut tally: Tally) -> Response<ReplyBody> {
     let response = fault_reply(fault, dialect);
     tally.heading(response.status());
-    response.map(|data| ReplyBody::whole(data, Outcome::Fault(fault.clone()), tally))
+    response.map(|data| ReplyBody::whole(data, &Outcome::Fault(fault.clone()), tally))
 }
 
 /// The answer to a call that a servlet has begun to answer.
@@ -122,17 +122,14 @@ async fn translated(
     match gather(&mut translator) {
         Ok(data) => {
             tally.heading(head.status());
-            head.map(|()| ReplyBody::whole(data, Outcome::Grpc(code), tally))
+            head.map(|()| ReplyBody::whole(data, &Outcome::Grpc(code), tally))
         }
         Err(fault) => told(&fault, Dialect::Rest, tally),
     }
 }
 
 /// Reads until the head of the answer can be told.
-async fn begin(
-    translator: &mut RestReply,
-    exchange: &mut Exchange<RequestStream>,
-) -> Result<Response<()>, Fault> {
+async fn begin(translator: &mut RestReply, exchange: &mut Exchange<RequestStream>) -> Result<Response<()>, Fault> {
     let mut ended = false;
     loop {
         match translator.step()? {

@@ -115,11 +115,7 @@ impl RequestStream {
 }
 
 /// Counts a piece as it comes from the caller, and refuses what is over the limit.
-fn counted(
-    frame: Option<Result<Frame, Fault>>,
-    taken: &Cell<u64>,
-    limit: Option<u64>,
-) -> Option<Result<Frame, Fault>> {
+fn counted(frame: Option<Result<Frame, Fault>>, taken: &Cell<u64>, limit: Option<u64>) -> Option<Result<Frame, Fault>> {
     if let Some(Ok(Frame::Data(data))) = &frame {
         taken.set(taken.get().saturating_add(data.len() as u64));
         if let Some(limit) = limit.filter(|limit| taken.get() > *limit) {

@@ -39,12 +39,7 @@ impl std::fmt::Debug for Worker {
 
 impl Worker {
     /// `seed`: different for each worker, so that their orders do not run in step.
-    pub fn new(
-        routing: Arc<ArcSwap<Routing>>,
-        log: Option<WorkerLog>,
-        legacy: LegacyTally,
-        seed: u64,
-    ) -> Rc<Worker> {
+    pub fn new(routing: Arc<ArcSwap<Routing>>, log: Option<WorkerLog>, legacy: LegacyTally, seed: u64) -> Rc<Worker> {
         Rc::new(Worker {
             routing: RefCell::new(Cache::new(routing)),
             pickers: RefCell::new(HashMap::default()),

@@ -10,6 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::Stream;
+use super::stream::tune;
 use crate::model::Address;
 
 /// How many connections the kernel queues for us: a burst of legacy clients, a connection a call, must fit between two wake-ups.
@@ -86,12 +87,10 @@ pub enum Acceptor {
 
 impl Acceptor {
     pub async fn accept(&self) -> io::Result<Stream> {
-        let stream = match self {
+        Ok(match self {
             Acceptor::Tcp(socket) => Stream::Tcp(socket.accept().await?.0),
             Acceptor::Unix(socket) => Stream::Unix(socket.accept().await?.0),
-        };
-        stream.set_nodelay();
-        Ok(stream)
+        })
     }
 }
 
@@ -128,6 +127,7 @@ fn bind_tcp(address: SocketAddr, first: bool) -> io::Result<std::net::TcpListene
     let socket = tcp_socket(address)?;
     socket.set_reuse_port(true)?;
     socket.bind(&address.into())?;
+    tune(&socket)?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())

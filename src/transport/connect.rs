@@ -20,7 +20,7 @@ pub async fn connect(address: &Address, timeout: Duration) -> Result<Stream, Fau
     };
     match tokio::time::timeout(timeout, connecting).await {
         Ok(Ok(stream)) => {
-            stream.set_nodelay();
+            stream.tune();
             Ok(stream)
         }
         Ok(Err(error)) => {

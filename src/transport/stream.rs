@@ -53,11 +53,11 @@ impl Stream {
         }
     }
 
-    /// Small writes leave at once: a proxy that waits to fill segments adds its wait to every call.
-    pub fn set_nodelay(&self) {
+    /// Sets a connected socket up as `tune` says. What is accepted has it from its listener.
+    pub(super) fn tune(&self) {
         if let Stream::Tcp(socket) = self {
             // A socket whose peer has gone refuses options; the first read tells.
-            let _ = socket.set_nodelay(true);
+            let _ = tune(&socket2::SockRef::from(socket));
         }
     }
 
@@ -179,4 +179,17 @@ impl AsyncWrite for Stream {
             Stream::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
         }
     }
+}
+
+/// How long a peer may leave what was sent without a word, or an idle connection's probes: a host that vanished is noticed in this
+/// time, whatever runs over the connection.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// Small writes leave at once, since a proxy that waits to fill segments adds its wait to every call; and the kernel finds out when a
+/// peer's host is gone. Accepted sockets take all of this over from the listening one.
+pub(super) fn tune(socket: &socket2::Socket) -> io::Result<()> {
+    let probes = socket2::TcpKeepalive::new().with_time(SILENCE).with_interval(SILENCE / 3);
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&probes)?;
+    socket.set_tcp_user_timeout(Some(SILENCE))
 }

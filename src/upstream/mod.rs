@@ -20,7 +20,7 @@ pub struct Options {
     /// HTTP/2 connections to one endpoint from one worker: the second is opened when the first one's streams run short.
     pub connections: usize,
     /// Between pings on an HTTP/2 connection. gRPC servers take pings more often than every five minutes for abuse and close the
-    /// connection; a host that vanished is noticed sooner by the kernel (`USER_TIMEOUT`).
+    /// connection; a host that vanished is noticed sooner by the kernel (`transport`).
     pub ping_interval: Duration,
     /// How long a ping may stay unanswered.
     pub ping_timeout: Duration,

@@ -81,12 +81,15 @@ impl<B> IdleHttp1<B> {
     }
 }
 
+impl<B: Body + Unpin + 'static> Default for Pool<B> {
+    fn default() -> Self {
+        Pool::new()
+    }
+}
+
 impl<B: Body + Unpin + 'static> Pool<B> {
     pub fn new() -> Pool<B> {
-        Pool {
-            endpoints: RefCell::new(HashMap::default()),
-            tasks: Rc::new(RefCell::new(JoinSet::new())),
-        }
+        Pool { endpoints: RefCell::new(HashMap::default()), tasks: Rc::new(RefCell::new(JoinSet::new())) }
     }
 
     /// Gets `body` onto a connection to `endpoint` under a copy of `head`. `upgrade`: the protocol that an HTTP/1.1 caller asks for.
@@ -132,11 +135,8 @@ impl<B: Body + Unpin + 'static> Pool<B> {
     fn replica(&self, endpoint: &Arc<Endpoint>, options: &Options) -> Rc<Replica<B>> {
         let mut endpoints = self.endpoints.borrow_mut();
         let replica = endpoints.entry(endpoint.id()).or_insert_with(|| {
-            let idle = IdleHttp1 {
-                connections: RefCell::new(Vec::new()),
-                most: options.idle_http1,
-                closed: Cell::new(false),
-            };
+            let idle =
+                IdleHttp1 { connections: RefCell::new(Vec::new()), most: options.idle_http1, closed: Cell::new(false) };
             Rc::new(Replica {
                 endpoint: Arc::clone(endpoint),
                 options: options.clone(),
@@ -222,7 +222,8 @@ impl<B: Body + Unpin + 'static> Pool<B> {
         let replica = Rc::clone(replica);
         let told = Told(Rc::clone(&attempt));
         spawn(&self.tasks, async move {
-            let connected = http2::connect(replica.endpoint.address(), &replica.options, Rc::clone(&replica.freed)).await;
+            let connected =
+                http2::connect(replica.endpoint.address(), &replica.options, Rc::clone(&replica.freed)).await;
             *replica.attempt.borrow_mut() = None;
             match connected {
                 Ok((connection, driver)) => {

@@ -131,7 +131,8 @@ async fn a_caller_that_cancels_cancels_its_call() {
 
 #[tokio::test]
 async fn a_refused_stream_and_a_refused_connection_go_elsewhere_unseen() {
-    let refusing = Servlet::start(|mut call: Call| async move { call.respond.send_reset(h2::Reason::REFUSED_STREAM) }).await;
+    let refusing =
+        Servlet::start(|mut call: Call| async move { call.respond.send_reset(h2::Reason::REFUSED_STREAM) }).await;
     let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
     let good = Servlet::start(servlet::echo).await;
     let proxy = Running::echo(&[(&refusing.address, 10), (&gone, 10), (&good.address, 1)]).await;

@@ -1,5 +1,6 @@
 //! What is promised, over real sockets: a proxy in this process, scripted servlets, callers that write bytes themselves.
-#![allow(dead_code, reason = "each file of tests uses its own part of the support")]
+#![allow(dead_code, unreachable_pub, reason = "each file of tests uses its own part of the support")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected should stop there")]
 
 mod grpc;
 mod http10;

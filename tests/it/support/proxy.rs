@@ -42,8 +42,15 @@ pub struct Running {
 impl Running {
     /// One servlet, `echo`, with [`ECHO_PROTO`] and these endpoints: address and weight.
     pub async fn echo(endpoints: &[(&str, u32)]) -> Running {
-        Running::with(&[("protos/echo.proto", ECHO_PROTO), ("servlets/echo.yaml", ECHO), ("endpoints/echo.yaml", &table(endpoints))], "")
-            .await
+        Running::with(
+            &[
+                ("protos/echo.proto", ECHO_PROTO),
+                ("servlets/echo.yaml", ECHO),
+                ("endpoints/echo.yaml", &table(endpoints)),
+            ],
+            "",
+        )
+        .await
     }
 
     /// Any files; `settings` is added to a `telamon.yaml` with one listener, `ingress`, and admin.
@@ -57,7 +64,8 @@ impl Running {
         );
         write(directory.path(), "telamon.yaml", &start);
         let file = directory.path().join("telamon.yaml");
-        let process = tokio::task::spawn_blocking(move || Process::start(&file).unwrap_or_else(|error| panic!("{error}")));
+        let process =
+            tokio::task::spawn_blocking(move || Process::start(&file).unwrap_or_else(|error| panic!("{error}")));
         let process = process.await.unwrap();
         let address = process.listeners()[0].1.to_string();
         let admin = process.admin().unwrap().to_string();
@@ -85,7 +93,8 @@ impl Running {
     }
 
     pub async fn admin_get(&self, path: &str) -> http1::Answer {
-        http1::Caller::once(&self.admin, &format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")).await
+        http1::Caller::once(&self.admin, &format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n"))
+            .await
     }
 
     /// The endpoints of a servlet as the admin API tells them.
@@ -116,8 +125,10 @@ pub const ECHO: &str = "schema: ../protos/echo.proto\nservices: [echo.v1.Echo]\n
 
 /// A table's text.
 pub fn table(endpoints: &[(&str, u32)]) -> String {
-    let lines: String =
-        endpoints.iter().map(|(address, weight)| format!("  - {{ address: \"{address}\", weight: {weight} }}\n")).collect();
+    let lines: String = endpoints
+        .iter()
+        .map(|(address, weight)| format!("  - {{ address: \"{address}\", weight: {weight} }}\n"))
+        .collect();
     if lines.is_empty() { "endpoints: []\n".into() } else { format!("endpoints:\n{lines}") }
 }
 

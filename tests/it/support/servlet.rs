@@ -113,11 +113,7 @@ impl Drop for Servlet {
     }
 }
 
-fn open_call(
-    request: Request<RecvStream>,
-    respond: SendResponse<Bytes>,
-    all: &Mutex<Vec<Arc<Mutex<Seen>>>>,
-) -> Call {
+fn open_call(request: Request<RecvStream>, respond: SendResponse<Bytes>, all: &Mutex<Vec<Arc<Mutex<Seen>>>>) -> Call {
     let (head, body) = request.into_parts();
     let seen = Arc::new(Mutex::new(Seen {
         path: head.uri.path().to_owned(),

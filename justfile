@@ -1,0 +1,39 @@
+# What is done with this repository, a word each. `just` lists them.
+
+# This list
+_default:
+    @just --list --unsorted
+
+# Formatting, lints with warnings denied, and the house: what a change must pass first
+check:
+    cargo fmt --all --check
+    cargo clippy --all-targets --locked -- -D warnings
+    cargo test --locked --test house
+
+# Every test that needs nothing but the Rust toolchain
+test *args:
+    cargo test --locked {{ args }}
+
+# The balance contract against the field's rules, in seeded simulation; prints the comparison
+sim:
+    cargo test --release --locked --test sim -- --include-ignored --nocapture --test-threads 1 table
+
+# Micro-benchmarks: `just bench` runs all, `just bench pick` one
+bench name="":
+    cargo bench --locked {{ if name == "" { "--benches" } else { "--bench " + name } }}
+
+# Side by side with Envoy, HAProxy and nginx on this machine
+peers *args:
+    benches/peers/run {{ args }}
+
+# Each fuzz target for so many seconds (needs a nightly toolchain and cargo-fuzz)
+fuzz seconds="60":
+    cd fuzz && for target in $(cargo +nightly fuzz list); do cargo +nightly fuzz run "$target" -- -max_total_time={{ seconds }} || exit 1; done
+
+# Licences, advisories, sources and duplicates of the dependencies (needs cargo-deny)
+deny:
+    cargo deny --locked check
+
+# Three replicas of a demo servlet, a proxy before them, and what to try
+demo *args:
+    cargo run --release --locked -- demo {{ args }}
