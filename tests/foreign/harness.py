@@ -10,6 +10,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -357,11 +358,12 @@ def ab(url, number, at_a_time, *more):
 
 def h2load(url, body, number, connections, streams, *more):
     """h2load, sending one gRPC message a call. It sees HTTP statuses alone, so let the servlet count the calls that went well."""
-    path = BUILD / f"body-{os.getpid()}-{abs(hash(body))}"
-    path.write_bytes(framed(body))
-    command = ["h2load", "-n", str(number), "-c", str(connections), "-m", str(streams), "-d", str(path)]
-    command += ["-H", "content-type: application/grpc", "-H", "te: trailers", *more, url]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(framed(body))
+        file.flush()
+        command = ["h2load", "-n", str(number), "-c", str(connections), "-m", str(streams), "-d", file.name]
+        command += ["-H", "content-type: application/grpc", "-H", "te: trailers", *more, url]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     text = done.stdout + done.stderr
     assert done.returncode == 0, text
     counts = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", text)
