@@ -20,11 +20,11 @@ sim:
 
 # Micro-benchmarks: `just bench` runs all, `just bench pick` one
 bench name="":
-    cargo bench --locked {{ if name == "" { "--benches" } else { "--bench " + name } }}
+    cargo bench --locked {{ if name == "" { "--bench pick --bench json" } else { "--bench " + name } }}
 
-# Side by side with Envoy, HAProxy and nginx on this machine
+# CPU time a call beside HAProxy and nginx, where they are installed (needs h2load and ab): `just peers ROUNDS CALLS`
 peers *args:
-    benches/peers/run {{ args }}
+    cargo bench --locked --bench peers -- {{ args }}
 
 # Each fuzz target for so many seconds (needs a nightly toolchain and cargo-fuzz)
 fuzz seconds="60":
