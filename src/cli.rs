@@ -9,9 +9,10 @@ use clap::{Args, Parser, Subcommand};
 use http::header::{HOST, HeaderName, HeaderValue};
 use http::{Method, Request, Uri};
 
-use crate::app::{self, Process};
-use crate::config;
+use crate::app::{self, Caught, Process};
+use crate::config::{self, Settings};
 use crate::telemetry::log::{self, Level};
+use crate::translate::is_grpc;
 
 const EXAMPLES: &str = "\
 Start here:
@@ -54,9 +55,12 @@ Examples:
         log_level: String,
     },
     /// Read the files, tell every mistake in them, and exit
-    #[command(
-        after_help = "Exits with 0 when `telamon run` would start with these files, and with 1 when it would not."
-    )]
+    #[command(after_help = "\
+Exits with 0 when `telamon run` would start with these files, and with 1 when it would not.
+
+Examples:
+  telamon check
+  telamon check --config staging/telamon.yaml")]
     Check {
         #[command(flatten)]
         files: Files,
@@ -88,8 +92,17 @@ Examples:
         /// A field of the request; may be given several times
         #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
         headers: Vec<(HeaderName, HeaderValue)>,
+        /// The listener that it comes in by: its `default_host` stands in for a missing Host [default: the first]
+        #[arg(long, value_name = "NAME")]
+        listener: Option<String>,
     },
     /// Print the JSON Schema of the files, for editors to complete and check with
+    #[command(after_help = "\
+Put it where an editor finds it, and name it in the first line of a file:
+  # yaml-language-server: $schema=telamon.schema.json#/$defs/servlet
+
+Examples:
+  telamon schema > telamon.schema.json")]
     Schema,
 }
 
@@ -145,8 +158,10 @@ fn run(command: Command, demo: impl FnOnce(DemoArgs) -> Result<(), String>) -> R
     match command {
         Command::Run { files, log_level } => {
             log::init(log_level.parse::<Level>().map_err(|error| error.to_string())?)?;
+            let caught = Caught::new().map_err(|error| error.to_string())?;
             let process = Process::start(&files.config).map_err(|error| error.to_string())?;
-            process.run().map_err(|error| error.to_string())
+            process.run(caught);
+            Ok(())
         }
         Command::Check { files } => {
             let loaded = config::load(&files.config).map_err(|report| report.to_string())?;
@@ -156,10 +171,11 @@ fn run(command: Command, demo: impl FnOnce(DemoArgs) -> Result<(), String>) -> R
         }
         // Without a process log: the demo tells reloads itself, and the log would write across the shares that it draws.
         Command::Demo(asked) => demo(asked),
-        Command::Explain { method, url, files, headers } => {
-            let request = request(method, &url, headers)?;
+        Command::Explain { method, url, files, headers, listener } => {
+            let mut request = request(method, &url, headers)?;
             let loaded = config::load(&files.config).map_err(|report| report.to_string())?;
-            print(&app::explain(&loaded, &request).map_err(|error| error.to_string())?)
+            let taken = take_default_host(&mut request, &loaded.settings, listener.as_deref())?;
+            print(&(taken + &app::explain(&loaded, &request).map_err(|error| error.to_string())?))
         }
         Command::Schema => {
             let schema = serde_json::to_string_pretty(&config::schema_json()).map_err(|error| error.to_string())?;
@@ -190,7 +206,34 @@ fn request(method: Method, url: &Uri, headers: Vec<(HeaderName, HeaderValue)>) -
     for (name, value) in headers {
         request.headers_mut().append(name, value);
     }
+    // gRPC comes over HTTP/2 only; what else comes is routed alike over any version.
+    let content_type = request.headers().get(http::header::CONTENT_TYPE);
+    if content_type.is_some_and(|value| is_grpc(value.as_bytes())) {
+        *request.version_mut() = http::Version::HTTP_2;
+    }
     Ok(request)
+}
+
+/// Does with a request without a Host what the listener does with it; tells so.
+fn take_default_host(request: &mut Request<()>, settings: &Settings, listener: Option<&str>) -> Result<String, String> {
+    let listeners = &settings.listeners.0;
+    let listener = match listener {
+        None => listeners.first(),
+        Some(name) => {
+            let found = listeners.iter().find(|listener| listener.name.value == name);
+            let names = || listeners.iter().map(|listener| listener.name.value.as_str()).collect::<Vec<_>>().join(", ");
+            Some(found.ok_or_else(|| format!("there is no listener `{name}`, only {}", names()))?)
+        }
+    };
+    let Some((listener, host)) = listener.and_then(|listener| Some((listener, listener.default_host.as_ref()?))) else {
+        return Ok(String::new());
+    };
+    if request.headers().contains_key(HOST) {
+        return Ok(String::new());
+    }
+    let value = HeaderValue::from_str(&host.0).map_err(|error| error.to_string())?;
+    request.headers_mut().insert(HOST, value);
+    Ok(format!("without a Host, listener `{}` takes it to mean {}\n", listener.name.value, host.0))
 }
 
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::routing::{Fleet, Running, mount, routing};
-use super::state::Shared;
+use super::state::{Shared, Vital};
 use crate::config::{Change, Event, Reloader};
 use crate::runtime::watch::{Notice, Watcher};
 
@@ -40,6 +40,7 @@ pub(super) fn watch(reloader: &Reloader, sender: Sender<Message>) -> std::io::Re
 impl Control {
     /// Runs until it is told to stop.
     pub(super) fn run(mut self, receiver: &Receiver<Message>, watcher: Option<Watcher>) {
+        let _vital = Vital::new(&self.shared, "control".into());
         loop {
             let wait = self.reloader.next_check().map(|at| at.saturating_duration_since(Instant::now()));
             match receiver.recv_timeout(wait.unwrap_or(Duration::from_secs(3600))) {
@@ -51,10 +52,10 @@ impl Control {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             }
             let events = self.reloader.reload(Instant::now());
-            if events.is_empty() {
-                continue;
+            if !events.is_empty() {
+                self.apply(events);
             }
-            self.apply(events);
+            // Nothing told does not mean that the same files matter.
             if let Some(watcher) = &watcher {
                 watcher.set(self.reloader.watched());
             }

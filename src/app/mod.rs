@@ -51,13 +51,33 @@ impl AppError {
 pub struct Process {
     shared: Arc<Shared>,
     drain: DrainControl,
-    workers: Option<Workers>,
+    workers: Workers,
     control: Option<std::thread::JoinHandle<()>>,
     messages: mpsc::Sender<Message>,
     listeners: Vec<(String, Address)>,
     admin: Option<Admin>,
     drain_limit: Duration,
     _sockets: Vec<Bound>,
+}
+
+/// The signals, caught from the moment of its making. To be made before [`Process::start`]: a signal that comes while files are read
+/// then waits for [`Process::run`], and does not end the process halfway.
+pub struct Caught {
+    runtime: tokio::runtime::Runtime,
+    signals: Signals,
+}
+
+impl Caught {
+    /// # Errors
+    /// The system refuses signal handlers.
+    pub fn new() -> Result<Caught, AppError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AppError::new)?;
+        let signals = {
+            let _inside = runtime.enter();
+            Signals::new().map_err(AppError::new)?
+        };
+        Ok(Caught { runtime, signals })
+    }
 }
 
 impl Process {
@@ -88,28 +108,40 @@ impl Process {
         if let Err(error) = &watcher {
             tracing::warn!(%error, "files are not watched: only SIGHUP reloads them");
         }
-        let control = Control { shared: Arc::clone(&shared), fleet, reloader };
-        let control = std::thread::Builder::new()
-            .name("control".into())
-            .spawn(move || control.run(&inbox, watcher.ok()))
-            .map_err(AppError::new)?;
-        let threads = start_workers(workers, settings, &mut sockets, &shared)?;
-        shared.serving.store(true, Ordering::Release);
-        let admin = admin_socket.map(|bound| Admin::start(bound, views::answers(&shared))).transpose();
         let listeners = settings.listeners.0.iter().zip(&sockets);
-        Ok(Process {
+        // From here on a failure takes apart what already runs, by dropping it.
+        let mut process = Process {
             listeners: listeners
                 .map(|(listener, bound)| (listener.name.value.clone(), bound.address.clone()))
                 .collect(),
+            shared: Arc::clone(&shared),
             drain,
-            workers: Some(threads),
-            control: Some(control),
+            workers: Workers::default(),
+            control: None,
             messages,
-            admin: admin.map_err(AppError::new)?,
+            admin: None,
             drain_limit: settings.limits.drain,
-            shared,
-            _sockets: sockets,
-        })
+            _sockets: Vec::new(),
+        };
+        let control = Control { shared: Arc::clone(&shared), fleet, reloader };
+        process.control = Some(
+            std::thread::Builder::new()
+                .name("control".into())
+                .spawn(move || control.run(&inbox, watcher.ok()))
+                .map_err(AppError::new)?,
+        );
+        start_workers(&mut process.workers, workers, settings, &mut sockets, &shared)?;
+        process._sockets = sockets;
+        shared.serving.store(true, Ordering::Release);
+        let admin = admin_socket.map(|bound| Admin::start(bound, views::answers(&shared))).transpose();
+        process.admin = admin.map_err(|error| AppError(format!("admin: {error}")))?;
+        for (listener, address) in &process.listeners {
+            tracing::info!(listener, %address, "listening");
+        }
+        if let Some(address) = process.admin() {
+            tracing::info!(%address, "admin listening");
+        }
+        Ok(process)
     }
 
     /// The listeners' names and the addresses that they really have.
@@ -128,18 +160,14 @@ impl Process {
     }
 
     /// Serves until a signal says to stop and what is in flight has finished (design §3).
-    ///
-    /// # Errors
-    /// The system refuses signal handlers.
-    pub fn run(mut self) -> Result<(), AppError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AppError::new)?;
-        let workers = self.workers.take();
+    pub fn run(mut self, caught: Caught) {
+        let Caught { runtime, mut signals } = caught;
+        let workers = std::mem::take(&mut self.workers);
         runtime.block_on(async {
-            let mut signals = Signals::new().map_err(AppError::new)?;
             let mut ended = join_elsewhere(workers);
             loop {
                 tokio::select! {
-                    _ = &mut ended => return Ok(()),
+                    _ = &mut ended => return,
                     signal = signals.next() => match signal {
                         Signal::Reload => self.reload(),
                         Signal::Reopen => if let Some(log) = &self.shared.access_log { log.reopen() },
@@ -154,33 +182,23 @@ impl Process {
                     },
                 }
             }
-        })
+        });
     }
 
     /// Drains for up to `limit`, then ends.
-    pub fn stop(self, limit: Duration) {
+    pub fn stop(mut self, limit: Duration) {
         self.drain.begin(limit);
-        // Dropping waits for the workers.
-        self.finish();
-    }
-
-    fn finish(mut self) {
-        if let Some(mut workers) = self.workers.take() {
-            workers.join();
-        }
+        join(&mut self.workers);
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         self.drain.end();
-        if let Some(mut workers) = self.workers.take() {
-            for name in workers.join() {
-                tracing::error!(thread = name, "a worker ended by a panic");
-            }
-        }
+        join(&mut self.workers);
         let _ = self.messages.send(Message::Stop);
         if let Some(control) = self.control.take() {
+            // A panic of it has been told.
             let _ = control.join();
         }
         if let Some(log) = &self.shared.access_log {
@@ -189,15 +207,17 @@ impl Drop for Process {
     }
 }
 
+fn join(workers: &mut Workers) {
+    for name in workers.join() {
+        tracing::error!(thread = name, "a worker ended by a panic");
+    }
+}
+
 /// Ready when all workers have ended.
-fn join_elsewhere(workers: Option<Workers>) -> tokio::sync::oneshot::Receiver<()> {
+fn join_elsewhere(mut workers: Workers) -> tokio::sync::oneshot::Receiver<()> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
-        if let Some(mut workers) = workers {
-            for name in workers.join() {
-                tracing::error!(thread = name, "a worker ended by a panic");
-            }
-        }
+        join(&mut workers);
         let _ = sender.send(());
     });
     receiver
@@ -260,11 +280,12 @@ fn bind_admin(address: &Address) -> Result<Bound, AppError> {
 }
 
 fn start_workers(
+    workers: &mut Workers,
     count: usize,
     settings: &Settings,
     sockets: &mut [Bound],
     shared: &Arc<Shared>,
-) -> Result<Workers, AppError> {
+) -> Result<(), AppError> {
     let counts = ConnectionCounts::new(count);
     let mut ports: Vec<Vec<Port>> = (0..count).map(|_| Vec::new()).collect();
     for (listener, bound) in settings.listeners.0.iter().zip(sockets) {
@@ -284,7 +305,6 @@ fn start_workers(
         }
         bound.release();
     }
-    let mut workers = Workers::default();
     let (sender, started) = mpsc::channel();
     for (index, ports) in ports.into_iter().enumerate() {
         let (shared, counts, sender) = (Arc::clone(shared), Arc::clone(&counts), sender.clone());
@@ -301,7 +321,7 @@ fn start_workers(
             Err(_) => return Err(AppError("a worker ended before it served".into())),
         }
     }
-    Ok(workers)
+    Ok(())
 }
 
 fn limits(settings: &Settings, listener: &Listener) -> Limits {

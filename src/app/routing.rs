@@ -35,6 +35,7 @@ pub(super) fn mount(def: &ServletDef, servlet: Arc<Servlet>, metrics: &Metrics) 
             ConfiguredUpstream::Http2 => Upstream::Http2,
         },
         services: def.services.iter().map(|service| service.pattern.clone()).collect(),
+        routes: def.routes.len(),
         schema: def.schema.clone(),
         timeout: def.timeout,
         unary_timeout: def.unary_timeout,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -31,6 +31,8 @@ pub(super) struct Shared {
     /// All workers accept.
     pub(super) serving: AtomicBool,
     reports: Mutex<VecDeque<ReloadReport>>,
+    /// The first part of the process that ended by a defect.
+    broken: OnceLock<String>,
 }
 
 impl Shared {
@@ -52,6 +54,7 @@ impl Shared {
             generation: watch::Sender::new(0),
             serving: AtomicBool::new(false),
             reports: Mutex::default(),
+            broken: OnceLock::new(),
         }
     }
 
@@ -71,6 +74,16 @@ impl Shared {
         }
     }
 
+    /// A part of the process has ended by a defect and will not come back; the rest goes on.
+    pub(super) fn broke(&self, part: &str) {
+        let _ = self.broken.set(format!("{part} ended by a defect; the process should be started anew"));
+    }
+
+    /// Why the process should be started anew, if it should.
+    pub(super) fn not_alive(&self) -> Option<&str> {
+        self.broken.get().map(String::as_str)
+    }
+
     pub(super) fn keep(&self, report: ReloadReport) {
         let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
         if reports.len() >= REPORTS {
@@ -82,5 +95,66 @@ impl Shared {
     /// The newest first.
     pub(super) fn reports(&self) -> Vec<ReloadReport> {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+/// Held by a thread that the process cannot do without; tells when it ends by a panic.
+pub(super) struct Vital {
+    shared: Arc<Shared>,
+    part: String,
+}
+
+impl Vital {
+    pub(super) fn new(shared: &Arc<Shared>, part: String) -> Vital {
+        Vital { shared: Arc::clone(shared), part }
+    }
+}
+
+impl Drop for Vital {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.broke(&self.part);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::routing::{Fleet, routing};
+    use super::*;
+    use crate::runtime::DrainControl;
+
+    fn shared() -> (Arc<Shared>, DrainControl) {
+        let (control, drain) = DrainControl::new();
+        let metrics = Metrics::new();
+        let routing = routing(&Fleet::new()).ok().unwrap();
+        (Arc::new(Shared::new(routing, Registry::new(), metrics, None, drain)), control)
+    }
+
+    #[test]
+    fn a_part_that_ends_by_a_panic_ends_liveness_and_one_that_ends_well_does_not() {
+        let (shared, _control) = shared();
+        let part = |name: &str, panics: bool| {
+            let vital = Vital::new(&shared, name.to_owned());
+            let thread = std::thread::spawn(move || {
+                let _vital = vital;
+                assert!(!panics, "on purpose");
+            });
+            thread.join().is_err()
+        };
+        assert!(!part("worker-0", false));
+        assert_eq!(shared.not_alive(), None);
+        assert!(part("worker-1", true));
+        assert!(shared.not_alive().unwrap().starts_with("worker-1 ended"));
+    }
+
+    #[test]
+    fn readiness_says_why_it_is_off() {
+        let (shared, control) = shared();
+        assert_eq!(shared.not_ready(), Some("starting"));
+        shared.serving.store(true, Ordering::Release);
+        assert_eq!(shared.not_ready(), None);
+        control.begin(std::time::Duration::ZERO);
+        assert_eq!(shared.not_ready(), Some("draining"));
     }
 }

@@ -26,15 +26,16 @@ pub(super) fn endpoints_at_scrape(shared: &Arc<Shared>) {
 
 /// The answers of the admin API.
 pub(super) fn answers(shared: &Arc<Shared>) -> Answers {
+    let live = Arc::clone(shared);
     let (ready, metrics, servlets, endpoints, reloads, legacy) =
         (shared.clone(), shared.clone(), shared.clone(), shared.clone(), shared.clone(), shared.clone());
     Answers {
-        live: Box::new(|| Ok(())),
+        live: Box::new(move || live.not_alive().map_or(Ok(()), |why| Err(why.to_owned()))),
         ready: Box::new(move || ready.not_ready().map_or(Ok(()), |why| Err(why.to_owned()))),
         metrics: Box::new(move || metrics.metrics.render()),
         servlets: Box::new(move || {
             let routing = servlets.routing.load_full();
-            routing.mounts.iter().map(|mount| summary(mount, &routing)).collect()
+            routing.mounts.iter().map(|mount| summary(mount)).collect()
         }),
         endpoints: Box::new(move |name| Some(endpoints.registry.get(name)?.views(Instant::now()))),
         reloads: Box::new(move || serde_json::to_value(reloads.reports()).unwrap_or(Value::Null)),
@@ -42,13 +43,19 @@ pub(super) fn answers(shared: &Arc<Shared>) -> Answers {
     }
 }
 
-fn summary(mount: &Arc<Mount>, routing: &crate::proxy::Routing) -> ServletSummary {
+fn summary(mount: &Mount) -> ServletSummary {
     let upstream = match mount.upstream {
         Upstream::Grpc => "grpc",
         Upstream::Http1 => "http1",
         Upstream::Http2 => "http2",
     };
-    let routes = routing.table.entries().iter().filter(|entry| Arc::ptr_eq(&entry.target.mount, mount)).count();
     let views = mount.servlet.views(Instant::now());
-    ServletSummary::new(&mount.name, upstream, mount.servlet.policy().name(), mount.services.clone(), routes, &views)
+    ServletSummary::new(
+        &mount.name,
+        upstream,
+        mount.servlet.policy().name(),
+        mount.services.clone(),
+        mount.routes,
+        &views,
+    )
 }

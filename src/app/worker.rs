@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::state::Shared;
+use super::state::{Shared, Vital};
 use crate::listener::{Accept, ConnectionCounts, Landing, LandingStrip, Limits, Observer, accept};
 use crate::model::Address;
 use crate::proxy::{Proxy, Trust, Worker};
@@ -36,6 +36,7 @@ pub(super) async fn work(
     counts: Arc<ConnectionCounts>,
     started: std::sync::mpsc::Sender<std::io::Result<()>>,
 ) {
+    let _vital = Vital::new(&shared, format!("worker-{}", place.index));
     let log = shared.access_log.as_ref().map(|log| log.worker());
     let seed = seed(&shared, place.index);
     let worker = Worker::new(Arc::clone(&shared.routing), log, shared.legacy.worker(), seed);
@@ -71,7 +72,10 @@ pub(super) async fn work(
         tokio::select! {
             ended = listening.join_next() => match ended {
                 Some(Ok(())) => {}
-                Some(Err(error)) => tracing::error!(%error, "a listener of a worker ended"),
+                Some(Err(error)) => {
+                    tracing::error!(%error, "a listener of a worker ended");
+                    shared.broke("a listener of a worker");
+                }
                 None => break,
             },
             changed = generation.changed() => if changed.is_ok() { worker.refresh() },

@@ -110,7 +110,7 @@ impl Order {
         let mut hidden = SmallVec::<[(usize, u64); 8]>::new();
         let mut best: Option<(usize, f64, f64)> = None;
         let mut looks = 0;
-        let mut taken = None;
+        let mut chosen = None;
         while let Some(index) = self.sequence.first() {
             if avoid(index) {
                 hidden.push((index, self.sequence.hide(index)));
@@ -119,16 +119,14 @@ impl Order {
             let stats = candidates.get(index)?.stats();
             let (stride, part) = self.stride(index, stats, pool, now);
             if blind && self.policy == Policy::RoundRobin {
-                self.sequence.take(index, stride);
-                taken = Some(index);
+                chosen = Some((index, stride));
                 break;
             }
             self.sequence.forgive(index, stride, MOST_CREDIT);
             let expected = total * part;
             let load = stats.in_flight() as f64 + stats.ghosts(pool, now);
             if blind || load <= expected + NOISE * expected.sqrt() + SMALL_COUNTS {
-                self.sequence.take(index, stride);
-                taken = Some(index);
+                chosen = Some((index, stride));
                 break;
             }
             let cost = (load + 1.0) * stride;
@@ -141,16 +139,21 @@ impl Order {
                 break;
             }
         }
-        if taken.is_none()
-            && let Some((index, stride, _)) = best
-        {
-            self.sequence.take_late(index, stride);
-            taken = Some(index);
-        }
+        // Before anything is taken: taking may move all keys to a new base, and a key from the old one would be out of place.
         for (index, key) in hidden {
             self.sequence.show(index, key);
         }
-        taken
+        match (chosen, best) {
+            (Some((index, stride)), _) => {
+                self.sequence.take(index, stride);
+                Some(index)
+            }
+            (None, Some((index, stride, _))) => {
+                self.sequence.take_late(index, stride);
+                Some(index)
+            }
+            (None, None) => None,
+        }
     }
 
     /// What a turn costs, and the part of all calls in flight that its weight explains.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::app::Process;
+use crate::app::{Caught, Process};
 use crate::model::Address;
 
 pub use bakery::{Bakery, PROTO};
@@ -72,6 +72,8 @@ struct Places {
 /// # Errors
 /// For people to read: no port, no file, no thread to be had, or a proxy that does not start.
 pub fn run(options: &Options) -> Result<(), String> {
+    // First of all: whatever ends the demo from here on, its files are removed.
+    let caught = Caught::new().map_err(|error| error.to_string())?;
     let replicas = start_replicas(options.work).map_err(|error| format!("a replica cannot be started: {error}"))?;
     let wanted = Places { proxy: near(options.port), admin: near(options.admin_port) };
     let files = Files::write(options.dir.as_deref(), &wanted, &replicas)?;
@@ -82,10 +84,10 @@ pub fn run(options: &Options) -> Result<(), String> {
 
     let watch = Watch::start(places.admin, replicas);
     let load = Load::start(places.proxy, options.load);
-    let ended = process.run().map_err(|error| error.to_string());
+    process.run(caught);
     load.stop();
     watch.stop();
-    ended
+    Ok(())
 }
 
 fn start_replicas(work: Duration) -> io::Result<Vec<Replica>> {

@@ -34,15 +34,16 @@ impl Watch {
 
 fn watch(admin: SocketAddr, replicas: &[Replica], mut screen: Screen, stopped: &Receiver<()>) {
     let mut shares = Shares::default();
-    let mut known = reloads(admin).len();
+    let mut known = reloads(admin).first().cloned();
     shares.tick(rows(admin, replicas));
     while stopped.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
         let reports = reloads(admin);
-        // The newest comes first, and the list is bounded: a full one that changed shows its newest.
-        for report in reports.iter().take(reports.len().saturating_sub(known)).rev() {
+        // The newest comes first.
+        let new: Vec<&Value> = reports.iter().take_while(|report| Some(*report) != known.as_ref()).collect();
+        for report in new.into_iter().rev() {
             screen.say(&told(report));
         }
-        known = reports.len();
+        known = reports.first().cloned().or(known);
         if shares.tick(rows(admin, replicas)) {
             screen.show(&shares);
         }

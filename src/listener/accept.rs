@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -156,7 +155,7 @@ pub async fn accept<S: Serve, O: Observer>(accept: Accept<S, O>) {
         }
     }
     // What the kernel has already accepted for us is served; then the socket closes, while connections go on.
-    while let Some(Ok(stream)) = accept_one(acceptor.as_ref()).now_or_never() {
+    while let Some(Ok(stream)) = acceptor.as_ref().map(Acceptor::accept_queued) {
         let counted = Counted::new(&counts, worker.index);
         floor.serve(stream, counted);
     }
@@ -224,8 +223,8 @@ impl<S: Serve, O: Observer> Floor<S, O> {
         let drain = self.drain.clone();
         self.observer.opened();
         self.connections.spawn_local(async move {
-            let open = Open { observer, _counted: counted };
-            serve_connection(stream, conn, service, limits, drain, &*open.observer).await;
+            let _open = Open { observer, _counted: counted };
+            serve_connection(stream, conn, service, limits, drain).await;
         });
     }
 
@@ -251,16 +250,15 @@ impl<O: Observer> Drop for Open<O> {
     }
 }
 
-async fn serve_connection<S: Serve, O: Observer>(
+async fn serve_connection<S: Serve>(
     stream: Stream,
     conn: Rc<S::Connection>,
     service: Rc<S>,
     limits: Rc<Limits>,
     mut drain: Drain,
-    observer: &O,
 ) {
     let sniffed = {
-        let mut sniffing = pin!(tokio::time::timeout(limits.head_timeout, sniff::sniff(&stream)));
+        let mut sniffing = pin!(sniff::sniff(&stream, &limits));
         tokio::select! {
             biased;
             sniffed = &mut sniffing => sniffed,
@@ -270,10 +268,45 @@ async fn serve_connection<S: Serve, O: Observer>(
             },
         }
     };
-    match sniffed {
-        Ok(Some((Protocol::Http1, seen))) => http1::serve(stream, seen, conn, service, limits, drain).await,
-        Ok(Some((Protocol::Http2, seen))) => http2::serve(stream, seen, conn, service, limits, drain).await,
-        Ok(None) => {}
-        Err(_) => observer.refused("head_timeout"),
+    let Some(sniffed) = sniffed else { return };
+    match sniffed.protocol {
+        Protocol::Http1 => http1::serve(stream, sniffed, conn, service, limits, drain).await,
+        Protocol::Http2 => http2::serve(stream, sniffed, conn, service, limits, drain).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where connections end up that the kernel gives to `given`, one after another.
+    fn shared(workers: usize, given: impl IntoIterator<Item = usize>) -> Vec<usize> {
+        let counts = ConnectionCounts::new(workers);
+        let open: Vec<Counted> = given
+            .into_iter()
+            .map(|worker| Counted::new(&counts, counts.better_than(worker).unwrap_or(worker)))
+            .collect();
+        let held = counts.workers.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        drop(open);
+        assert_eq!(counts.open(), 0);
+        held
+    }
+
+    #[test]
+    fn few_long_connections_are_shared_however_the_kernel_gives_them() {
+        assert!(shared(2, [0; 20]).iter().all(|held| *held >= 8));
+        assert!(shared(2, [0, 0, 0, 1].repeat(5)).iter().all(|held| *held >= 8));
+        assert!(shared(4, [3; 40]).iter().all(|held| *held >= 8));
+        assert_eq!(shared(1, [0; 20]), [20]);
+    }
+
+    #[test]
+    fn many_connections_stay_where_they_are_unless_it_is_clear() {
+        let counts = ConnectionCounts::new(2);
+        let hold = |worker, count| (0..count).map(|_| Counted::new(&counts, worker)).collect::<Vec<_>>();
+        let _even = (hold(0, 80), hold(1, 75));
+        assert_eq!(counts.better_than(0), None);
+        let _more = hold(0, 10);
+        assert_eq!((counts.better_than(0), counts.better_than(1)), (Some(1), None));
     }
 }

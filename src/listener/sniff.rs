@@ -3,24 +3,43 @@
 use std::future::poll_fn;
 
 use bytes::BytesMut;
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::Limits;
 use crate::transport::Stream;
 use crate::wire::{Protocol, detect};
 
 /// Room for the first read: most requests fit, and an idle connection that said little holds little.
 const FIRST_READ: usize = 4096;
 
-/// Reads until the protocol is known. `None`: the peer said nothing, or left.
-pub(super) async fn sniff(stream: &Stream) -> Option<(Protocol, BytesMut)> {
+/// What a connection started with.
+pub(super) struct Sniffed {
+    pub(super) protocol: Protocol,
+    pub(super) seen: BytesMut,
+    /// When the first head must be whole: its time runs from its first byte.
+    pub(super) head_until: Instant,
+}
+
+/// Reads until the protocol is known. `None`: the peer said nothing for the idle time-out, or left.
+pub(super) async fn sniff(stream: &Stream, limits: &Limits) -> Option<Sniffed> {
     let mut seen = BytesMut::new();
+    let first = timeout(limits.idle_timeout, read(stream, &mut seen)).await;
+    if !matches!(first, Ok(true)) {
+        return None;
+    }
+    let head_until = Instant::now() + limits.head_timeout;
     loop {
-        let read = poll_fn(|cx| stream.poll_read_buf(cx, &mut seen, FIRST_READ)).await;
-        if !matches!(read, Ok(1..)) {
-            // A strict prefix of the HTTP/2 preface, then silence, is still a broken HTTP/1 request that deserves its answer.
-            return (!seen.is_empty()).then_some((Protocol::Http1, seen));
-        }
         if let Some(protocol) = detect(&seen) {
-            return Some((protocol, seen));
+            return Some(Sniffed { protocol, seen, head_until });
+        }
+        // A strict prefix of the HTTP/2 preface, then silence, is still a broken HTTP/1 request that deserves its answer.
+        if !matches!(timeout_at(head_until, read(stream, &mut seen)).await, Ok(true)) {
+            return Some(Sniffed { protocol: Protocol::Http1, seen, head_until });
         }
     }
+}
+
+/// Reads once. False at the end of the stream or on an error.
+async fn read(stream: &Stream, seen: &mut BytesMut) -> bool {
+    matches!(poll_fn(|cx| stream.poll_read_buf(cx, seen, FIRST_READ)).await, Ok(1..))
 }

@@ -6,6 +6,7 @@ use http::{Request, Response};
 use smallvec::SmallVec;
 
 use super::mount::{Mount, Upstream};
+use super::outbound::with_time_left;
 use super::request_stream::RequestStream;
 use super::tally::Tally;
 use super::worker::Worker;
@@ -29,8 +30,8 @@ pub(super) async fn attempt(
     deadline: Deadline,
     tally: &mut Tally,
 ) -> Result<Answered, Fault> {
-    let Some(at) = deadline.at() else { return tries(worker, mount, head, body, tally).await };
-    match tokio::time::timeout_at(at.into(), tries(worker, mount, head, body, tally)).await {
+    let Some(at) = deadline.at() else { return tries(worker, mount, head, body, deadline, tally).await };
+    match tokio::time::timeout_at(at.into(), tries(worker, mount, head, body, deadline, tally)).await {
         Ok(answered) => answered,
         Err(_) => Err(tally.deadline_passed(if tally.endpoint().is_some() { Stage::Wait } else { Stage::Pick })),
     }
@@ -41,6 +42,7 @@ async fn tries(
     mount: &Mount,
     head: &Request<()>,
     mut body: RequestStream,
+    deadline: Deadline,
     tally: &mut Tally,
 ) -> Result<Answered, Fault> {
     let mut avoid = SmallVec::<[EndpointId; 4]>::new();
@@ -55,7 +57,7 @@ async fn tries(
         };
         avoid.push(lease.endpoint().id());
         tally.leased(lease, started);
-        let (fault, unsent) = match once(worker, mount, head, body, tally).await {
+        let (fault, unsent) = match once(worker, mount, head, body, deadline, tally).await {
             Ok(answered) => return Ok(answered),
             Err(failed) => failed,
         };
@@ -76,6 +78,7 @@ async fn once(
     mount: &Mount,
     head: &Request<()>,
     body: RequestStream,
+    deadline: Deadline,
     tally: &mut Tally,
 ) -> Result<Answered, (Fault, Option<RequestStream>)> {
     let Some(endpoint) = tally.endpoint().cloned() else {
@@ -86,13 +89,15 @@ async fn once(
         Upstream::Http1 => Protocol::Http1,
     };
     let upgrade = if protocol == Protocol::Http1 { body.upgrade() } else { None };
-    let mut exchange = match worker.pool.send(&endpoint, &mount.connections, protocol, head, upgrade, body).await {
+    let head = || with_time_left(head, mount.upstream, deadline, now());
+    let mut exchange = match worker.pool.send(&endpoint, &mount.connections, protocol, &head, upgrade, body).await {
         Ok(exchange) => exchange,
         Err(NotSent { fault, body }) => return Err((fault, Some(body))),
     };
     match poll_fn(|cx| exchange.poll_head(cx)).await {
         Ok(response) => {
             tally.answered(now());
+            exchange.with_body(RequestStream::forget);
             Ok((response, exchange))
         }
         Err(fault) => Err((fault, exchange.into_body())),

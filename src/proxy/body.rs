@@ -14,6 +14,7 @@ use super::tally::Tally;
 use crate::model::{Body, Code, Deadline, Fault, Frame, Kind, Outcome, Stage};
 use crate::translate::{ReplyStep, RestReply, Status};
 use crate::upstream::Exchange;
+use crate::wire;
 
 pin_project! {
     /// What the listener writes.
@@ -21,10 +22,15 @@ pin_project! {
     pub struct ReplyBody {
         #[pin]
         deadline: Option<Sleep>,
+        // Frames since the deadline was last looked at.
+        unwatched: u32,
         source: Source,
         tally: Tally,
     }
 }
+
+/// A servlet that is always ready with more is held to its deadline, too, without a look at the clock for each frame.
+const UNWATCHED_FRAMES: u32 = 32;
 
 #[derive(Debug)]
 enum Source {
@@ -44,6 +50,8 @@ enum Source {
         translator: Box<RestReply>,
         ended: bool,
     },
+    /// The deadline passed while the caller took nothing.
+    Late(Fault, bool),
     Over,
 }
 
@@ -53,17 +61,17 @@ impl ReplyBody {
         tally.bytes_out = data.len() as u64;
         tally.close(outcome);
         let source = if data.is_empty() { Source::Over } else { Source::Whole(data) };
-        ReplyBody { deadline: None, source, tally }
+        ReplyBody { deadline: None, unwatched: 0, source, tally }
     }
 
     /// Nothing follows the head.
     pub(super) fn ended(outcome: &Outcome, mut tally: Tally) -> ReplyBody {
         tally.close(outcome);
-        ReplyBody { deadline: None, source: Source::Over, tally }
+        ReplyBody { deadline: None, unwatched: 0, source: Source::Over, tally }
     }
 
     pub(super) fn grpc(exchange: Exchange<RequestStream>, deadline: Deadline, tally: Tally) -> ReplyBody {
-        ReplyBody { deadline: timer(deadline), source: Source::Grpc(exchange), tally }
+        ReplyBody::carried(Source::Grpc(exchange), deadline, tally)
     }
 
     pub(super) fn http(
@@ -73,7 +81,7 @@ impl ReplyBody {
         deadline: Deadline,
         tally: Tally,
     ) -> ReplyBody {
-        ReplyBody { deadline: timer(deadline), source: Source::Http { exchange, status, promised }, tally }
+        ReplyBody::carried(Source::Http { exchange, status, promised }, deadline, tally)
     }
 
     pub(super) fn rest(
@@ -82,13 +90,20 @@ impl ReplyBody {
         deadline: Deadline,
         tally: Tally,
     ) -> ReplyBody {
-        let source = Source::Rest { exchange, translator, ended: false };
-        ReplyBody { deadline: timer(deadline), source, tally }
+        ReplyBody::carried(Source::Rest { exchange, translator, ended: false }, deadline, tally)
+    }
+
+    fn carried(source: Source, deadline: Deadline, tally: Tally) -> ReplyBody {
+        let deadline = deadline.at().map(|at| tokio::time::sleep_until(at.into()));
+        ReplyBody { deadline, unwatched: 0, source, tally }
     }
 }
 
-fn timer(deadline: Deadline) -> Option<Sleep> {
-    deadline.at().map(|at| tokio::time::sleep_until(at.into()))
+/// Ready with the fault when the deadline has passed; else its waker is set.
+fn poll_late(deadline: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> Poll<Fault> {
+    let Some(timer) = deadline.as_pin_mut() else { return Poll::Pending };
+    let told = "the deadline passed before the answer was whole";
+    timer.poll(cx).map(|()| Fault::new(Kind::DeadlineExceeded, Stage::ReplyBody, told))
 }
 
 /// A frame, or the end with what it tells about the call.
@@ -102,9 +117,7 @@ enum Pulled {
 impl Source {
     fn poll_pull(&mut self, cx: &mut Context<'_>) -> Poll<Result<Pulled, Fault>> {
         match self {
-            Source::Whole(data) => {
-                Poll::Ready(Ok(Pulled::Last(Frame::Data(std::mem::take(data)), Outcome::Cancelled)))
-            }
+            Source::Whole(data) => Poll::Ready(Ok(Pulled::Last(Frame::Data(std::mem::take(data)), Outcome::Cancelled))),
             Source::Grpc(exchange) => {
                 let frame = ready!(Pin::new(exchange).poll_frame(cx)).transpose()?;
                 Poll::Ready(Ok(match frame {
@@ -127,7 +140,10 @@ impl Source {
                             Pulled::Frame(Frame::Data(data))
                         }
                     }
-                    Some(trailers) => Pulled::Last(trailers, outcome),
+                    Some(Frame::Trailers(mut trailers)) => {
+                        wire::filter_trailers(&mut trailers);
+                        Pulled::Last(Frame::Trailers(trailers), outcome)
+                    }
                     None => Pulled::End(outcome),
                 }))
             }
@@ -155,6 +171,7 @@ impl Source {
                     }
                 }
             },
+            Source::Late(fault, _) => Poll::Ready(Err(fault.clone())),
             Source::Over => Poll::Ready(Ok(Pulled::End(Outcome::Cancelled))),
         }
     }
@@ -162,12 +179,14 @@ impl Source {
     /// How a fault in mid-stream is told: to gRPC callers in trailers; to others the stream breaks.
     fn fail(&self, fault: Fault) -> Result<Frame, Fault> {
         match self {
-            Source::Grpc(_) => {
+            Source::Grpc(_) | Source::Late(_, true) => {
                 let mut trailers = HeaderMap::new();
                 Status::from_fault(&fault).to_trailers(&mut trailers);
                 Ok(Frame::Trailers(trailers))
             }
-            Source::Whole(_) | Source::Http { .. } | Source::Rest { .. } | Source::Over => Err(fault),
+            Source::Whole(..) | Source::Http { .. } | Source::Rest { .. } | Source::Late(_, false) | Source::Over => {
+                Err(fault)
+            }
         }
     }
 }
@@ -184,18 +203,26 @@ fn last_of_grpc(mut trailers: HeaderMap) -> Pulled {
 
 impl Body for ReplyBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
-        let this = self.project();
+        let mut this = self.project();
         if matches!(this.source, Source::Over) {
             return Poll::Ready(None);
         }
         let pulled = match this.source.poll_pull(cx) {
-            Poll::Ready(pulled) => pulled,
-            Poll::Pending => {
-                let Some(timer) = this.deadline.as_pin_mut() else { return Poll::Pending };
-                ready!(timer.poll(cx));
-                let told = "the deadline passed before the answer was whole";
-                Err(Fault::new(Kind::DeadlineExceeded, Stage::ReplyBody, told))
+            Poll::Ready(Ok(Pulled::Frame(frame))) => {
+                *this.unwatched += 1;
+                let late = if *this.unwatched >= UNWATCHED_FRAMES {
+                    *this.unwatched = 0;
+                    poll_late(this.deadline.as_mut(), cx)
+                } else {
+                    Poll::Pending
+                };
+                match late {
+                    Poll::Ready(fault) => Err(fault),
+                    Poll::Pending => Ok(Pulled::Frame(frame)),
+                }
             }
+            Poll::Ready(pulled) => pulled,
+            Poll::Pending => Err(ready!(poll_late(this.deadline.as_mut(), cx))),
         };
         let (frame, outcome) = match pulled {
             Ok(Pulled::Frame(frame)) => (Some(Ok(frame)), None),
@@ -215,11 +242,18 @@ impl Body for ReplyBody {
     }
 
     fn poll_progress(self: Pin<&mut Self>, cx: &mut Context<'_>) {
-        match self.project().source {
+        let this = self.project();
+        match this.source {
             Source::Grpc(exchange) | Source::Http { exchange, .. } | Source::Rest { exchange, .. } => {
                 Pin::new(exchange).poll_progress(cx);
             }
-            Source::Whole(_) | Source::Over => {}
+            Source::Whole(..) | Source::Late(..) | Source::Over => return,
+        }
+        if let Poll::Ready(fault) = poll_late(this.deadline, cx) {
+            // The servlet learns of it now, the caller when it reads on.
+            let is_grpc = matches!(this.source, Source::Grpc(_));
+            this.tally.close(&Outcome::Fault(fault.clone()));
+            *this.source = Source::Late(fault, is_grpc);
         }
     }
 
@@ -235,7 +269,7 @@ impl Body for ReplyBody {
         match &self.source {
             Source::Whole(data) => Some(data.len() as u64),
             Source::Http { exchange, promised, .. } => promised.or_else(|| exchange.exact_len()),
-            Source::Grpc(_) | Source::Rest { .. } => None,
+            Source::Grpc(_) | Source::Rest { .. } | Source::Late(..) => None,
             Source::Over => Some(0),
         }
     }

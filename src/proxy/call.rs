@@ -17,7 +17,7 @@ use super::request_stream::RequestStream;
 use super::tally::Tally;
 use super::worker::Worker;
 use crate::listener::{RequestBody, Serve};
-use crate::model::{ConnInfo, Fault, Kind, Stage};
+use crate::model::{Body, ConnInfo, Fault, Kind, Stage};
 use crate::runtime::now;
 use crate::telemetry::Metrics;
 use crate::translate::{Dialect, RestRequest, fault_reply};
@@ -79,12 +79,12 @@ impl Proxy {
             Err(fault) => return reply::told(&fault, asked, tally),
         };
         tally.planned(&plan.mount, plan.dialect(), plan.method_path(&head));
-        let body = match to_stream(&plan, &head, body, &tally) {
+        let body = match begun(&plan, to_stream(&plan, &head, body, &tally)).await {
             Ok(body) => body,
             Err(fault) => return reply::told(&fault, plan.dialect(), tally),
         };
         let method = head.method.clone();
-        let outbound = outbound::head(&plan, head, conn, started);
+        let outbound = outbound::head(&plan, head, conn);
         match attempt(self.worker(), &plan.mount, &outbound, body, plan.deadline, &mut tally).await {
             Ok(answered) => reply::reply(plan, &method, answered, tally).await,
             Err(fault) => reply::told(&fault, plan.dialect(), tally),
@@ -92,9 +92,31 @@ impl Proxy {
     }
 }
 
+/// The request's body, with its beginning translated.
+async fn begun(plan: &Plan, body: Result<RequestStream, Fault>) -> Result<RequestStream, Fault> {
+    let mut body = body?;
+    let Carriage::Rest(rest) = &plan.carriage else { return Ok(body) };
+    let beginning = body.begin(!rest.method.client_streaming);
+    match plan.deadline.at() {
+        None => beginning.await?,
+        Some(at) => tokio::time::timeout_at(at.into(), beginning).await.unwrap_or_else(|_| {
+            let told = "the deadline passed before the request's body was there";
+            Err(Fault::new(Kind::DeadlineExceeded, Stage::RequestBody, told))
+        })?,
+    }
+    Ok(body)
+}
+
 /// The request's body as the servlet will take it.
 fn to_stream(plan: &Plan, head: &Parts, body: RequestBody, tally: &Tally) -> Result<RequestStream, Fault> {
     let taken = Rc::clone(&tally.bytes_in);
+    let promised = body.exact_len();
+    if let (Some(limit), Some(promised)) = (plan.mount.body_limit, promised)
+        && promised > limit
+    {
+        let told = format!("the body is over the limit of {limit} bytes");
+        return Err(Fault::new(Kind::BodyTooLarge, Stage::RequestBody, told));
+    }
     Ok(match &plan.carriage {
         Carriage::Grpc { .. } | Carriage::Http => RequestStream::relayed(body, &plan.mount, taken),
         Carriage::Rest(rest) => {
@@ -103,7 +125,8 @@ fn to_stream(plan: &Plan, head: &Parts, body: RequestBody, tally: &Tally) -> Res
                 .template
                 .captures(head.uri.path())
                 .map_err(|error| Fault::new(Kind::InvalidRequest, Stage::Plan, error.to_string()))?;
-            let translator = RestRequest::new(rest, &captures, head.uri.query(), &head.headers)?;
+            let mut translator = RestRequest::new(rest, &captures, head.uri.query(), &head.headers)?;
+            translator.expect_len(promised.unwrap_or(0));
             RequestStream::translated(body, translator, &plan.mount, taken)
         }
     })

@@ -7,7 +7,7 @@ use http::Request;
 use http::header::HOST;
 
 use super::mount::{Routing, Upstream};
-use super::plan::{Carriage, Plan, plan};
+use super::plan::{Carriage, Plan, is_grpc_call, plan};
 use crate::route::{Step, Tier, Verdict};
 
 /// The rules that were considered, the one that won, and what it leads to.
@@ -22,7 +22,15 @@ fn write_all(out: &mut String, routing: &Routing, request: &Request<()>, now: In
     let (head, ()) = request.clone().into_parts();
     let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
     writeln!(out, "{} {} (host: {})", head.method, head.uri, host.unwrap_or("none"))?;
-    let steps = routing.table.explain(host, &head.method, head.uri.path(), &head.headers);
+    let mut steps = routing.table.explain(host, &head.method, head.uri.path(), &head.headers);
+    if is_grpc_call(&head) {
+        // REST rules are not for gRPC callers: after the routes their service is known by its name.
+        steps.retain(|step| step.tier == Tier::Routes);
+        if let Some(found) = routing.table.service(head.uri.path()) {
+            let target = &found.target.mount.name;
+            writeln!(out, "\nservice {} is `{target}`'s, by `{}`  ({})", found.service, found.pattern, found.origin)?;
+        }
+    }
     if !steps.is_empty() {
         writeln!(out, "\nrules whose path fits, first asked first:")?;
     }

@@ -28,6 +28,8 @@ pub struct Mount {
     pub upstream: Upstream,
     /// The patterns of its services, for people.
     pub services: Vec<String>,
+    /// How many routes its file lists.
+    pub routes: usize,
     /// Needed to translate; gRPC callers do without.
     pub schema: Option<Arc<Schema>>,
     /// Of every call, when its file says so.

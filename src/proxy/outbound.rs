@@ -18,14 +18,14 @@ const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
 /// Makes the head of the upstream request out of the caller's.
-pub(super) fn head(plan: &Plan, head: Parts, conn: &Connection, now: Instant) -> Request<()> {
+pub(super) fn head(plan: &Plan, head: Parts, conn: &Connection) -> Request<()> {
     match &plan.carriage {
         Carriage::Grpc { path } => {
             let path = path.clone().or_else(|| head.uri.path_and_query().cloned());
             let mut headers = head.headers;
             let authority = take_authority(&mut headers, &plan.mount);
             conn.forwarding.apply(&mut headers);
-            grpc(headers, authority, path, plan.deadline, now)
+            grpc(headers, authority, path)
         }
         Carriage::Rest(rest) => {
             let mut from = head.headers;
@@ -34,31 +34,29 @@ pub(super) fn head(plan: &Plan, head: Parts, conn: &Connection, now: Instant) ->
             let mut headers = translate::request_metadata(&from);
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
             headers.insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-            grpc(headers, authority, Some(rest.method.path.clone()), plan.deadline, now)
+            grpc(headers, authority, Some(rest.method.path.clone()))
         }
         Carriage::Http => untranslated(plan, head, conn),
     }
 }
 
-fn grpc(
-    mut headers: HeaderMap,
-    authority: Option<Authority>,
-    path: Option<PathAndQuery>,
-    deadline: Deadline,
-    now: Instant,
-) -> Request<()> {
-    headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    match deadline.left(now) {
-        Some(left) => {
-            let (text, len) = write_grpc_timeout(left);
-            if let Some(Ok(value)) = text.get(..len).map(HeaderValue::from_bytes) {
-                headers.insert(GRPC_TIMEOUT, value);
-            }
-        }
-        None => {
-            headers.remove(GRPC_TIMEOUT);
+/// A copy of `head` for a try that begins at `now`: a gRPC servlet is told what is left of the call's time.
+pub(super) fn with_time_left(head: &Request<()>, upstream: Upstream, deadline: Deadline, now: Instant) -> Request<()> {
+    let mut head = head.clone();
+    if upstream == Upstream::Grpc
+        && let Some(left) = deadline.left(now)
+    {
+        let (text, len) = write_grpc_timeout(left);
+        if let Some(Ok(value)) = text.get(..len).map(HeaderValue::from_bytes) {
+            head.headers_mut().insert(GRPC_TIMEOUT, value);
         }
     }
+    head
+}
+
+fn grpc(mut headers: HeaderMap, authority: Option<Authority>, path: Option<PathAndQuery>) -> Request<()> {
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    headers.remove(GRPC_TIMEOUT);
     let mut request = Request::new(());
     *request.method_mut() = Method::POST;
     *request.version_mut() = Version::HTTP_2;

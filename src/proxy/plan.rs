@@ -138,7 +138,7 @@ fn missed(routing: &Routing, head: &Parts, miss: Miss) -> Fault {
     }
 }
 
-fn is_grpc_call(head: &Parts) -> bool {
+pub(super) fn is_grpc_call(head: &Parts) -> bool {
     Dialect::of(head.version, &head.headers, true) == Dialect::Grpc
 }
 

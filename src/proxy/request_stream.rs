@@ -2,6 +2,7 @@
 //! or it is too much to keep.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -14,6 +15,7 @@ use super::mount::Mount;
 use crate::listener::RequestBody;
 use crate::model::{Body, Fault, Frame, Kind, Stage};
 use crate::translate::{RequestStep, RestRequest};
+use crate::wire;
 
 /// Pieces kept for a replay: a caller that sends byte by byte must not grow a list.
 const KEEP_PIECES: usize = 64;
@@ -22,6 +24,8 @@ const KEEP_PIECES: usize = 64;
 #[derive(Debug)]
 pub(super) struct RequestStream {
     source: Source,
+    /// What was translated ahead of the first try: a frame, or the end.
+    ahead: Option<Option<Frame>>,
     kept: Kept,
     body_limit: Option<u64>,
     /// Body bytes as the caller sent them; shared with the tally.
@@ -64,7 +68,7 @@ impl RequestStream {
 
     fn new(source: Source, mount: &Mount, taken: Rc<Cell<u64>>) -> RequestStream {
         let kept = Kept { limit: mount.replay_limit, ..Kept::default() };
-        RequestStream { source, kept, body_limit: mount.body_limit, taken }
+        RequestStream { source, ahead: None, kept, body_limit: mount.body_limit, taken }
     }
 
     pub(super) fn upgrade(&self) -> Option<HeaderValue> {
@@ -72,6 +76,30 @@ impl RequestStream {
             Source::Relayed(body) => body.upgrade(),
             Source::Translated { .. } => None,
         }
+    }
+
+    /// Translates the beginning of the body, so that what is wrong with it is told before a servlet is asked; `whole`: all of a
+    /// message, so that a slow upload takes no endpoint's place. A body that is relayed goes on as it comes.
+    ///
+    /// # Errors
+    /// The body's own fault.
+    pub(super) async fn begin(&mut self, whole: bool) -> Result<(), Fault> {
+        if matches!(self.source, Source::Relayed(_)) {
+            return Ok(());
+        }
+        let first = poll_fn(|cx| match self.poll_source(cx) {
+            Poll::Pending if !whole => Poll::Ready(None),
+            polled => polled.map(Some),
+        });
+        if let Some(first) = first.await {
+            self.ahead = Some(first.transpose()?);
+        }
+        Ok(())
+    }
+
+    /// An answer has begun: nothing is kept for another endpoint any more.
+    pub(super) fn forget(&mut self) {
+        self.kept.give_up();
     }
 
     /// Starts again from the beginning. False when that is not possible.
@@ -85,7 +113,10 @@ impl RequestStream {
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
         match &mut self.source {
             Source::Relayed(body) => {
-                let frame = ready!(Pin::new(body).poll_frame(cx));
+                let mut frame = ready!(Pin::new(body).poll_frame(cx));
+                if let Some(Ok(Frame::Trailers(trailers))) = &mut frame {
+                    wire::filter_trailers(trailers);
+                }
                 Poll::Ready(counted(frame, &self.taken, self.body_limit))
             }
             Source::Translated { body, translator, ended } => loop {
@@ -133,17 +164,24 @@ impl Kept {
             Some(Frame::Data(data)) if !self.given_up => {
                 self.bytes = self.bytes.saturating_add(data.len());
                 if self.bytes > self.limit || self.pieces.len() >= KEEP_PIECES {
-                    self.given_up = true;
-                    self.pieces.clear();
+                    self.give_up();
                 } else {
                     self.pieces.push(data.clone());
                 }
             }
-            Some(Frame::Trailers(trailers)) if !self.given_up => {
-                self.trailers = Some(trailers.clone());
+            Some(Frame::Data(_)) => {}
+            Some(Frame::Trailers(trailers)) => {
+                self.trailers = (!self.given_up).then(|| trailers.clone());
                 self.ended = true;
             }
-            Some(Frame::Data(_) | Frame::Trailers(_)) => {}
+        }
+    }
+
+    /// There will be no replay after the one that is under way.
+    fn give_up(&mut self) {
+        self.given_up = true;
+        if self.replaying.is_none() {
+            self.pieces = SmallVec::new();
         }
     }
 
@@ -155,6 +193,9 @@ impl Kept {
             return Some(Some(Frame::Data(piece.clone())));
         }
         self.replaying = None;
+        if self.given_up {
+            self.pieces = SmallVec::new();
+        }
         self.ended.then(|| self.trailers.clone().map(Frame::Trailers))
     }
 }
@@ -168,7 +209,10 @@ impl Body for RequestStream {
         if this.kept.ended {
             return Poll::Ready(None);
         }
-        let frame = ready!(this.poll_source(cx));
+        let frame = match this.ahead.take() {
+            Some(ahead) => ahead.map(Ok),
+            None => ready!(this.poll_source(cx)),
+        };
         match &frame {
             Some(Ok(frame)) => this.kept.keep(Some(frame)),
             None => this.kept.keep(None),
@@ -183,7 +227,7 @@ impl Body for RequestStream {
         }
         match &self.source {
             Source::Relayed(body) => self.kept.trailers.is_none() && body.is_end(),
-            Source::Translated { .. } => self.kept.ended && self.kept.trailers.is_none(),
+            Source::Translated { translator, .. } => self.kept.ended || (self.ahead.is_none() && translator.is_end()),
         }
     }
 

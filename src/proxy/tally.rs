@@ -36,6 +36,8 @@ pub(super) struct Tally {
     pub(super) bytes_in: Rc<Cell<u64>>,
     pub(super) bytes_out: u64,
     closed: bool,
+    /// Also without an access log, of HTTP/1.0 callers: the account of them names it.
+    user_agent: Option<http::HeaderValue>,
     logged: Option<Box<Logged>>,
 }
 
@@ -46,7 +48,6 @@ struct Logged {
     method: http::Method,
     host: Option<http::HeaderValue>,
     path: http::Uri,
-    user_agent: Option<http::HeaderValue>,
     grpc_method: Option<String>,
 }
 
@@ -58,10 +59,10 @@ impl Tally {
                 method: head.method.clone(),
                 host: head.headers.get(header::HOST).cloned(),
                 path: head.uri.clone(),
-                user_agent: head.headers.get(header::USER_AGENT).cloned(),
                 grpc_method: None,
             })
         });
+        let named = logged.is_some() || head.version == http::Version::HTTP_10;
         Tally {
             proxy: proxy.clone(),
             conn: Rc::clone(conn),
@@ -78,6 +79,7 @@ impl Tally {
             bytes_in: Rc::default(),
             bytes_out: 0,
             closed: false,
+            user_agent: head.headers.get(header::USER_AGENT).filter(|_| named).cloned(),
             logged,
         }
     }
@@ -166,7 +168,7 @@ impl Tally {
             duration: ended.duration_since(self.started),
             head_after: self.head_at.map(|at| at.duration_since(self.started)),
             upstream: self.picked.map(|at| ended.duration_since(at)),
-            user_agent: logged.and_then(|logged| Some(logged.user_agent.as_ref()?.as_bytes())),
+            user_agent: self.user_agent.as_ref().map(http::HeaderValue::as_bytes),
         };
         match (&self.mount, reply.fault) {
             (Some(mount), _) => mount.metrics.finished(&record),

@@ -121,16 +121,18 @@ impl Picker {
         let mut chosen = None;
         while let Some(index) = self.groups.first() {
             if let Some(member) = self.orders.get_mut(index).and_then(|group| group.pick(now, avoid)) {
-                self.groups.take(index, 1.0 / self.groups.weight(index));
-                chosen = Some(member);
+                chosen = Some((index, member));
                 break;
             }
             hidden.push((index, self.groups.hide(index)));
         }
+        // Before the group's turn is taken: that may move all keys to a new base.
         for (index, key) in hidden {
             self.groups.show(index, key);
         }
-        chosen
+        let (index, member) = chosen?;
+        self.groups.take(index, 1.0 / self.groups.weight(index));
+        Some(member)
     }
 
     /// Everybody who is ready has been tried: one that is set aside beats giving up. The least loaded for its weight.

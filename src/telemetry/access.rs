@@ -4,7 +4,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -36,6 +39,7 @@ pub enum Target {
 #[derive(Clone)]
 pub struct AccessLog {
     to_writer: SyncSender<Message>,
+    reopen: Arc<AtomicBool>,
     dropped: IntCounter,
 }
 
@@ -70,9 +74,11 @@ impl AccessLog {
         let output = Output::open(&target)?;
         let dropped = metrics.families().access_log_dropped.clone();
         let (to_writer, messages) = sync_channel(WAITING);
-        let writer = Writer { target, output, dropped: dropped.clone(), failing: false };
+        let reopen = Arc::new(AtomicBool::new(false));
+        let wanted = Arc::clone(&reopen);
+        let writer = Writer { target, output, wanted, dropped: dropped.clone(), failing: false };
         thread::Builder::new().name("access-log".into()).spawn(move || writer.run(&messages))?;
-        Ok(AccessLog { to_writer, dropped })
+        Ok(AccessLog { to_writer, reopen, dropped })
     }
 
     /// An end for one worker.
@@ -85,10 +91,11 @@ impl AccessLog {
         }
     }
 
-    /// Opens the file anew, after something has moved it away (SIGUSR1). Waits while the writer is behind.
+    /// Opens the file anew, after something has moved it away (SIGUSR1): before the next batch is written. Never waits.
     pub fn reopen(&self) {
-        // The writer ends only when no sender is left, and this is one.
-        let _ = self.to_writer.send(Message::Reopen);
+        self.reopen.store(true, Ordering::Release);
+        // A writer that is behind sees the flag at its next batch; one that rests is woken.
+        let _ = self.to_writer.try_send(Message::Reopen);
     }
 
     /// Waits until what the workers have handed over is written, at most for `limit`. At drain, after each worker has flushed.
@@ -184,6 +191,10 @@ impl Output {
 }
 
 fn open_file(path: &Path) -> io::Result<File> {
+    // Opening a pipe waits for its reader, and writing to one waits with it.
+    if std::fs::metadata(path).is_ok_and(|meta| meta.file_type().is_fifo()) {
+        return Err(io::Error::other(format!("access log {}: is a pipe; name a file", path.display())));
+    }
     OpenOptions::new()
         .append(true)
         .create(true)
@@ -194,6 +205,8 @@ fn open_file(path: &Path) -> io::Result<File> {
 struct Writer {
     target: Target,
     output: Output,
+    /// Whether the file is to be opened anew.
+    wanted: Arc<AtomicBool>,
     dropped: IntCounter,
     /// Whether the last write failed: told when it changes, not at every batch.
     failing: bool,
@@ -202,9 +215,12 @@ struct Writer {
 impl Writer {
     fn run(mut self, messages: &Receiver<Message>) {
         while let Ok(message) = messages.recv() {
+            if self.wanted.swap(false, Ordering::Acquire) {
+                self.reopen();
+            }
             match message {
                 Message::Lines(batch) => self.write(&batch),
-                Message::Reopen => self.reopen(),
+                Message::Reopen => {}
                 // Who asked may have stopped waiting.
                 Message::Flush(done) => drop(done.try_send(())),
             }
@@ -331,7 +347,7 @@ mod tests {
         let metrics = Metrics::new();
         let dropped = metrics.families().access_log_dropped.clone();
         let (to_writer, messages) = sync_channel(WAITING); // nobody reads
-        let log = AccessLog { to_writer, dropped };
+        let log = AccessLog { to_writer, reopen: Arc::default(), dropped };
         let mut worker = log.worker();
         for _ in 0..WAITING + 3 {
             worker.write(&CallRecord::example(), Instant::now());

@@ -15,9 +15,17 @@ pub(crate) const BINARY: GeneralPurpose = GeneralPurpose::new(
 /// The metadata of the gRPC request that a translated request becomes. `te`, `content-type` and `grpc-*` are the proxy's to add.
 pub fn request_metadata(headers: &HeaderMap) -> HeaderMap {
     copy(headers, |name, value| {
-        !matches!(name, "host" | "accept" | "expect" | "proxy-authorization")
-            && !name.starts_with("accept-")
-            && !names_hop_or_body(name)
+        // What the caller takes is between it and us; `accept-language` is for the servlet.
+        !matches!(
+            name,
+            "host"
+                | "accept"
+                | "accept-charset"
+                | "accept-encoding"
+                | "accept-ranges"
+                | "expect"
+                | "proxy-authorization"
+        ) && !names_hop_or_body(name)
             && grpc_can_say(name, value)
     })
 }
@@ -58,8 +66,13 @@ fn names_hop_or_body(name: &str) -> bool {
             | "trailer"
             | "upgrade"
             | "http2-settings"
-    ) || name.starts_with("content-")
-        || name.starts_with("grpc-")
+            | "content-type"
+            | "content-length"
+            | "content-encoding"
+            | "content-range"
+            | "content-md5"
+            | "content-digest"
+    ) || name.starts_with("grpc-")
 }
 
 fn belongs_in_head(name: &str) -> bool {

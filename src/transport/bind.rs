@@ -3,11 +3,11 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, UnixListener};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::Stream;
 use super::stream::tune;
@@ -48,11 +48,23 @@ enum Listening {
 }
 
 #[derive(Debug)]
-struct SocketFile(PathBuf);
+struct SocketFile {
+    path: PathBuf,
+    /// Device and inode: a successor may have bound the same path while we drained.
+    own: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    fn identity(path: &Path) -> Option<(u64, u64)> {
+        std::fs::symlink_metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+    }
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        if self.own.is_some() && SocketFile::identity(&self.path) == self.own {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -94,6 +106,24 @@ impl Acceptor {
     }
 }
 
+impl Acceptor {
+    /// A connection that the kernel has queued already, whatever the runtime knows of it.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is none; what `accept` fails with.
+    pub fn accept_queued(&self) -> io::Result<Stream> {
+        let accepted = match self {
+            Acceptor::Tcp(socket) => SockRef::from(socket).accept()?.0,
+            Acceptor::Unix(socket) => SockRef::from(socket).accept()?.0,
+        };
+        accepted.set_nonblocking(true)?;
+        match self {
+            Acceptor::Tcp(_) => TcpStream::from_std(accepted.into()).map(Stream::Tcp),
+            Acceptor::Unix(_) => UnixStream::from_std(accepted.into()).map(Stream::Unix),
+        }
+    }
+}
+
 /// Binds `address` for `workers` threads.
 ///
 /// # Errors
@@ -112,7 +142,7 @@ pub fn bind(address: &Address, workers: usize) -> Result<Bound, BindError> {
         }
         Address::Unix(path) => {
             let socket = bind_unix(path).map_err(refused)?;
-            let file = Some(SocketFile(path.clone()));
+            let file = Some(SocketFile { path: path.clone(), own: SocketFile::identity(path) });
             Ok(Bound { address: address.clone(), sockets: vec![Listening::Unix(socket)], _file: file })
         }
     }

@@ -181,15 +181,15 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// How long a peer may leave what was sent without a word, or an idle connection's probes: a host that vanished is noticed in this
-/// time, whatever runs over the connection.
+/// An idle connection is probed after this time, and given up when as long again has passed without an answer: a host that vanished
+/// is noticed, whatever runs over the connection. A peer that is there but does not read is another matter (TCP_USER_TIMEOUT would
+/// cut it off): that is for time-outs that know what they wait for.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// Small writes leave at once, since a proxy that waits to fill segments adds its wait to every call; and the kernel finds out when a
 /// peer's host is gone. Accepted sockets take all of this over from the listening one.
 pub(super) fn tune(socket: &socket2::Socket) -> io::Result<()> {
-    let probes = socket2::TcpKeepalive::new().with_time(SILENCE).with_interval(SILENCE / 3);
+    let probes = socket2::TcpKeepalive::new().with_time(SILENCE).with_interval(SILENCE / 3).with_retries(3);
     socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&probes)?;
-    socket.set_tcp_user_timeout(Some(SILENCE))
+    socket.set_tcp_keepalive(&probes)
 }

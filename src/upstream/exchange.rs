@@ -48,6 +48,15 @@ impl<B: Body + Unpin + 'static> Exchange<B> {
             Kind::Tunnel(_) => None,
         }
     }
+
+    /// The request's body while it is being sent, if it is within reach.
+    pub fn with_body(&mut self, act: impl FnOnce(&mut B)) {
+        match &mut self.0 {
+            Kind::Http2(exchange) => act(exchange.body_mut()),
+            Kind::Http1(exchange) => exchange.with_body(act),
+            Kind::Tunnel(_) => {}
+        }
+    }
 }
 
 impl<B: Body + Unpin + 'static> Body for Exchange<B> {

@@ -1,5 +1,6 @@
 //! HTTP/1.1 to servlets that are not gRPC yet, on hyper's client. It carries the request itself, in its connection's task.
 
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -12,17 +13,23 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 
 use super::Options;
-use super::pool::IdleHttp1;
+use super::pool::{IdleHttp1, Open};
 use super::tunnel::Tunnel;
 use crate::model::{Address, Body, Fault, Frame, Kind, Stage};
 use crate::transport;
 
 /// A connection of our request bodies' type.
-pub(super) type Connection<B> = SendRequest<Outgoing<B>>;
+pub(super) struct Connection<B> {
+    send: SendRequest<Outgoing<B>>,
+    open: Rc<Open>,
+}
+
+/// A body that the connection reads and that its call takes back when the connection fails.
+type Shared<B> = Rc<RefCell<Option<B>>>;
 
 /// What hyper takes for a body.
 pub(super) enum Outgoing<B> {
-    Body(B),
+    Body(Shared<B>),
     /// The caller's bytes wait for the 101.
     Upgrade,
 }
@@ -33,6 +40,8 @@ impl<B: Body + Unpin> http_body::Body for Outgoing<B> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<http_body::Frame<Bytes>, Fault>>> {
         let Outgoing::Body(body) = self.get_mut() else { return Poll::Ready(None) };
+        let mut body = body.borrow_mut();
+        let Some(body) = &mut *body else { return Poll::Ready(None) };
         Poll::Ready(ready!(Pin::new(body).poll_frame(cx)).map(|frame| {
             frame.map(|frame| match frame {
                 Frame::Data(data) => http_body::Frame::data(data),
@@ -43,7 +52,7 @@ impl<B: Body + Unpin> http_body::Body for Outgoing<B> {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Outgoing::Body(body) => body.is_end(),
+            Outgoing::Body(body) => body.borrow().as_ref().is_none_or(Body::is_end),
             Outgoing::Upgrade => true,
         }
     }
@@ -51,7 +60,8 @@ impl<B: Body + Unpin> http_body::Body for Outgoing<B> {
     fn size_hint(&self) -> http_body::SizeHint {
         match self {
             Outgoing::Body(body) => {
-                body.exact_len().map_or_else(http_body::SizeHint::new, http_body::SizeHint::with_exact)
+                let len = body.borrow().as_ref().and_then(Body::exact_len);
+                len.map_or_else(http_body::SizeHint::new, http_body::SizeHint::with_exact)
             }
             Outgoing::Upgrade => http_body::SizeHint::with_exact(0),
         }
@@ -62,6 +72,7 @@ impl<B: Body + Unpin> http_body::Body for Outgoing<B> {
 pub(super) async fn connect<B: Body + Unpin + 'static>(
     address: &Address,
     options: &Options,
+    open: Rc<Open>,
 ) -> Result<(Connection<B>, impl Future<Output = ()> + use<B>), Fault> {
     let stream = transport::connect(address, options.connect_timeout).await?;
     let (send, connection) = Builder::new()
@@ -71,40 +82,41 @@ pub(super) async fn connect<B: Body + Unpin + 'static>(
         .map_err(|error| {
             Fault::new(Kind::ConnectFailed, Stage::Connect, format!("no HTTP/1 with the servlet: {error}"))
         })?;
+    let held = Rc::clone(&open);
     let driver = async move {
         // How it ended is told to the call that it ended under.
         let _ = connection.with_upgrades().await;
+        drop(held);
     };
-    Ok((send, driver))
+    Ok((Connection { send, open }, driver))
 }
 
-/// Sends a copy of `head`; what comes of it is told by the exchange.
+/// Sends a call; what comes of it is told by the exchange.
 pub(super) fn send<B: Body + Unpin + 'static>(
     mut connection: Connection<B>,
     idle: Rc<IdleHttp1<B>>,
     reused: bool,
-    head: &Request<()>,
+    mut head: Request<()>,
     upgrade: Option<HeaderValue>,
     body: B,
 ) -> Http1Exchange<B> {
-    let mut head = head.clone();
     let safe = head.method().is_idempotent();
-    let mut waiting = None;
+    let body = Rc::new(RefCell::new(Some(body)));
     let outgoing = match upgrade {
         Some(protocol) => {
             head.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             head.headers_mut().insert(header::UPGRADE, protocol);
-            waiting = Some(body);
             Outgoing::Upgrade
         }
-        None => Outgoing::Body(body),
+        None => Outgoing::Body(Rc::clone(&body)),
     };
+    let upgrades = matches!(outgoing, Outgoing::Upgrade);
     let asked = head.map(|()| outgoing);
     let sending = Box::pin(async move {
-        let answer = connection.try_send_request(asked).await;
+        let answer = connection.send.try_send_request(asked).await;
         (answer, connection)
     });
-    Http1Exchange { stage: HttpStage::Sending(sending), idle, waiting, back: None, retry: safe && reused }
+    Http1Exchange { stage: HttpStage::Sending(sending), idle, body, upgrades, reused, retry: safe && reused }
 }
 
 type Sent<B> =
@@ -113,10 +125,10 @@ type Sent<B> =
 pub(super) struct Http1Exchange<B: 'static> {
     stage: HttpStage<B>,
     idle: Rc<IdleHttp1<B>>,
-    /// The caller's side of a tunnel that is asked for.
-    waiting: Option<B>,
-    /// A body that was not sent.
-    back: Option<B>,
+    /// The request's body, which the connection reads; or the caller's side of a tunnel that is asked for.
+    body: Shared<B>,
+    upgrades: bool,
+    reused: bool,
     /// A kept connection that breaks before the answer was most likely closed as we wrote; what is idempotent may go again
     /// (RFC 9110 §9.2.2).
     retry: bool,
@@ -138,7 +150,13 @@ type Answered<B> = (Response<()>, Option<Tunnel<B>>);
 
 impl<B: Body + Unpin + 'static> Http1Exchange<B> {
     pub(super) fn into_body(self) -> Option<B> {
-        self.back.or(self.waiting)
+        self.body.take()
+    }
+
+    pub(super) fn with_body(&mut self, act: impl FnOnce(&mut B)) {
+        if let Some(body) = &mut *self.body.borrow_mut() {
+            act(body);
+        }
     }
 
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answered<B>, Fault>> {
@@ -148,19 +166,26 @@ impl<B: Body + Unpin + 'static> Http1Exchange<B> {
         let mut response = match answer {
             Ok(response) => response,
             Err(mut failed) => {
-                let unsent = failed.take_message().map(Request::into_body);
-                let safe = unsent.is_some() || self.retry;
-                if let Some(Outgoing::Body(body)) = unsent {
-                    self.back = Some(body);
+                let unsent = failed.take_message().is_some();
+                if self.reused {
+                    self.idle.clear();
                 }
-                return Poll::Ready(Err(fault_of(failed.error(), safe, Stage::Wait)));
+                return Poll::Ready(Err(fault_of(failed.error(), unsent, self.retry, Stage::Wait)));
             }
         };
-        let tunnel = (response.status() == StatusCode::SWITCHING_PROTOCOLS)
-            .then(|| self.waiting.take())
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS && !self.upgrades {
+            let told = "the servlet switched protocols, and nobody had asked for it";
+            return Poll::Ready(Err(Fault::new(Kind::MalformedReply, Stage::Wait, told)));
+        }
+        let tunnel = (self.upgrades && response.status() == StatusCode::SWITCHING_PROTOCOLS)
+            .then(|| self.body.take())
             .flatten()
-            .map(|caller| Tunnel::new(hyper::upgrade::on(&mut response), caller));
+            .map(|caller| Tunnel::new(hyper::upgrade::on(&mut response), caller, Rc::clone(&connection.open)));
         let (parts, incoming) = response.into_parts();
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS && tunnel.is_none() {
+            let told = "the servlet switched protocols unasked";
+            return Poll::Ready(Err(Fault::new(Kind::MalformedReply, Stage::Wait, told)));
+        }
         if tunnel.is_none() {
             self.stage = HttpStage::Body { incoming, connection: Some(connection) };
             self.keep_if_over();
@@ -176,7 +201,7 @@ impl<B: Body + Unpin + 'static> Http1Exchange<B> {
             self.keep();
             return Poll::Ready(None);
         };
-        let frame = frame.map_err(|error| fault_of(&error, false, Stage::ReplyBody))?;
+        let frame = frame.map_err(|error| fault_of(&error, false, false, Stage::ReplyBody))?;
         Poll::Ready(Some(Ok(match frame.into_data() {
             Ok(data) => Frame::Data(data),
             Err(frame) => Frame::Trailers(frame.into_trailers().unwrap_or_else(|_| HeaderMap::new())),
@@ -206,8 +231,11 @@ impl<B: Body + Unpin + 'static> Http1Exchange<B> {
 
     /// The answer is whole: the connection may serve another call, if hyper finds it fit.
     fn keep(&mut self) {
+        // An answer may be whole before its request is; then the connection is in the middle of that.
+        let is_sent = self.body.borrow().as_ref().is_none_or(Body::is_end);
         if let HttpStage::Body { connection, .. } = &mut self.stage
             && let Some(connection) = connection.take()
+            && is_sent
         {
             self.idle.put(connection);
         }
@@ -217,27 +245,28 @@ impl<B: Body + Unpin + 'static> Http1Exchange<B> {
 /// A kept connection, if it still takes a request.
 pub(super) async fn is_fit<B: Body + Unpin + 'static>(connection: &mut Connection<B>) -> bool {
     // Its task may need one turn to see that the last exchange is over, or that the peer has closed.
-    if connection.is_ready() {
+    if connection.send.is_ready() {
         return true;
     }
-    if connection.is_closed() {
+    if connection.send.is_closed() {
         return false;
     }
     tokio::task::yield_now().await;
-    poll_fn(|cx| Poll::Ready(matches!(connection.poll_ready(cx), Poll::Ready(Ok(()))))).await
+    poll_fn(|cx| Poll::Ready(matches!(connection.send.poll_ready(cx), Poll::Ready(Ok(()))))).await
 }
 
-fn fault_of(error: &hyper::Error, safe: bool, stage: Stage) -> Fault {
+/// `unsent`: nothing of the call was written. `retry`: it may go again if the connection was closed before it was answered.
+fn fault_of(error: &hyper::Error, unsent: bool, retry: bool, stage: Stage) -> Fault {
     let own = std::iter::successors(std::error::Error::source(error), |error| error.source())
         .find_map(|error| error.downcast_ref::<Fault>());
     if let Some(fault) = own {
         return fault.clone();
     }
-    let told = format!("the connection to the servlet broke: {error}");
-    let kind = match (safe, error.is_parse()) {
-        (true, _) => Kind::GoneAway,
-        (false, true) => Kind::MalformedReply,
-        (false, false) => Kind::ConnectionLost,
-    };
-    Fault::new(kind, stage, told)
+    if unsent || (retry && !error.is_parse()) {
+        return Fault::new(Kind::GoneAway, stage, format!("the servlet closed the connection: {error}"));
+    }
+    if error.is_parse() {
+        return Fault::new(Kind::MalformedReply, stage, format!("the servlet's answer is malformed: {error}"));
+    }
+    Fault::new(Kind::ConnectionLost, stage, format!("the connection to the servlet broke: {error}"))
 }

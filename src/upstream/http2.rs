@@ -26,6 +26,9 @@ const CONNECTION_WINDOW: u32 = 8 * STREAM_WINDOW;
 
 const SEND_BUFFER: usize = 256 * 1024;
 
+/// Interim answers to one call. More are no help to anybody, and each is a head to parse.
+const INTERIM_HEADS: u32 = 16;
+
 /// A connection that calls can be sent on. Gone when `closed`.
 #[derive(Debug)]
 pub(super) struct Http2Connection {
@@ -55,19 +58,23 @@ pub(super) async fn connect(
 ) -> Result<(Rc<Http2Connection>, impl Future<Output = ()> + use<>), Fault> {
     let connecting = async {
         let stream = transport::connect(address, options.connect_timeout).await?;
-        h2::client::Builder::new()
+        let (send, mut connection) = h2::client::Builder::new()
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(options.head_bytes)
             .max_send_buffer_size(SEND_BUFFER)
             .enable_push(false)
             .max_local_error_reset_streams(None)
+            // None until the servlet's SETTINGS say how many it takes.
+            .initial_max_send_streams(0)
             .data_frame_budget(usize::MAX)
             .handshake::<_, Bytes>(stream)
             .await
             .map_err(|error| {
                 Fault::new(Kind::ConnectFailed, Stage::Connect, format!("no HTTP/2 with the servlet: {error}"))
-            })
+            })?;
+        greeted(&send, &mut connection).await?;
+        Ok((send, connection))
     };
     let (send, connection) = tokio::time::timeout(options.connect_timeout, connecting).await.map_err(|_| {
         let told = format!("the servlet did not take a connection within {:?}", options.connect_timeout);
@@ -76,6 +83,21 @@ pub(super) async fn connect(
     let handle = Rc::new(Http2Connection { send, active: Cell::new(0), closed: Cell::new(false), freed });
     let driver = drive(connection, Rc::clone(&handle), options.clone());
     Ok((handle, driver))
+}
+
+/// Waits for the servlet's SETTINGS, which must be the first that it says (RFC 9113 §3.4): a socket that is accepted and never answered
+/// is no connection, and until then nobody knows how many streams it takes.
+async fn greeted(send: &SendRequest<Bytes>, connection: &mut Connection<Stream, Bytes>) -> Result<(), Fault> {
+    poll_fn(|cx| match Pin::new(&mut *connection).poll(cx) {
+        Poll::Ready(ended) => {
+            let why = ended.err().map_or_else(|| "it was closed".into(), |error| error.to_string());
+            let told = format!("no HTTP/2 with the servlet: {why}");
+            Poll::Ready(Err(Fault::new(Kind::ConnectFailed, Stage::Connect, told)))
+        }
+        Poll::Pending if send.current_max_send_streams() > 0 => Poll::Ready(Ok(())),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
 }
 
 /// Drives a connection to its end, and ends it when a ping is not answered.
@@ -118,14 +140,19 @@ impl Http2Connection {
         self.active.get()
     }
 
-    /// Streams that the peer allows at a time.
-    pub(super) fn limit(&self) -> usize {
-        self.send.current_max_send_streams()
+    pub(super) fn has_room(&self) -> bool {
+        self.active() < self.send.current_max_send_streams()
     }
 
-    /// Sends a copy of `head`: another endpoint may need it again. `Err` gives the body back: nothing was sent, and the connection
+    /// Whether three quarters of the streams that the peer allows at a time are taken.
+    pub(super) fn runs_short(&self) -> bool {
+        let limit = self.send.current_max_send_streams();
+        self.active() >= limit - limit / 4
+    }
+
+    /// Sends a call. `Err` gives the body back: nothing was sent, and the connection
     /// takes no more calls.
-    pub(super) fn send<B: Body + Unpin>(self: &Rc<Self>, head: &Request<()>, body: B) -> Result<Http2Exchange<B>, B> {
+    pub(super) fn send<B: Body + Unpin>(self: &Rc<Self>, head: Request<()>, body: B) -> Result<Http2Exchange<B>, B> {
         let mut send = self.send.clone();
         let ready = send.poll_ready(&mut Context::from_waker(Waker::noop()));
         if !matches!(ready, Poll::Ready(Ok(()))) {
@@ -135,10 +162,11 @@ impl Http2Connection {
         let end = body.is_end();
         self.active.set(self.active.get() + 1);
         let active = Active(Rc::clone(self));
-        match send.send_request(head.clone(), end) {
+        match send.send_request(head, end) {
             Ok((response, stream)) => Ok(Http2Exchange {
                 pump: Pump::new(body, stream, end),
                 answer: Answer::Head(response),
+                interim: 0,
                 _active: active,
             }),
             Err(_) => {
@@ -153,6 +181,7 @@ impl Http2Connection {
 pub(super) struct Http2Exchange<B> {
     pump: Pump<B>,
     answer: Answer,
+    interim: u32,
     _active: Active,
 }
 
@@ -167,9 +196,21 @@ impl<B: Body + Unpin> Http2Exchange<B> {
         self.pump.into_body()
     }
 
+    pub(super) fn body_mut(&mut self) -> &mut B {
+        self.pump.body_mut()
+    }
+
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Fault>> {
         self.pump.poll(cx)?;
         let Answer::Head(response) = &mut self.answer else { return Poll::Pending };
+        // Those that nobody takes are kept by the library, as many as the servlet sends.
+        while let Poll::Ready(Some(Ok(_))) = response.poll_informational(cx) {
+            self.interim += 1;
+            if self.interim > INTERIM_HEADS {
+                let told = format!("the servlet sent more than {INTERIM_HEADS} interim answers");
+                return Poll::Ready(Err(Fault::new(Kind::MalformedReply, Stage::Wait, told)));
+            }
+        }
         let response = ready!(Pin::new(response).poll(cx)).map_err(|error| fault_of(&error, Stage::Wait))?;
         let (parts, stream) = response.into_parts();
         self.answer = Answer::Body(stream);
@@ -177,7 +218,7 @@ impl<B: Body + Unpin> Http2Exchange<B> {
     }
 
     pub(super) fn poll_progress(&mut self, cx: &mut Context<'_>) {
-        // A fault of the request's body has reset the stream, which the answer's side tells when it is asked.
+        // A fault of the request's body has reset the stream, and is told when the answer's side is asked.
         let _ = self.pump.poll(cx);
     }
 

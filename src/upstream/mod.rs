@@ -17,7 +17,8 @@ pub use pool::{NotSent, Pool, Protocol};
 pub struct Options {
     /// A replica on the same network answers within a millisecond; a second is for one that is starting.
     pub connect_timeout: Duration,
-    /// HTTP/2 connections to one endpoint from one worker: the second is opened when the first one's streams run short.
+    /// Connections to one endpoint from one worker. The second of HTTP/2 is opened when the first one's streams run short; calls that
+    /// find none left wait.
     pub connections: usize,
     /// Between pings on an HTTP/2 connection. gRPC servers take pings more often than every five minutes for abuse and close the
     /// connection; a host that vanished is noticed sooner by the kernel (`transport`).

@@ -47,9 +47,36 @@ struct Replica<B: 'static> {
     options: Options,
     http2: RefCell<Vec<Rc<Http2Connection>>>,
     attempt: RefCell<Option<Rc<Attempt>>>,
-    /// Called when a stream ends or a connection closes.
+    /// Called when a stream ends, or a connection opens, closes or is kept.
     freed: Rc<Notify>,
     idle: Rc<IdleHttp1<B>>,
+    /// HTTP/1 connections, in use or kept.
+    open_http1: Rc<Cell<usize>>,
+}
+
+/// One HTTP/1 connection in the count, for as long as its socket is open.
+#[derive(Debug)]
+pub(super) struct Open {
+    count: Rc<Cell<usize>>,
+    freed: Rc<Notify>,
+}
+
+impl Open {
+    /// `None` when the endpoint has as many connections as it may.
+    fn one<B>(replica: &Replica<B>) -> Option<Rc<Open>> {
+        let count = &replica.open_http1;
+        (count.get() < replica.options.connections).then(|| {
+            count.set(count.get() + 1);
+            Rc::new(Open { count: Rc::clone(count), freed: Rc::clone(&replica.freed) })
+        })
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.count.set(self.count.get().saturating_sub(1));
+        self.freed.notify_one();
+    }
 }
 
 /// One try to connect, shared by all who wait for it.
@@ -64,6 +91,7 @@ pub(super) struct IdleHttp1<B: 'static> {
     connections: RefCell<Vec<http1::Connection<B>>>,
     most: usize,
     closed: Cell<bool>,
+    freed: Rc<Notify>,
 }
 
 impl<B> std::fmt::Debug for IdleHttp1<B> {
@@ -77,7 +105,13 @@ impl<B> IdleHttp1<B> {
         let mut connections = self.connections.borrow_mut();
         if connections.len() < self.most && !self.closed.get() {
             connections.push(connection);
+            self.freed.notify_one();
         }
+    }
+
+    /// Lets go of all: one that was closed unnoticed is seldom alone.
+    pub(super) fn clear(&self) {
+        self.connections.borrow_mut().clear();
     }
 }
 
@@ -92,7 +126,8 @@ impl<B: Body + Unpin + 'static> Pool<B> {
         Pool { endpoints: RefCell::new(HashMap::default()), tasks: Rc::new(RefCell::new(JoinSet::new())) }
     }
 
-    /// Gets `body` onto a connection to `endpoint` under a copy of `head`. `upgrade`: the protocol that an HTTP/1.1 caller asks for.
+    /// Gets `body` onto a connection to `endpoint` under `head`, which is asked for when there is one: it may tell how much time is left
+    /// by then. `upgrade`: the protocol that an HTTP/1.1 caller asks for.
     ///
     /// # Errors
     /// No connection could be had; nothing was sent.
@@ -101,7 +136,7 @@ impl<B: Body + Unpin + 'static> Pool<B> {
         endpoint: &Arc<Endpoint>,
         options: &Options,
         protocol: Protocol,
-        head: &Request<()>,
+        head: &impl Fn() -> Request<()>,
         upgrade: Option<HeaderValue>,
         body: B,
     ) -> Result<Exchange<B>, NotSent<B>> {
@@ -126,7 +161,7 @@ impl<B: Body + Unpin + 'static> Pool<B> {
             let keep = wanted(*id);
             if !keep {
                 replica.idle.closed.set(true);
-                replica.idle.connections.borrow_mut().clear();
+                replica.idle.clear();
             }
             keep
         });
@@ -135,15 +170,21 @@ impl<B: Body + Unpin + 'static> Pool<B> {
     fn replica(&self, endpoint: &Arc<Endpoint>, options: &Options) -> Rc<Replica<B>> {
         let mut endpoints = self.endpoints.borrow_mut();
         let replica = endpoints.entry(endpoint.id()).or_insert_with(|| {
-            let idle =
-                IdleHttp1 { connections: RefCell::new(Vec::new()), most: options.idle_http1, closed: Cell::new(false) };
+            let freed = Rc::new(Notify::new());
+            let idle = IdleHttp1 {
+                connections: RefCell::new(Vec::new()),
+                most: options.idle_http1,
+                closed: Cell::new(false),
+                freed: Rc::clone(&freed),
+            };
             Rc::new(Replica {
                 endpoint: Arc::clone(endpoint),
                 options: options.clone(),
                 http2: RefCell::new(Vec::new()),
                 attempt: RefCell::new(None),
-                freed: Rc::new(Notify::new()),
+                freed,
                 idle: Rc::new(idle),
+                open_http1: Rc::default(),
             })
         });
         Rc::clone(replica)
@@ -152,7 +193,7 @@ impl<B: Body + Unpin + 'static> Pool<B> {
     async fn send_http2(
         &self,
         replica: &Rc<Replica<B>>,
-        head: &Request<()>,
+        head: &impl Fn() -> Request<()>,
         body: B,
     ) -> Result<Exchange<B>, NotSent<B>> {
         let mut body = body;
@@ -160,11 +201,11 @@ impl<B: Body + Unpin + 'static> Pool<B> {
             // Made before looking: whatever is freed from here on wakes it.
             let freed = replica.freed.notified();
             if let Some(connection) = replica.least_busy() {
-                if connection.active() >= connection.limit() / 4 * 3 && replica.may_open() {
+                if connection.runs_short() && replica.may_open() {
                     self.attempt(replica);
                 }
-                if connection.active() < connection.limit() {
-                    match connection.send(head, body) {
+                if connection.has_room() {
+                    match connection.send(head(), body) {
                         Ok(exchange) => return Ok(Exchange(Kind::Http2(exchange))),
                         Err(unsent) => body = unsent,
                     }
@@ -174,7 +215,7 @@ impl<B: Body + Unpin + 'static> Pool<B> {
             if replica.may_open() {
                 if let Err(fault) = self.attempt(replica).wait().await {
                     // A further connection is a help; the first one is all there is.
-                    if replica.http2.borrow().is_empty() {
+                    if replica.least_busy().is_none() {
                         return Err(NotSent { fault, body });
                     }
                     freed.await;
@@ -188,25 +229,33 @@ impl<B: Body + Unpin + 'static> Pool<B> {
     async fn send_http1(
         &self,
         replica: &Rc<Replica<B>>,
-        head: &Request<()>,
+        head: &impl Fn() -> Request<()>,
         upgrade: Option<HeaderValue>,
         body: B,
     ) -> Result<Exchange<B>, NotSent<B>> {
-        let (connection, reused) = match replica.kept().await {
-            Some(connection) => (connection, true),
-            None => match http1::connect(replica.endpoint.address(), &replica.options).await {
+        let (connection, reused) = loop {
+            // Made before looking: whatever is freed from here on wakes it.
+            let freed = replica.freed.notified();
+            if let Some(connection) = replica.kept().await {
+                break (connection, true);
+            }
+            let Some(open) = Open::one(replica) else {
+                freed.await;
+                continue;
+            };
+            match http1::connect(replica.endpoint.address(), &replica.options, open).await {
                 Ok((connection, driver)) => {
                     replica.endpoint.connected();
                     spawn(&self.tasks, driver);
-                    (connection, false)
+                    break (connection, false);
                 }
                 Err(fault) => {
                     replica.endpoint.connect_failed(now());
                     return Err(NotSent { fault, body });
                 }
-            },
+            }
         };
-        let exchange = http1::send(connection, Rc::clone(&replica.idle), reused, head, upgrade, body);
+        let exchange = http1::send(connection, Rc::clone(&replica.idle), reused, head(), upgrade, body);
         Ok(Exchange(Kind::Http1(exchange)))
     }
 
@@ -229,6 +278,7 @@ impl<B: Body + Unpin + 'static> Pool<B> {
                 Ok((connection, driver)) => {
                     replica.endpoint.connected();
                     replica.http2.borrow_mut().push(connection);
+                    replica.freed.notify_waiters();
                     drop(replica);
                     told.tell(Ok(()));
                     if let Some(tasks) = tasks.upgrade() {

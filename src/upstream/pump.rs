@@ -13,16 +13,22 @@ pub(super) struct Pump<B> {
     body: B,
     send: SendStream<Bytes>,
     done: bool,
+    /// The body's own, told whenever it is asked.
+    fault: Option<Fault>,
 }
 
 impl<B: Body + Unpin> Pump<B> {
     /// `done`: the head said that nothing follows.
     pub(super) fn new(body: B, send: SendStream<Bytes>, done: bool) -> Pump<B> {
-        Pump { body, send, done }
+        Pump { body, send, done, fault: None }
     }
 
     pub(super) fn into_body(self) -> B {
         self.body
+    }
+
+    pub(super) fn body_mut(&mut self) -> &mut B {
+        &mut self.body
     }
 
     /// Goes on as far as it can. The waker is called when it can go further.
@@ -57,7 +63,8 @@ impl<B: Body + Unpin> Pump<B> {
                 Poll::Ready(Some(Err(fault))) => {
                     self.done = true;
                     self.send.send_reset(Reason::CANCEL);
-                    return Err(fault);
+                    self.fault = Some(fault);
+                    break;
                 }
                 Poll::Pending => return Ok(()),
             };
@@ -65,6 +72,6 @@ impl<B: Body + Unpin> Pump<B> {
                 self.done = true;
             }
         }
-        Ok(())
+        self.fault.clone().map_or(Ok(()), Err)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -9,6 +10,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::pool::Open;
 use crate::model::{Body, Fault, Frame, Kind, Stage};
 
 /// One read's room, and so the most that waits in either direction.
@@ -24,6 +26,7 @@ pub(super) struct Tunnel<B> {
     caller_ended: bool,
     shut: bool,
     buf: BytesMut,
+    _open: Rc<Open>,
 }
 
 #[derive(Debug)]
@@ -33,7 +36,7 @@ enum Socket {
 }
 
 impl<B: Body + Unpin> Tunnel<B> {
-    pub(super) fn new(coming: OnUpgrade, caller: B) -> Tunnel<B> {
+    pub(super) fn new(coming: OnUpgrade, caller: B, open: Rc<Open>) -> Tunnel<B> {
         Tunnel {
             socket: Socket::Coming(coming),
             caller,
@@ -41,6 +44,7 @@ impl<B: Body + Unpin> Tunnel<B> {
             caller_ended: false,
             shut: false,
             buf: BytesMut::new(),
+            _open: open,
         }
     }
 

@@ -2,6 +2,21 @@
 #![allow(dead_code, unreachable_pub, reason = "each file of tests uses its own part of the support")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected should stop there")]
 
+mod access_log;
+mod admin;
+mod cli;
+mod demo;
+mod drain;
 mod grpc;
+mod hostile;
 mod http10;
+mod http11;
+mod http2;
+mod limits;
+mod reload;
+mod rest;
+mod start;
+mod streams;
 mod support;
+mod untranslated;
+mod upstream;

@@ -17,36 +17,58 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use http::{Method, Request, Version};
+use tokio::time::Instant;
 
 use self::reply::{Ending, write_reply, write_whole};
 pub(super) use self::shared::Shared;
+use super::sniff::Sniffed;
 use super::{Limits, RequestBody, Serve};
 use crate::model::{Fault, Kind, Stage};
 use crate::runtime::Drain;
 use crate::transport::Stream;
-use crate::wire::{Framing, HeadLimits, ReplyTerms, RequestHead, RequestParser};
+use crate::wire::{HeadLimits, ReplyTerms, RequestHead, RequestParser};
 
 /// After an answer that did not wait for the request's body: how long and how much we read on, so that a reset does not destroy it.
 const LINGER_TIME: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 64 * 1024;
 
-/// Serves a connection to its end. `seen` has been read from it already.
+/// Serves a connection to its end, from what has been read of it already.
 pub(super) async fn serve<S: Serve>(
     stream: Stream,
-    seen: BytesMut,
+    sniffed: Sniffed,
     conn: Rc<S::Connection>,
     service: Rc<S>,
     limits: Rc<Limits>,
     drain: Drain,
 ) {
     let parser = RequestParser::new(HeadLimits { bytes: limits.head_bytes, fields: limits.head_fields });
-    let shared = Shared::new(stream, seen, limits.stall_timeout);
+    let shared = Shared::new(stream, sniffed.seen, limits.stall_timeout);
     let begun = Box::pin(drain.clone().into_begun());
-    let mut connection = Connection { shared, parser, conn, service, limits, drain, begun };
+    let head_until = Some(sniffed.head_until);
+    let mut connection = Connection { shared, parser, conn, service, limits, drain, begun, head_until };
+    let uncut = Uncut(Some(Rc::clone(&connection.shared)));
     let ending = connection.run().await;
+    uncut.ended();
     connection.close(ending).await;
+}
+
+/// A connection that is dropped under an answer, at the end of draining or by a panic, ends with a reset: a cut file must not look
+/// whole.
+struct Uncut(Option<Rc<Shared>>);
+
+impl Uncut {
+    fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Uncut {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.0 {
+            shared.stream().reset();
+        }
+    }
 }
 
 struct Connection<S: Serve> {
@@ -57,6 +79,8 @@ struct Connection<S: Serve> {
     limits: Rc<Limits>,
     drain: Drain,
     begun: Pin<Box<dyn Future<Output = ()>>>,
+    /// When the head whose first byte was read by the sniffer must be whole.
+    head_until: Option<Instant>,
 }
 
 enum NextHead {
@@ -83,6 +107,7 @@ impl<S: Serve> Connection<S> {
 
     /// The next request's head: an idle time-out until its first byte, then one for the whole of it.
     async fn next_head(&mut self) -> NextHead {
+        let head_until = self.head_until.take();
         let default_host = self.limits.default_host.as_ref();
         match self.shared.parse_head(&mut self.parser, default_host) {
             Ok(Some(head)) => return NextHead::Head(Box::new(head)),
@@ -118,7 +143,8 @@ impl<S: Serve> Connection<S> {
                 }
             }
         };
-        match tokio::time::timeout(self.limits.head_timeout, rest).await {
+        let head_until = head_until.unwrap_or_else(|| Instant::now() + self.limits.head_timeout);
+        match tokio::time::timeout_at(head_until, rest).await {
             Ok(next) => next,
             Err(_) => NextHead::Refused(Fault::new(
                 Kind::HeadTimeout,
@@ -129,6 +155,8 @@ impl<S: Serve> Connection<S> {
     }
 
     async fn refuse(&self, fault: &Fault) -> Ending {
+        // What follows the head, or may still come, is not looked at, but read away, so that the answer arrives.
+        self.shared.break_off();
         let version = Version::HTTP_11;
         let response = self.service.refuse(&self.conn, version, fault);
         let terms = ReplyTerms {
@@ -153,7 +181,9 @@ impl<S: Serve> Connection<S> {
         };
         // After its whole request, such a caller has no more to say: a FIN is the end of its side only (design §9).
         let may_half_close = !keep_alive;
-        let has_body = !matches!(framing, Framing::None) || upgrade.is_some();
+        // Bytes of a body would be taken for bytes of the other protocol.
+        let upgrade = upgrade.filter(|_| !framing.has_body());
+        let has_body = framing.has_body() || upgrade.is_some();
         self.shared.begin(framing, expects_continue, upgrade, may_half_close);
         let body = if has_body { RequestBody::http1(Rc::clone(&self.shared)) } else { RequestBody::empty() };
         let response = {
@@ -170,11 +200,14 @@ impl<S: Serve> Connection<S> {
     }
 
     async fn close(&self, ending: Ending) {
+        let is_over = self.shared.is_read() && self.shared.is_idle();
+        // A servlet may still be reading the body of a call that is answered: it gets no more of it.
+        self.shared.break_off();
         match ending {
             Ending::Reset => self.shared.stream().reset(),
             Ending::Keep | Ending::Close => {
                 self.shared.stream().shut_down_writing();
-                if !self.shared.is_read() || !self.shared.is_idle() {
+                if !is_over {
                     let _ = tokio::time::timeout(LINGER_TIME, self.shared.read_away(LINGER_BYTES)).await;
                 }
             }

@@ -6,7 +6,8 @@ use std::future::{Future, poll_fn};
 use std::io::IoSlice;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -43,6 +44,9 @@ struct Incoming {
     broken: bool,
     /// The peer has ended its side.
     ended: bool,
+    /// It did so by a reset: nobody reads an answer.
+    reset: bool,
+    waiting: Waiting,
     /// Bytes of `100 Continue` still owed before the body is read.
     owes_continue: &'static [u8],
     upgrade: Option<HeaderValue>,
@@ -51,6 +55,52 @@ struct Incoming {
     /// Only while a body stalls.
     stall: Option<Pin<Box<Sleep>>>,
     vanished: Option<Vanished>,
+}
+
+/// What somebody reads the socket for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    /// The call, for the request's body.
+    Body,
+    /// The connection, for the next head, or to see the caller leave.
+    Connection,
+}
+
+/// Who waits for bytes. A socket wakes only who polled it last, but a body may be read in another task than its connection's: that
+/// of a servlet's HTTP/1 connection.
+#[derive(Default)]
+struct Waiting {
+    body: Option<Waker>,
+    connection: Option<Waker>,
+}
+
+impl Waiting {
+    fn other(&mut self, than: Reader) -> &mut Option<Waker> {
+        match than {
+            Reader::Body => &mut self.connection,
+            Reader::Connection => &mut self.body,
+        }
+    }
+
+    fn note(&mut self, reader: Reader, waker: &Waker) {
+        let own = match reader {
+            Reader::Body => &mut self.body,
+            Reader::Connection => &mut self.connection,
+        };
+        match own {
+            Some(noted) => noted.clone_from(waker),
+            None => *own = Some(waker.clone()),
+        }
+    }
+}
+
+struct Both(Waker, Waker);
+
+impl Wake for Both {
+    fn wake(self: Arc<Self>) {
+        self.0.wake_by_ref();
+        self.1.wake_by_ref();
+    }
 }
 
 impl std::fmt::Debug for Incoming {
@@ -67,6 +117,8 @@ impl Shared {
             read: true,
             broken: false,
             ended: false,
+            reset: false,
+            waiting: Waiting::default(),
             owes_continue: &[],
             upgrade: None,
             tunnel: false,
@@ -104,9 +156,18 @@ impl Shared {
         incoming.read && !incoming.broken
     }
 
+    /// No byte from here on is part of a request; whoever reads the body is told.
+    pub(super) fn break_off(&self) {
+        let mut incoming = self.incoming.borrow_mut();
+        incoming.broken = true;
+        if let Some(reader) = incoming.waiting.body.take() {
+            reader.wake();
+        }
+    }
+
     /// Reads once. False at the end of the stream or on an error.
     pub(super) async fn read_some(&self) -> bool {
-        poll_fn(|cx| self.incoming.borrow_mut().poll_fill(&self.stream, cx, READ_ROOM)).await
+        poll_fn(|cx| self.incoming.borrow_mut().poll_fill(Reader::Connection, &self.stream, cx, READ_ROOM)).await
     }
 
     /// Reads and forgets up to `limit` bytes, until the peer ends its side.
@@ -129,10 +190,11 @@ impl Shared {
         may_half_close: bool,
     ) {
         let mut incoming = self.incoming.borrow_mut();
-        incoming.read = matches!(framing, Framing::None);
+        incoming.read = !framing.has_body();
         incoming.owes_continue = if expects_continue && !incoming.read { wire::CONTINUE } else { &[] };
         incoming.decoder = BodyDecoder::new(framing);
         incoming.upgrade = upgrade;
+        incoming.waiting.body = None;
         self.may_half_close.set(may_half_close);
     }
 
@@ -172,6 +234,10 @@ impl Shared {
     pub(in crate::listener) fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
         let mut incoming = self.incoming.borrow_mut();
         let incoming = &mut *incoming;
+        if incoming.broken && !incoming.read {
+            let fault = Fault::new(Kind::CallerGone, Stage::RequestBody, "the caller's connection is closing");
+            return Poll::Ready(Some(Err(fault)));
+        }
         loop {
             match incoming.next_piece() {
                 Ok(Some(Piece::Data(data))) => {
@@ -195,7 +261,7 @@ impl Shared {
             if incoming.poll_continue(&self.stream, cx).is_pending() {
                 return Poll::Pending;
             }
-            match incoming.poll_fill(&self.stream, cx, BODY_READ_ROOM) {
+            match incoming.poll_fill(Reader::Body, &self.stream, cx, BODY_READ_ROOM) {
                 Poll::Ready(_) => incoming.stall = None,
                 Poll::Pending => {
                     ready!(incoming.poll_stalled(self.stall_timeout, cx));
@@ -223,7 +289,10 @@ impl Shared {
             if incoming.buf.len() >= READ_AHEAD {
                 return Poll::Pending;
             }
-            ready!(incoming.poll_fill(&self.stream, cx, READ_ROOM));
+            ready!(incoming.poll_fill(Reader::Connection, &self.stream, cx, READ_ROOM));
+        }
+        if incoming.reset {
+            return Poll::Ready(());
         }
         // A body that waits in the buffer may be whole; if it is not, its reader finds out.
         let may_be_whole = incoming.read || !incoming.buf.is_empty();
@@ -241,12 +310,26 @@ impl Shared {
 
 impl Incoming {
     /// Reads once into the buffer. False, and `ended`, at the end of the stream or on an error.
-    fn poll_fill(&mut self, stream: &Stream, cx: &mut Context<'_>, room: usize) -> Poll<bool> {
+    fn poll_fill(&mut self, reader: Reader, stream: &Stream, cx: &mut Context<'_>, room: usize) -> Poll<bool> {
         if self.ended {
             return Poll::Ready(false);
         }
-        let read = ready!(stream.poll_read_buf(cx, &mut self.buf, room));
+        let waker = cx.waker();
+        let other = self.waiting.other(reader).as_ref().filter(|other| !other.will_wake(waker));
+        let both = other.map(|other| Waker::from(Arc::new(Both(waker.clone(), other.clone()))));
+        let mut waking = Context::from_waker(both.as_ref().unwrap_or(waker));
+        let Poll::Ready(read) = stream.poll_read_buf(&mut waking, &mut self.buf, room) else {
+            self.waiting.note(reader, waker);
+            return Poll::Pending;
+        };
         self.ended = !matches!(read, Ok(1..));
+        self.reset = read.is_err();
+        if both.is_some()
+            && let Some(other) = self.waiting.other(reader)
+        {
+            // What it waited for has been read here, and the socket will not wake it.
+            other.wake_by_ref();
+        }
         Poll::Ready(!self.ended)
     }
 

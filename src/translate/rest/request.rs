@@ -147,6 +147,11 @@ impl RestRequest {
         }
     }
 
+    /// Whether every frame has been given.
+    pub fn is_end(&self) -> bool {
+        matches!(self.input, Input::Ended) && self.failed.is_none()
+    }
+
     /// Ends it, and lets go of what was gathered.
     fn fail(&mut self, fault: Fault) {
         self.failed = Some(fault);
@@ -245,6 +250,11 @@ impl RestRequest {
             Some(field) => field_to_wire(messages, field, json, &options, &mut out),
         }
         .map_err(|error| not_json(&error))?;
+        // `[0,0,…]` is four times as long as doubles: the limit is the servlet's own, so it is held here too.
+        if out.len() - HEADER_LEN > self.limit {
+            let told = format!("the message is over the limit of {} bytes", self.limit);
+            return Err(refused(Kind::BodyTooLarge, told));
+        }
         self.frame(out)
     }
 

@@ -60,6 +60,22 @@ impl Caller {
         self.socket.shutdown().await.unwrap();
     }
 
+    /// Goes away without a word: the peer gets a reset.
+    pub fn vanish(self) {
+        socket2::SockRef::from(&self.socket).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    }
+
+    /// Reads until `bytes` have come, and takes all up to their end.
+    pub async fn until(&mut self, bytes: &str) -> String {
+        loop {
+            let end = self.ahead.windows(bytes.len()).position(|part| part == bytes.as_bytes());
+            if let Some(end) = end {
+                return String::from_utf8(self.ahead.drain(..end + bytes.len()).collect()).unwrap();
+            }
+            assert!(self.more().await, "{bytes:?} never came; {:?}", String::from_utf8_lossy(&self.ahead));
+        }
+    }
+
     /// All that still comes, and whether it ended cleanly.
     pub async fn rest(&mut self) -> (Vec<u8>, bool) {
         let mut all = std::mem::take(&mut self.ahead);

@@ -53,14 +53,37 @@ impl Running {
         .await
     }
 
+    /// The same, with limits; `limits` is what stands between the braces of `limits:`.
+    pub async fn echo_within(endpoints: &[(&str, u32)], limits: &str) -> Running {
+        Running::with(
+            &[
+                ("protos/echo.proto", ECHO_PROTO),
+                ("servlets/echo.yaml", ECHO),
+                ("endpoints/echo.yaml", &table(endpoints)),
+            ],
+            &format!("limits: {{ {limits} }}\n"),
+        )
+        .await
+    }
+
+    /// One servlet, `plain`, that takes every path untranslated over HTTP/1.1 to `address`.
+    pub async fn plain(address: &str) -> Running {
+        Running::with(&[("servlets/plain.yaml", PLAIN), ("endpoints/plain.yaml", &table(&[(address, 1)]))], "").await
+    }
+
     /// Any files; `settings` is added to a `telamon.yaml` with one listener, `ingress`, and admin.
     pub async fn with(files: &[(&str, &str)], settings: &str) -> Running {
+        Running::with_listeners(files, "  - { name: ingress, address: 127.0.0.1:0 }\n", settings).await
+    }
+
+    /// The same with other listeners: lines of a list.
+    pub async fn with_listeners(files: &[(&str, &str)], listeners: &str, settings: &str) -> Running {
         let directory = tempfile::tempdir().unwrap();
         for (path, text) in files {
             write(directory.path(), path, text);
         }
         let start = format!(
-            "workers: 2\nlisteners:\n  - {{ name: ingress, address: 127.0.0.1:0 }}\nadmin: {{ address: 127.0.0.1:0 }}\nservlets: servlets/\n{settings}"
+            "workers: 2\nlisteners:\n{listeners}admin: {{ address: 127.0.0.1:0 }}\nservlets: servlets/\n{settings}"
         );
         write(directory.path(), "telamon.yaml", &start);
         let file = directory.path().join("telamon.yaml");
@@ -78,6 +101,45 @@ impl Running {
 
     pub fn write(&self, path: &str, text: &str) {
         write(self.directory.path(), path, text);
+    }
+
+    /// Replaces a file in one step, as deployers do.
+    pub fn replace(&self, path: &str, text: &str) {
+        write(self.directory.path(), &format!("{path}.new"), text);
+        std::fs::rename(self.path(&format!("{path}.new")), self.path(path)).unwrap();
+    }
+
+    /// Has the files read again, as SIGHUP does.
+    pub fn reload(&self) {
+        self.process.as_ref().unwrap().reload();
+    }
+
+    /// The reports of all reloads, the newest first.
+    pub async fn reloads(&self) -> Vec<serde_json::Value> {
+        self.admin_get("/api/v1/reloads").await.json()["reloads"].as_array().unwrap().clone()
+    }
+
+    /// Waits for the first report after the `known` ones.
+    pub async fn report_after(&self, known: usize) -> serde_json::Value {
+        loop {
+            let reports = self.reloads().await;
+            if reports.len() > known {
+                return reports[reports.len() - known - 1].clone();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The names of the servlets that run.
+    pub async fn servlets(&self) -> Vec<String> {
+        let answer = self.admin_get("/api/v1/servlets").await.json();
+        answer["servlets"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The value of a series in `/metrics`, labels in the order of their names.
+    pub async fn metric(&self, series: &str) -> Option<f64> {
+        let answer = self.admin_get("/metrics").await;
+        answer.text().lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
     }
 
     /// Drains: what is in flight has `limit`.
@@ -103,6 +165,11 @@ impl Running {
         answer.json()["endpoints"].as_array().unwrap().clone()
     }
 
+    /// Waits until no call is in flight to any endpoint of `servlet`.
+    pub async fn at_rest(&self, servlet: &str) {
+        self.until(servlet, |endpoints| endpoints.iter().all(|endpoint| endpoint["in_flight"] == 0)).await;
+    }
+
     /// Waits until what the admin API tells of `servlet` is as it should be.
     pub async fn until(&self, servlet: &str, is_so: impl Fn(&[serde_json::Value]) -> bool) {
         while !is_so(&self.endpoints(servlet).await) {
@@ -122,6 +189,9 @@ impl Drop for Running {
 
 /// The servlet of [`ECHO_PROTO`].
 pub const ECHO: &str = "schema: ../protos/echo.proto\nservices: [echo.v1.Echo]\n";
+
+/// A servlet that takes everything over HTTP/1.1.
+pub const PLAIN: &str = "upstream: http1\nroutes:\n  - { match: { path: \"/**\" } }\n";
 
 /// A table's text.
 pub fn table(endpoints: &[(&str, u32)]) -> String {

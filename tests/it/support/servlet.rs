@@ -89,6 +89,13 @@ impl Servlet {
         self.seen.lock().unwrap().len()
     }
 
+    /// Waits until this many calls have come.
+    pub async fn called(&self, times: usize) {
+        while self.calls() < times {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+    }
+
     pub fn connections(&self) -> usize {
         self.connections.lock().unwrap().len()
     }

@@ -1,20 +1,25 @@
 //! One HTTP/2 connection: its calls run inside its own task, so that they end with it, and one wake-up serves many of them.
 
+mod guard;
+mod header_block;
+mod huffman;
+
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::{Request, Response, Version};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use http::{Method, Request, Response, Version};
+use tokio::time::{Instant, Sleep, timeout, timeout_at};
 
+use self::guard::Guarded;
+use super::sniff::Sniffed;
 use super::{Limits, RequestBody, Serve};
 use crate::model::{Body, Fault, Frame, Kind, Stage};
 use crate::runtime::Drain;
@@ -30,25 +35,36 @@ const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
 /// Bytes of one answer that may wait for the socket: two of the largest usual frames.
 const SEND_BUFFER: usize = 64 * 1024;
 
-/// Serves a connection to its end. `seen` has been read from it already.
+/// What unread frames may cost us beyond their bytes. By default some 2,000 small messages that a servlet is slow to take would end
+/// the connection and every other call on it; this lets a caller fill its windows with them.
+const FRAME_BUDGET: usize = 8 * 1024 * 1024;
+
+/// How long the reason for ending a connection may take to leave.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Serves a connection to its end, from what has been read of it already.
 pub(super) async fn serve<S: Serve>(
     stream: Stream,
-    seen: BytesMut,
+    sniffed: Sniffed,
     conn: Rc<S::Connection>,
     service: Rc<S>,
     limits: Rc<Limits>,
     drain: Drain,
 ) {
+    let flooded = Rc::new(Cell::new(false));
     let handshake = h2::server::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
-        .handshake::<_, Bytes>(Replayed { seen, stream });
-    let Ok(Ok(mut connection)) = tokio::time::timeout(limits.head_timeout, handshake).await else { return };
+        .data_frame_budget(FRAME_BUDGET)
+        .handshake::<_, Bytes>(Guarded::new(stream, sniffed.seen, Rc::clone(&flooded)));
+    let Ok(Ok(mut connection)) = timeout_at(sniffed.head_until, handshake).await else { return };
     let mut calls = FuturesUnordered::new();
     let mut draining = false;
+    // Its time-out runs from the end of the last call.
+    let mut is_idle = true;
     let mut idle = pin!(tokio::time::sleep(limits.idle_timeout));
     let mut begun = pin!(drain.into_begun());
     loop {
@@ -60,19 +76,28 @@ pub(super) async fn serve<S: Serve>(
             match connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok(accepted))) => return Poll::Ready(Next::Request(accepted)),
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Next::Closed),
+                Poll::Pending if flooded.get() => return Poll::Ready(Next::Flooded),
                 Poll::Pending => {}
             }
-            if calls.is_empty() { idle.as_mut().poll(cx).map(|()| Next::Idle) } else { Poll::Pending }
+            if !calls.is_empty() {
+                return Poll::Pending;
+            }
+            if !is_idle {
+                is_idle = true;
+                idle.as_mut().reset(Instant::now() + limits.idle_timeout);
+            }
+            idle.as_mut().poll(cx).map(|()| Next::Idle)
         });
         match next.await {
             Next::Request((request, respond)) => {
                 let call = call(request, respond, Rc::clone(&conn), Rc::clone(&service), Rc::clone(&limits));
                 calls.push(call);
-                idle.as_mut().reset(tokio::time::Instant::now() + limits.idle_timeout);
+                is_idle = false;
             }
             Next::Drain => {
                 draining = true;
                 connection.graceful_shutdown();
+                idle.as_mut().reset(Instant::now() + limits.idle_timeout);
             }
             Next::Idle => {
                 // Asked to go; if it does not, the next time-out ends it.
@@ -81,7 +106,13 @@ pub(super) async fn serve<S: Serve>(
                 }
                 draining = true;
                 connection.graceful_shutdown();
-                idle.as_mut().reset(tokio::time::Instant::now() + limits.idle_timeout);
+                idle.as_mut().reset(Instant::now() + limits.idle_timeout);
+            }
+            Next::Flooded => {
+                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                let told = poll_fn(|cx| connection.poll_closed(cx));
+                let _ = timeout(FAREWELL, told).await;
+                return;
             }
             Next::Closed => return,
         }
@@ -94,6 +125,7 @@ enum Next {
     Request((Request<RecvStream>, SendResponse<Bytes>)),
     Drain,
     Idle,
+    Flooded,
     Closed,
 }
 
@@ -105,10 +137,11 @@ async fn call<S: Serve>(
     service: Rc<S>,
     limits: Rc<Limits>,
 ) {
+    let is_head = request.method() == Method::HEAD;
     let limits_of_head = wire::HeadLimits { bytes: limits.head_bytes, fields: limits.head_fields };
     let exact_len = match wire::check_h2_request(&mut request, &limits_of_head) {
         Ok(terms) => terms.length,
-        Err(fault) => return refuse(&mut respond, service.refuse(&conn, Version::HTTP_2, &fault)),
+        Err(fault) => return refuse(&mut respond, service.refuse(&conn, Version::HTTP_2, &fault), is_head),
     };
     let (head, stream) = request.into_parts();
     let body = if stream.is_end_stream() {
@@ -131,15 +164,14 @@ async fn call<S: Serve>(
     parts.version = Version::HTTP_2;
     let mut body = pin!(body);
     wire::strip_reply(&mut parts.headers);
-    let ended = body.is_end();
-    if let Some(length) =
-        body.exact_len().filter(|_| !parts.headers.contains_key(http::header::CONTENT_LENGTH) && !ended)
-    {
+    let length = if body.is_end() { None } else { body.exact_len() };
+    let ended = body.is_end() || is_head;
+    if let Some(length) = length.filter(|_| !parts.headers.contains_key(http::header::CONTENT_LENGTH)) {
         parts.headers.insert(http::header::CONTENT_LENGTH, length.into());
     }
     let Ok(mut send) = respond.send_response(Response::from_parts(parts, ()), ended) else { return };
     if !ended {
-        let mut writer = Writer { stall: None, stall_timeout: limits.stall_timeout };
+        let mut writer = Writer { held: Bytes::new(), stall: None, stall_timeout: limits.stall_timeout };
         let written = poll_fn(|cx| writer.poll_write(&mut send, body.as_mut(), cx)).await;
         if let Err(reason) = written {
             send.send_reset(reason);
@@ -147,17 +179,20 @@ async fn call<S: Serve>(
     }
 }
 
-fn refuse(respond: &mut SendResponse<Bytes>, response: Response<Bytes>) {
+fn refuse(respond: &mut SendResponse<Bytes>, response: Response<Bytes>, is_head: bool) {
     let (parts, data) = response.into_parts();
+    let ended = data.is_empty() || is_head;
     // A stream that is gone needs no answer.
-    if let Ok(mut send) = respond.send_response(Response::from_parts(parts, ()), data.is_empty())
-        && !data.is_empty()
+    if let Ok(mut send) = respond.send_response(Response::from_parts(parts, ()), ended)
+        && !ended
     {
         let _ = send.send_data(data, true);
     }
 }
 
 struct Writer {
+    /// The rest of a piece that is larger than what may wait for the socket.
+    held: Bytes,
     stall: Option<Pin<Box<Sleep>>>,
     stall_timeout: Duration,
 }
@@ -190,9 +225,18 @@ impl Writer {
                     }
                 }
             }
-            match ready!(body.as_mut().poll_frame(cx)) {
-                Some(Ok(Frame::Data(data))) => {
-                    let end = body.is_end();
+            self.stall = None;
+            let frame = if self.held.is_empty() {
+                ready!(body.as_mut().poll_frame(cx))
+            } else {
+                Some(Ok(Frame::Data(std::mem::take(&mut self.held))))
+            };
+            match frame {
+                Some(Ok(Frame::Data(mut data))) => {
+                    if data.len() > SEND_BUFFER {
+                        self.held = data.split_off(SEND_BUFFER);
+                    }
+                    let end = self.held.is_empty() && body.is_end();
                     if send.send_data(data, end).is_err() {
                         return Poll::Ready(Err(Reason::CANCEL));
                     }
@@ -200,7 +244,8 @@ impl Writer {
                         return Poll::Ready(Ok(()));
                     }
                 }
-                Some(Ok(Frame::Trailers(trailers))) => {
+                Some(Ok(Frame::Trailers(mut trailers))) => {
+                    wire::filter_trailers(&mut trailers);
                     return Poll::Ready(send.send_trailers(trailers).map_err(|_| Reason::CANCEL));
                 }
                 None => return Poll::Ready(send.send_data(Bytes::new(), true).map_err(|_| Reason::CANCEL)),
@@ -235,7 +280,12 @@ impl Incoming {
         let polled = match self.stream.poll_data(cx) {
             Poll::Ready(Some(data)) => Poll::Ready(Some(data)),
             Poll::Ready(None) => match ready!(self.stream.poll_trailers(cx)) {
-                Ok(trailers) => return Poll::Ready(trailers.map(|trailers| Ok(Frame::Trailers(trailers)))),
+                Ok(trailers) => {
+                    return Poll::Ready(trailers.map(|mut trailers| {
+                        wire::filter_trailers(&mut trailers);
+                        Ok(Frame::Trailers(trailers))
+                    }));
+                }
                 Err(error) => Poll::Ready(Some(Err(error))),
             },
             Poll::Pending => Poll::Pending,
@@ -270,52 +320,5 @@ impl Incoming {
 
     pub(super) fn exact_len(&self) -> Option<u64> {
         self.exact_len.map(|len| len.saturating_sub(self.taken))
-    }
-}
-
-/// A stream whose first bytes were read to tell its protocol.
-struct Replayed {
-    seen: BytesMut,
-    stream: Stream,
-}
-
-impl AsyncRead for Replayed {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.seen.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
-        }
-        let step = self.seen.len().min(buf.remaining());
-        buf.put_slice(self.seen.get(..step).unwrap_or_default());
-        self.seen.advance(step);
-        if self.seen.is_empty() {
-            self.seen = BytesMut::new();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Replayed {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, data)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

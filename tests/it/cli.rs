@@ -1,0 +1,173 @@
+//! The command line: it teaches, it explains, and it tells by its exit code how it went.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::program::{Left, telamon};
+
+fn repository(path: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path).to_str().unwrap().to_owned()
+}
+
+/// `telamon explain` over the samples.
+fn explain(args: &[&str]) -> String {
+    let settings = repository("config/telamon.yaml");
+    let left = telamon(&[&["explain", "--config", &settings], args].concat());
+    assert_eq!((left.status.code(), &*left.err), (Some(0), ""), "{left:?}");
+    left.out
+}
+
+#[test]
+fn every_command_teaches() {
+    let whole = telamon(&["--help"]);
+    assert_eq!(whole.status.code(), Some(0));
+    for command in ["run", "check", "demo", "explain", "schema"] {
+        assert!(whole.out.contains(command), "{command}");
+        let left = telamon(&[command, "--help"]);
+        assert_eq!((left.status.code(), &*left.err), (Some(0), ""), "{command}");
+        let example = format!("telamon {command}");
+        let examples =
+            left.out.split_once("Examples:").unwrap_or_else(|| panic!("{command} shows no examples:\n{}", left.out)).1;
+        assert!(examples.contains(&example), "{command}:\n{}", left.out);
+        assert!(!left.out.contains('\u{1b}'), "{command}: colour in a pipe");
+    }
+    let version = telamon(&["--version"]);
+    assert_eq!(version.out, format!("telamon {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_usage_error_exits_with_2_and_says_what_is_right() {
+    for (args, told) in [
+        (&["serve"][..], "serve"),
+        (&[], "Usage"),
+        (&["run", "--confg", "x"], "--config"),
+        (&["run", "--log-level", "loud"], "debug"),
+        (&["explain", "GET"], "<URL>"),
+        (&["explain", "GET", "/", "-H", "nonsense"], "name: value"),
+        (&["demo", "--port", "70000"], "65535"),
+        (&["schema", "extra"], "extra"),
+    ] {
+        let left = telamon(args);
+        assert_eq!((left.status.code(), &*left.out), (Some(2), ""), "{args:?}: {left:?}");
+        assert!(left.err.contains(told), "{args:?}: {}", left.err);
+    }
+}
+
+#[test]
+fn check_is_quiet_about_good_files_but_for_their_names() {
+    let settings = repository("config/telamon.yaml");
+    let left = telamon(&["check", "--config", &settings]);
+    assert_eq!((left.status.code(), &*left.err), (Some(0), ""));
+    assert_eq!(left.out, format!("{settings}: good (echo, greeter, ledger, monolith)\n"));
+}
+
+#[test]
+fn the_schema_is_a_json_schema_of_all_three_files() {
+    let left = telamon(&["schema"]);
+    assert_eq!((left.status.code(), &*left.err), (Some(0), ""));
+    let schema: Value = serde_json::from_str(&left.out).unwrap();
+    assert!(schema["$schema"].as_str().unwrap().starts_with("https://json-schema.org/"), "{}", left.out);
+    let definitions = schema["$defs"].as_object().unwrap();
+    assert!(definitions.len() >= 3, "{:?}", definitions.keys());
+    let text = left.out.as_str();
+    for key in
+        ["listeners", "access_log", "services", "upstream", "balance", "endpoints", "groups", "weight", "timeout"]
+    {
+        assert!(text.contains(&format!("\"{key}\"")), "{key}");
+    }
+    // References lead somewhere.
+    for reference in text.split("\"$ref\": \"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(schema.pointer(pointer).is_some(), "{reference}");
+    }
+}
+
+#[test]
+fn explain_tells_how_a_rest_call_goes() {
+    let told = explain(&["GET", "http://legacy.internal/v1/echo/hello"]);
+    for part in [
+        "GET /v1/echo/hello (host: legacy.internal)",
+        "servlet   echo",
+        "dialect   rest",
+        "/bench.v1.EchoService/",
+        "timeout   5s",
+        "policy    fair_least_request",
+        "127.0.0.1:50051",
+        "weight 3",
+        "50.00 %",
+        "chosen",
+    ] {
+        assert!(told.contains(part), "{part}:\n{told}");
+    }
+    // A route of the servlet, before every service.
+    let told = explain(&["POST", "http://old.internal/cgi-bin/echo.pl"]);
+    assert!(told.contains("servlet   echo") && told.contains("routes"), "{told}");
+}
+
+#[test]
+fn explain_tells_how_a_grpc_call_goes() {
+    let grpc = ["-H", "content-type: application/grpc"];
+    let told = explain(&[&["POST", "/greeter.v1.Greeter/Greet"][..], &grpc].concat());
+    for part in ["servlet   greeter", "dialect   grpc", "timeout   15s", "group stable", "group canary", "5.00 %"] {
+        assert!(told.contains(part), "{part}:\n{told}");
+    }
+    // By its package, without a schema.
+    let told = explain(&[&["POST", "/ledger.v1.Books/Enter"][..], &grpc].concat());
+    assert!(told.contains("servlet   ledger") && told.contains("timeout   60s"), "{told}");
+    // Nobody's.
+    let told = explain(&[&["POST", "/no.Such/Method"][..], &grpc].concat());
+    assert!(told.contains("answered by Telamon") && told.contains("UNIMPLEMENTED"), "{told}");
+}
+
+#[test]
+fn explain_tells_what_is_carried_untranslated() {
+    let told = explain(&["GET", "http://shop.internal/cart?id=7"]);
+    for part in [
+        "servlet   monolith",
+        "untranslated, over HTTP/1.1",
+        "timeout   none",
+        "unix:/run/monolith/http.sock",
+        "80.00 %",
+    ] {
+        assert!(told.contains(part), "{part}:\n{told}");
+    }
+    let told = explain(&["POST", "/upload/x", "-H", "x-tenant: acme"]);
+    assert!(told.contains("servlet   monolith"), "{told}");
+    let told = explain(&["POST", "/upload/x"]);
+    assert!(told.contains("no x-tenant") && told.contains("answered by Telamon: 404"), "{told}");
+}
+
+#[test]
+fn explain_takes_a_missing_host_as_the_listener_does() {
+    let told = explain(&["GET", "/cart"]);
+    assert!(told.starts_with("without a Host, listener `ingress` takes it to mean legacy.internal\n"), "{told}");
+    assert!(told.contains("(host: legacy.internal)") && told.contains("answered by Telamon: 404"), "{told}");
+    let told = explain(&["GET", "/cart", "-H", "host: shop.internal", "--listener", "ingress"]);
+    assert!(told.contains("servlet   monolith") && !told.contains("without a Host"), "{told}");
+    let settings = repository("config/telamon.yaml");
+    let left = telamon(&["explain", "--config", &settings, "GET", "/", "--listener", "egress"]);
+    assert_eq!((left.status.code(), &*left.err), (Some(1), "there is no listener `egress`, only ingress\n"));
+}
+
+#[test]
+fn explain_tells_what_is_refused_and_why() {
+    let told = explain(&["GET", "/v1/nothing"]);
+    assert!(told.contains("answered by Telamon: 404") && told.contains("no_route"), "{told}");
+    let told = explain(&["DELETE", "/v1/echo/hello"]);
+    for part in ["answered by Telamon: 405", "method_not_allowed", "GET", "not DELETE"] {
+        assert!(told.contains(part), "{part}:\n{told}");
+    }
+}
+
+#[test]
+fn explain_over_bad_files_tells_their_mistakes() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("telamon.yaml");
+    std::fs::write(&file, "listeners: []\n").unwrap();
+    let left: Left = telamon(&["explain", "--config", file.to_str().unwrap(), "GET", "/"]);
+    assert_eq!((left.status.code(), &*left.out), (Some(1), ""));
+    assert!(left.err.contains("telamon.yaml:1:12"), "{}", left.err);
+    let left = telamon(&["explain", "--config", &repository("config/telamon.yaml"), "GET", "*"]);
+    assert_eq!(left.status.code(), Some(1), "{left:?}");
+}
