@@ -10,6 +10,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -88,6 +89,25 @@ class Servlet:
         self.socket.close()
         self.process.terminate()
         self.process.wait(PATIENCE)
+
+
+class QuickServlet:
+    """Replicas in Node that work for a fixed time, and count their calls."""
+
+    def __init__(self, replicas, milliseconds):
+        command = ["node", HERE / "node" / "servlet.js", str(replicas), str(milliseconds)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addresses = json.loads(self.process.stdout.readline())
+
+    def served(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait(PATIENCE)
+        self.process.stdout.close()
 
 
 class Telamon:
@@ -229,14 +249,16 @@ def table_text(weights):
 class Reply:
     """What curl or a raw socket got."""
 
-    def __init__(self, head, body, exit_code=0, fields=None):
+    def __init__(self, head, body, exit_code=0, complaint=b""):
+        self.body, self.exit_code, self.complaint = body, exit_code, complaint
+        self.version, self.status, self.headers = None, None, {}
+        if head is None:
+            return
         first, *lines = head.decode("latin-1").strip().split("\r\n")
         self.version, self.status = first.split(" ")[0], int(first.split(" ")[1])
-        self.headers = {}
         for line in lines:
             name, _, value = line.partition(":")
             self.headers.setdefault(name.strip().lower(), []).append(value.strip())
-        self.body, self.exit_code, self.fields = body, exit_code, fields or []
 
     def __getitem__(self, name):
         """A header's only value, or None."""
@@ -249,17 +271,18 @@ class Reply:
         return json.loads(self.body)
 
     def __repr__(self):
-        return f"<{self.version} {self.status} {self.headers} {self.body[:500]!r} exit {self.exit_code}>"
+        complaint = f", {self.complaint.decode(errors='replace').splitlines()[-1:]}" if self.exit_code else ""
+        return f"<{self.version} {self.status} {self.headers} {self.body[:500]!r} exit {self.exit_code}{complaint}>"
 
 
 def curl(*arguments, stdin=None, limit=20):
-    """Runs curl on one URL, and gives the last head and the body that it got."""
+    """Runs curl, and gives the last head that it got, and all bodies. No status: it got no head."""
     command = ["curl", "-sS", "--max-time", str(limit), "-D", "/dev/stderr", "-H", "User-Agent: foreign", *map(str, arguments)]
     done = subprocess.run(command, input=stdin, capture_output=True)
     # Interim heads come first; what curl itself has to say comes after the last head.
     heads = re.findall(rb"HTTP/[\d.]+ \d{3}.*?\r\n\r\n", done.stderr, re.DOTALL)
-    assert heads, f"curl got no answer: exit {done.returncode}, {done.stderr.decode()}"
-    return Reply(heads[-1], done.stdout, done.returncode)
+    assert heads or done.returncode, done
+    return Reply(heads[-1] if heads else None, done.stdout, done.returncode, done.stderr)
 
 
 HTTP10 = ("--http1.0",)
@@ -335,11 +358,12 @@ def ab(url, number, at_a_time, *more):
 
 def h2load(url, body, number, connections, streams, *more):
     """h2load, sending one gRPC message a call. It sees HTTP statuses alone, so let the servlet count the calls that went well."""
-    path = BUILD / f"body-{os.getpid()}-{abs(hash(body))}"
-    path.write_bytes(framed(body))
-    command = ["h2load", "-n", str(number), "-c", str(connections), "-m", str(streams), "-d", str(path)]
-    command += ["-H", "content-type: application/grpc", "-H", "te: trailers", *more, url]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(framed(body))
+        file.flush()
+        command = ["h2load", "-n", str(number), "-c", str(connections), "-m", str(streams), "-d", file.name]
+        command += ["-H", "content-type: application/grpc", "-H", "te: trailers", *more, url]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     text = done.stdout + done.stderr
     assert done.returncode == 0, text
     counts = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", text)

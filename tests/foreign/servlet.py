@@ -68,7 +68,8 @@ class Seen:
         return self
 
     async def __aexit__(self, kind, error, trace):
-        how = "ok" if kind is None else "cancelled" if kind is asyncio.CancelledError else "failed"
+        # A write into a call that is gone fails before its cancellation is told; only what the servlet itself ends is a failure.
+        how = "ok" if kind is None else "failed" if issubclass(kind, grpc.aio.AbortError) else "cancelled"
         if how == "ok" and self.method in ("Collect", "Chat"):
             # To grpcio the messages of a cancelled call end as if the caller had sent its last; the cancellation follows at once.
             try:

@@ -40,7 +40,7 @@ def test_http10_keeps_alive_when_asked_and_only_then(telamon):
 
 
 def test_an_answer_over_the_buffer_is_ended_by_closing_or_has_its_length(telamon):
-    reply = raw(telamon.port, ask("/v1/ask?size=300000", "Connection: keep-alive"))
+    reply = curl(*HTTP10, "-H", "Connection: keep-alive", telamon.url + "/v1/ask?size=300000")
     assert reply.status == 200 and len(base64.b64decode(reply.json["payload"])) == 300_000
     assert not NEVER & reply.headers.keys()
     if "content-length" not in reply.headers:
@@ -184,8 +184,9 @@ def test_the_access_log_names_the_endpoint_and_the_side(telamon, servlet, key):
 
     def lines():
         found = [json.loads(line) for line in path.read_text().splitlines() if key in line]
-        return found if len(found) == 2 else None
+        return {line["status"]: line for line in found} if len(found) == 2 else None
 
-    good, lost = until("both calls are in the access log", lines)
-    assert any(value in servlet.replicas.values() for value in good.values() if isinstance(value, str)), good
-    assert "no_route" in lost.values(), lost
+    found = until("both calls are in the access log", lines)
+    assert found[200]["endpoint"] in servlet.replicas.values() and found[200]["servlet"] == "probe", found
+    assert (found[404]["endpoint"], found[404]["side"], found[404]["flag"]) == (None, "caller", "no_route"), found
+    assert all(line["protocol"] == "HTTP/1.0" for line in found.values())

@@ -1,11 +1,11 @@
 """Many calls at once, by ab and h2load: none may fail, and shares follow the weights."""
 
 import pytest
-from harness import ab, h2load, until
+from harness import QuickServlet, Telamon, ab, h2load, running
 from probe.v1 import probe_pb2
 
 UNARY = "/probe.v1.Probe/Unary"
-WEIGHTS = {"r1": 3, "r2": 2, "r3": 1}
+WEIGHTS = (3, 2, 1)
 
 
 def grown(servlet, before):
@@ -40,35 +40,51 @@ def test_h2load_sees_no_failure(telamon, servlet, connections, streams):
     assert telamon.total("telamon_faults_total") == bad
 
 
-@pytest.mark.parametrize("in_flight, number", [(1, 1200), (4, 2400), (16, 4800), (64, 6000)])
-def test_shares_follow_the_weights(telamon, servlet, in_flight, number):
-    """Three replicas 3:2:1 with 10 ms of work: each within 2 % of its share, whatever is in flight."""
-    weights = {servlet.replicas[name]: weight for name, weight in WEIGHTS.items()}
-    telamon.table("probe", weights)
-    until("the weights are in force", lambda: telamon.weights("probe") == weights)
-    before = servlet.served()
-    body = probe_pb2.Ask(delay_ms=10).SerializeToString()
+@pytest.fixture(scope="module")
+def quick():
+    with running(QuickServlet(3, milliseconds=10)) as servlet:
+        yield servlet
+
+
+@pytest.fixture(scope="module")
+def weighted(directory, quick):
+    """Three replicas 3:2:1 with 10 ms of work."""
+    telamon = Telamon(directory / "weighted")
+    telamon.write("servlets/probe.yaml", "schema: ../protos/probe.proto\nservices: [probe.v1.Probe]\n")
+    telamon.table("probe", dict(zip(quick.addresses, WEIGHTS)))
+    with running(telamon):
+        yield telamon.start()
+
+
+def check_shares(quick, number, send):
+    """Sends this many calls: each replica is within 2 % of the share that its weight promises."""
+    before = quick.served()
+    send()
+    counts = [after - then for after, then in zip(quick.served(), before)]
+    assert sum(counts) == number
+    errors = [count / number / (weight / sum(WEIGHTS)) - 1 for count, weight in zip(counts, WEIGHTS)]
+    assert max(map(abs, errors)) <= 0.02, f"{counts} of {number}, off by {[f'{error:+.1%}' for error in errors]}"
+
+
+@pytest.mark.parametrize("in_flight, number", [(1, 1200), (4, 2400), (16, 6000), (64, 18000)])
+def test_shares_follow_the_weights_whatever_is_in_flight(weighted, quick, in_flight, number):
     connections = 4 if in_flight >= 16 else 1
-    h2load(telamon.url + UNARY, body, number, connections, in_flight // connections).check(number)
-    counts = grown(servlet, before)
-    assert sum(counts.values()) == number
-    shares = {name: counts[name] / number for name in WEIGHTS}
-    errors = {name: shares[name] / (weight / sum(WEIGHTS.values())) - 1 for name, weight in WEIGHTS.items()}
-    assert max(map(abs, errors.values())) <= 0.02, f"{in_flight} in flight: {shares}, off by {errors}"
+    streams = in_flight // connections
+    body = probe_pb2.Ask().SerializeToString()
+    check_shares(quick, number, lambda: h2load(weighted.url + UNARY, body, number, connections, streams).check(number))
 
 
-def test_http10_callers_are_spread_by_the_same_weights(telamon, servlet):
-    """A connection a call, to two workers: the order of both together."""
-    before = servlet.served()
-    ab(telamon.url + "/v1/ask?delayMs=10", 1800, 12).check(1800)
-    counts = grown(servlet, before)
-    errors = {name: counts[name] / 1800 / (weight / 6) - 1 for name, weight in WEIGHTS.items()}
-    assert max(map(abs, errors.values())) <= 0.02, f"{counts}, off by {errors}"
+@pytest.mark.parametrize("more", [(), ("-k",)], ids=["a connection a call", "kept alive"])
+def test_http10_callers_are_spread_by_the_same_weights(weighted, quick, more):
+    """Two workers, each with an order of its own: together they keep to the weights."""
+    check_shares(quick, 3000, lambda: ab(weighted.url + "/v1/ask", 3000, 12, *more).check(3000))
 
 
-def test_observed_shares_are_shown_beside_the_expected(telamon):
-    endpoints = telamon.endpoints("probe")
+def test_observed_shares_are_shown_beside_the_expected(weighted, quick):
+    endpoints = weighted.endpoints("probe")
+    total = sum(quick.served())
+    assert [endpoint["requests"] for endpoint in endpoints] == quick.served()
     assert [round(endpoint["expected_share"], 4) for endpoint in endpoints] == [0.5, 0.3333, 0.1667]
-    assert all(abs(endpoint["observed_share_10m"] - endpoint["expected_share"]) < 0.2 for endpoint in endpoints)
-    assert all(endpoint["requests"] > 0 and endpoint["in_flight"] == 0 for endpoint in endpoints)
-    assert all(endpoint["state"] in ("serving", "penalised") and endpoint["why"] for endpoint in endpoints)
+    for endpoint, served in zip(endpoints, quick.served()):
+        assert abs(endpoint["observed_share_10m"] - served / total) < 0.01
+        assert endpoint["in_flight"] == 0 and endpoint["failures"] == 0 and endpoint["why"]

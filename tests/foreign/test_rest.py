@@ -129,7 +129,7 @@ def test_rich_details_are_in_the_json(get):
 
 
 def test_a_path_of_nobody_is_404(get):
-    for path in ("/v1/nothing", "/", "/v1/ask/", "/v1/shelves/desk/1/ask", "/probe.v1.Probe/"):
+    for path in ("/v1/nothing", "/", "/v1/ask/more", "/v1/shelves/desk/1/ask", "/probe.v1.Probe/"):
         told(get(path), 404, (5, 12))
 
 
@@ -245,10 +245,17 @@ def test_a_large_body_arrives_whole(telamon, version):
     assert answered(reply)["length"] == 2 << 20
 
 
-def test_a_message_over_the_limit_is_413(telamon, version):
-    body = json.dumps({"payload": base64.b64encode(bytes(5 << 20)).decode()}).encode()
-    reply = curl(*version, *JSON, "-H", "Expect:", "--data-binary", "@-", telamon.url + "/v1/ask", stdin=body)
-    assert reply.status == 413 and reply.json["code"] == 8
+def test_a_message_over_the_limit_is_413(telamon, version, tmp_path):
+    """The answer comes while the caller still sends, and must survive that."""
+    body = tmp_path / "body.json"
+    body.write_text(json.dumps({"payload": base64.b64encode(bytes(5 << 20)).decode()}))
+    if version != HTTP2:
+        told(curl(*version, *JSON, "-H", "Expect:", "--data-binary", f"@{body}", telamon.url + "/v1/ask"), 413, 8)
+        return
+    # curl of this age forgets the answer when the stream is reset after its end (RFC 9113 §8.1 allows that); nghttp does not.
+    command = ["nghttp", "-v", "--no-dep", "-d", body, "-H", "content-type: application/json", telamon.url + "/v1/ask"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert ":status: 413" in done.stdout and "grpc-status: 8" in done.stdout, done.stdout[-2000:]
 
 
 def test_expect_continue_is_answered_over_http11(telamon):
@@ -258,10 +265,10 @@ def test_expect_continue_is_answered_over_http11(telamon):
     assert done.stdout.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200"), done
 
 
-def test_head_is_answered_as_get_without_the_body_or_refused(telamon, version):
-    reply = curl(*version, "-I", telamon.url + "/v1/ask?text=h")
-    assert reply.body in (b"",) or reply.body.startswith(b"HTTP/")
-    assert reply.status in (200, 405), reply
+def test_head_is_answered_without_a_body_whatever_the_status(telamon, version):
+    for path in ("/v1/ask?text=h", "/v1/nothing"):
+        reply = curl(*version, "-I", telamon.url + path)
+        assert reply.exit_code == 0 and reply.status in (200, 404, 405), reply
 
 
 def test_one_port_takes_all_versions_and_a_unix_socket_too(telamon, version):

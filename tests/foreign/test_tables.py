@@ -189,9 +189,9 @@ def refuse(hot, text):
 @pytest.mark.parametrize(
     "text, line, column, word",
     [
-        ("endpoints:\n  - { address: '127.0.0.1:1', weight: -1 }\n", 2, 40, "weight"),
+        ("endpoints:\n  - { address: '127.0.0.1:1', weight: -1 }\n", 2, 39, "weight"),
         ("endpoints:\n  - { address: nonsense }\n", 2, 16, "address"),
-        ("endpoints:\n  - { address: '127.0.0.1:1', wieght: 1 }\n", 2, 32, "wieght"),
+        ("endpoints:\n  - { address: '127.0.0.1:1', wieght: 1 }\n", 2, 31, "wieght"),
         ("endpoints:\n  - { address: '127.0.0.1:1' }\n  - { address: '127.0.0.1:1' }\n", 3, 16, "127.0.0.1:1"),
         ("endpoints: [\n", None, None, ""),
     ],
