@@ -90,7 +90,11 @@ fn median(figures: &[f64]) -> f64 {
 }
 
 fn is_installed(tool: &str) -> bool {
-    Command::new("sh").args(["-c", &format!("command -v {tool}")]).stdout(Stdio::null()).status().is_ok_and(|s| s.success())
+    Command::new("sh")
+        .args(["-c", &format!("command -v {tool}")])
+        .stdout(Stdio::null())
+        .status()
+        .is_ok_and(|s| s.success())
 }
 
 /// Three replicas that answer at once, in this process.
@@ -101,7 +105,10 @@ fn backends() -> Result<Vec<SocketAddr>, Failed> {
         addresses.push(listener.local_addr()?);
         demo::start(listener, Arc::new(Bakery::new(name, Duration::ZERO)))?;
     }
-    Command::new("taskset").args(["-a", "-p", "-c", "1", &std::process::id().to_string()]).stdout(Stdio::null()).status()?;
+    Command::new("taskset")
+        .args(["-a", "-p", "-c", "1", &std::process::id().to_string()])
+        .stdout(Stdio::null())
+        .status()?;
     Ok(addresses)
 }
 
@@ -145,7 +152,10 @@ fn telamon(directory: &Path, backends: &[SocketAddr]) -> Result<Proxy, Failed> {
     write("telamon.yaml", format!("workers: 1\nlisteners:\n  - {{ name: in, address: 127.0.0.1:{port} }}\n"))?;
     write("servlets/bakery.yaml", "schema: ../bakery.proto\nservices: [demo.v1.Bakery]\n".into())?;
     write("bakery.proto", demo::PROTO.into())?;
-    let lines = backends.iter().zip([3, 2, 1]).map(|(address, weight)| format!("  - {{ address: {address}, weight: {weight} }}\n"));
+    let lines = backends
+        .iter()
+        .zip([3, 2, 1])
+        .map(|(address, weight)| format!("  - {{ address: {address}, weight: {weight} }}\n"));
     write("endpoints/bakery.yaml", format!("endpoints:\n{}", lines.collect::<String>()))?;
     let config = directory.join("telamon/telamon.yaml");
     start("telamon", true, port, env!("CARGO_BIN_EXE_telamon"), &["run", "--config", &config.to_string_lossy()])
@@ -153,9 +163,11 @@ fn telamon(directory: &Path, backends: &[SocketAddr]) -> Result<Proxy, Failed> {
 
 fn haproxy(directory: &Path, backends: &[SocketAddr]) -> Result<Proxy, Failed> {
     let port = free_port()?;
-    let servers = backends.iter().zip([30, 20, 10]).enumerate().map(|(index, (address, weight))| {
-        format!("  server s{index} {address} proto h2 weight {weight}\n")
-    });
+    let servers = backends
+        .iter()
+        .zip([30, 20, 10])
+        .enumerate()
+        .map(|(index, (address, weight))| format!("  server s{index} {address} proto h2 weight {weight}\n"));
     let text = format!(
         "global\n  nbthread 1\ndefaults\n  mode http\n  timeout connect 1s\n  timeout client 30s\n  timeout server 30s\n\
          frontend f\n  bind 127.0.0.1:{port} proto h2\n  default_backend b\nbackend b\n  balance roundrobin\n{}",
@@ -191,8 +203,26 @@ fn measure(proxy: &Proxy, work: &Work, calls: usize, directory: &Path) -> Result
             let frame = directory.join("frame.bin");
             fs::write(&frame, [0_u8; 5])?;
             Command::new("taskset")
-                .args(["-c", "1", "h2load", "-n", &calls_text, "-c", &connections.to_string(), "-m", &streams.to_string()])
-                .args(["-d", &frame.to_string_lossy(), "-H", "content-type: application/grpc", "-H", "te: trailers", &url])
+                .args([
+                    "-c",
+                    "1",
+                    "h2load",
+                    "-n",
+                    &calls_text,
+                    "-c",
+                    &connections.to_string(),
+                    "-m",
+                    &streams.to_string(),
+                ])
+                .args([
+                    "-d",
+                    &frame.to_string_lossy(),
+                    "-H",
+                    "content-type: application/grpc",
+                    "-H",
+                    "te: trailers",
+                    &url,
+                ])
                 .output()?
         }
         None => Command::new("taskset").args(["-c", "1", "ab", "-q", "-n", &calls_text, "-c", "32", &url]).output()?,

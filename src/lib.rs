@@ -26,23 +26,23 @@
 //! | 10 | `cli`, `demo` | the command line; the demo servlet |
 #![forbid(unsafe_code)]
 
-pub mod model;
-pub mod wire;
-pub mod schema;
-pub mod route;
-pub mod translate;
-pub mod balance;
-pub mod policy;
-pub mod servlet;
-pub mod runtime;
-pub mod transport;
-pub mod telemetry;
-pub mod listener;
-pub mod upstream;
-pub mod discovery;
-pub mod proxy;
 pub mod admin;
-pub mod config;
 pub mod app;
+pub mod balance;
 pub mod cli;
+pub mod config;
 pub mod demo;
+pub mod discovery;
+pub mod listener;
+pub mod model;
+pub mod policy;
+pub mod proxy;
+pub mod route;
+pub mod runtime;
+pub mod schema;
+pub mod servlet;
+pub mod telemetry;
+pub mod translate;
+pub mod transport;
+pub mod upstream;
+pub mod wire;

@@ -102,9 +102,7 @@ enum Pulled {
 impl Source {
     fn poll_pull(&mut self, cx: &mut Context<'_>) -> Poll<Result<Pulled, Fault>> {
         match self {
-            Source::Whole(data) => {
-                Poll::Ready(Ok(Pulled::Last(Frame::Data(std::mem::take(data)), Outcome::Cancelled)))
-            }
+            Source::Whole(data) => Poll::Ready(Ok(Pulled::Last(Frame::Data(std::mem::take(data)), Outcome::Cancelled))),
             Source::Grpc(exchange) => {
                 let frame = ready!(Pin::new(exchange).poll_frame(cx)).transpose()?;
                 Poll::Ready(Ok(match frame {
