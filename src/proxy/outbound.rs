@@ -72,6 +72,8 @@ fn untranslated(plan: &Plan, head: Parts, conn: &Connection) -> Request<()> {
     conn.forwarding.apply(&mut headers);
     if plan.mount.upstream == Upstream::Http2 {
         let authority = take_authority(&mut headers, &plan.mount);
+        // Trailers are carried on, so they are taken (RFC 9110 §10.1.4); a gRPC server insists on hearing it.
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
         *request.version_mut() = Version::HTTP_2;
         *request.uri_mut() = absolute(authority, head.uri.path_and_query().cloned());
     } else {

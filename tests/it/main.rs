@@ -4,12 +4,12 @@
 
 mod access_log;
 mod admin;
-mod cli;
-mod demo;
-mod drain;
-mod differential;
 mod balance;
+mod cli;
 mod deadlines;
+mod demo;
+mod differential;
+mod drain;
 mod faults;
 mod grpc;
 mod hostile;

@@ -4,7 +4,7 @@ mod guard;
 mod header_block;
 mod huffman;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -38,6 +38,10 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// What unread frames may cost us beyond their bytes. By default some 2,000 small messages that a servlet is slow to take would end
 /// the connection and every other call on it; this lets a caller fill its windows with them.
 const FRAME_BUDGET: usize = 8 * 1024 * 1024;
+
+/// After an answer that did not wait for the request's body: how long and how much is read on.
+const LINGER_TIME: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 64 * 1024;
 
 /// How long the reason for ending a connection may take to leave.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -144,6 +148,7 @@ async fn call<S: Serve>(
         Err(fault) => return refuse(&mut respond, service.refuse(&conn, Version::HTTP_2, &fault), is_head),
     };
     let (head, stream) = request.into_parts();
+    let unread = Unread::default();
     let body = if stream.is_end_stream() {
         RequestBody::empty()
     } else {
@@ -152,7 +157,9 @@ async fn call<S: Serve>(
             .headers
             .get(http::header::CONTENT_TYPE)
             .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
-        RequestBody::http2(Incoming { stream, exact_len, limits: Rc::clone(&limits), may_rest, taken: 0, stall: None })
+        let back = (!may_rest).then(|| Rc::clone(&unread));
+        let (stream, limits) = (Some(stream), Rc::clone(&limits));
+        RequestBody::http2(Incoming { stream, back, exact_len, limits, may_rest, taken: 0, stall: None })
     };
     let mut serving = pin!(service.call(&conn, Request::from_parts(head, body)));
     let response = poll_fn(|cx| match serving.as_mut().poll(cx) {
@@ -175,8 +182,30 @@ async fn call<S: Serve>(
         let written = poll_fn(|cx| writer.poll_write(&mut send, body.as_mut(), cx)).await;
         if let Err(reason) = written {
             send.send_reset(reason);
+            return;
         }
     }
+    read_away(&unread).await;
+}
+
+/// What is left of a request whose answer did not wait for it.
+type Unread = Rc<RefCell<Option<RecvStream>>>;
+
+/// After an early answer: reads on a little before the reset that ends the stream, since callers are known that drop the answer when
+/// a reset comes while they still send.
+async fn read_away(unread: &Unread) {
+    let Some(mut stream) = unread.borrow_mut().take() else { return };
+    let reading = async {
+        let mut left = LINGER_BYTES;
+        while let Some(Ok(data)) = stream.data().await {
+            let _ = stream.flow_control().release_capacity(data.len());
+            left = left.saturating_sub(data.len());
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    let _ = timeout(LINGER_TIME, reading).await;
 }
 
 fn refuse(respond: &mut SendResponse<Bytes>, response: Response<Bytes>, is_head: bool) {
@@ -266,7 +295,10 @@ fn reset_reason(fault: &Fault) -> Reason {
 /// A request's body on an HTTP/2 stream. Its window is given back as pieces are taken.
 #[derive(Debug)]
 pub(super) struct Incoming {
-    stream: RecvStream,
+    /// Until it is dropped.
+    stream: Option<RecvStream>,
+    /// Where what is left of it goes; gRPC callers know what a reset after a status means.
+    back: Option<Unread>,
     exact_len: Option<u64>,
     limits: Rc<Limits>,
     may_rest: bool,
@@ -277,9 +309,10 @@ pub(super) struct Incoming {
 
 impl Incoming {
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
-        let polled = match self.stream.poll_data(cx) {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
+        let polled = match stream.poll_data(cx) {
             Poll::Ready(Some(data)) => Poll::Ready(Some(data)),
-            Poll::Ready(None) => match ready!(self.stream.poll_trailers(cx)) {
+            Poll::Ready(None) => match ready!(stream.poll_trailers(cx)) {
                 Ok(trailers) => {
                     return Poll::Ready(trailers.map(|mut trailers| {
                         wire::filter_trailers(&mut trailers);
@@ -293,7 +326,7 @@ impl Incoming {
         match polled {
             Poll::Ready(Some(Ok(data))) => {
                 self.stall = None;
-                let _ = self.stream.flow_control().release_capacity(data.len());
+                let _ = stream.flow_control().release_capacity(data.len());
                 self.taken = self.taken.saturating_add(data.len() as u64);
                 Poll::Ready(Some(Ok(Frame::Data(data))))
             }
@@ -315,10 +348,18 @@ impl Incoming {
     }
 
     pub(super) fn is_end(&self) -> bool {
-        self.stream.is_end_stream()
+        self.stream.as_ref().is_none_or(RecvStream::is_end_stream)
     }
 
     pub(super) fn exact_len(&self) -> Option<u64> {
         self.exact_len.map(|len| len.saturating_sub(self.taken))
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if let (Some(back), Some(stream)) = (&self.back, self.stream.take().filter(|stream| !stream.is_end_stream())) {
+            *back.borrow_mut() = Some(stream);
+        }
     }
 }
