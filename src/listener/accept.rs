@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -156,7 +155,7 @@ pub async fn accept<S: Serve, O: Observer>(accept: Accept<S, O>) {
         }
     }
     // What the kernel has already accepted for us is served; then the socket closes, while connections go on.
-    while let Some(Ok(stream)) = accept_one(acceptor.as_ref()).now_or_never() {
+    while let Some(Ok(stream)) = acceptor.as_ref().map(Acceptor::accept_queued) {
         let counted = Counted::new(&counts, worker.index);
         floor.serve(stream, counted);
     }

@@ -173,6 +173,10 @@ impl<B: Body + Unpin + 'static> Http1Exchange<B> {
                 return Poll::Ready(Err(fault_of(failed.error(), unsent, self.retry, Stage::Wait)));
             }
         };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS && !self.upgrades {
+            let told = "the servlet switched protocols, and nobody had asked for it";
+            return Poll::Ready(Err(Fault::new(Kind::MalformedReply, Stage::Wait, told)));
+        }
         let tunnel = (self.upgrades && response.status() == StatusCode::SWITCHING_PROTOCOLS)
             .then(|| self.body.take())
             .flatten()

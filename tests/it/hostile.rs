@@ -3,8 +3,8 @@
 
 use tokio::io::AsyncWriteExt;
 
-use crate::support::frames::{self, END_HEADERS, GOAWAY, HEADERS, PING, PRIORITY, SETTINGS, code, frame};
 use crate::support::http1::Caller;
+use crate::support::raw_http2::{self, END_HEADERS, GOAWAY, HEADERS, PING, PRIORITY, SETTINGS, code, frame};
 use crate::support::servlet::echo;
 use crate::support::{Origin, Running, Servlet};
 
@@ -361,7 +361,7 @@ async fn a_flood_of_frames_that_bring_nothing_ends_its_connection() {
         frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 1]),
         frame(0xbe, 0, 0, b"unknown"),
     ] {
-        let mut caller = frames::Caller::connect(&proxy.address).await;
+        let mut caller = raw_http2::Caller::connect(&proxy.address).await;
         assert!(caller.lives(1, path).await);
         let (mut read, mut write) = caller.socket.into_split();
         let kind = flood[3];
@@ -382,13 +382,13 @@ async fn a_flood_of_frames_that_bring_nothing_ends_its_connection() {
 async fn pings_of_one_that_works_are_no_flood() {
     let servlet = Servlet::start(echo).await;
     let proxy = Running::echo(&[(&servlet.address, 1)]).await;
-    let mut caller = frames::Caller::connect(&proxy.address).await;
+    let mut caller = raw_http2::Caller::connect(&proxy.address).await;
     for call in 0..1500 {
         caller.write(&[frame(PING, 0, 0, &[0; 8]), frame(PING, 0, 0, &[1; 8])].concat()).await;
         assert!(caller.lives(1 + 2 * call, "/echo.v1.Echo/Say").await, "call {call}");
     }
     // Half a head and silence costs nobody else anything.
     caller.write(&frame(HEADERS, 0, 100_001, b"")).await;
-    assert!(frames::Caller::connect(&proxy.address).await.lives(1, "/echo.v1.Echo/Say").await);
+    assert!(raw_http2::Caller::connect(&proxy.address).await.lives(1, "/echo.v1.Echo/Say").await);
     let _ = (code, END_HEADERS);
 }

@@ -7,8 +7,10 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::support::frames::{self, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, block, code, field, frame};
 use crate::support::grpc::Caller;
+use crate::support::raw_http2::{
+    self, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, block, code, field, frame,
+};
 use crate::support::servlet::{echo, trailers};
 use crate::support::{Call, Running, Servlet, framed, http1};
 
@@ -24,8 +26,8 @@ async fn one_port_speaks_it_beside_http1() {
     let answer = http1::Caller::once(&proxy.address, "GET /v1/say/you HTTP/1.0\r\n\r\n").await;
     assert_eq!(answer.json()["text"], "you");
     // The preface may come byte by byte.
-    let mut slow = frames::Caller { socket: tokio::net::TcpStream::connect(&proxy.address).await.unwrap() };
-    for byte in [frames::PREFACE, &frame(frames::SETTINGS, 0, 0, &[])].concat() {
+    let mut slow = raw_http2::Caller { socket: tokio::net::TcpStream::connect(&proxy.address).await.unwrap() };
+    for byte in [raw_http2::PREFACE, &frame(raw_http2::SETTINGS, 0, 0, &[])].concat() {
         slow.write(&[byte]).await;
     }
     assert!(slow.lives(1, SAY).await);
@@ -46,7 +48,7 @@ async fn json_is_spoken_over_it_too() {
 
 /// A request's fields that end its stream and no other.
 fn malformed() -> Vec<(&'static str, Vec<u8>)> {
-    let good = || frames::call(SAY);
+    let good = || raw_http2::call(SAY);
     let with = |name: &[u8], value: &[u8], kept| [good(), field(name, value, kept)].concat();
     let base = [(":method", "POST"), (":scheme", "http"), (":path", SAY), (":authority", "a")];
     let changed = |name: &str, value: &'static str| {
@@ -97,17 +99,17 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
 async fn a_bad_stream_never_ends_the_others() {
     let servlet = Servlet::start(echo).await;
     let proxy = Running::echo(&[(&servlet.address, 1)]).await;
-    let mut caller = frames::Caller::connect(&proxy.address).await;
+    let mut caller = raw_http2::Caller::connect(&proxy.address).await;
     assert!(caller.lives(1, SAY).await);
     let mut stream = 3;
     for (what, block) in malformed() {
         // In one frame, in two, and in many.
         for pieces in [1, 2, 7] {
             // A call is open while the bad one comes.
-            caller.write(&frame(HEADERS, END_HEADERS, stream, &frames::call(SAY))).await;
+            caller.write(&frame(HEADERS, END_HEADERS, stream, &raw_http2::call(SAY))).await;
             let chunk = block.len().div_ceil(pieces);
             for (index, piece) in block.chunks(chunk).enumerate() {
-                let kind = if index == 0 { HEADERS } else { frames::CONTINUATION };
+                let kind = if index == 0 { HEADERS } else { raw_http2::CONTINUATION };
                 let end_stream = if index == 0 { END_STREAM } else { 0 };
                 let end_headers = if (index + 1) * chunk >= block.len() { END_HEADERS } else { 0 };
                 caller.write(&frame(kind, end_stream | end_headers, stream + 2, piece)).await;
@@ -116,7 +118,7 @@ async fn a_bad_stream_never_ends_the_others() {
             if end.kind == RST_STREAM {
                 assert_eq!(code(&end), PROTOCOL_ERROR, "{what}");
             }
-            caller.write(&frame(frames::DATA, END_STREAM, stream, &framed(b"x"))).await;
+            caller.write(&frame(raw_http2::DATA, END_STREAM, stream, &framed(b"x"))).await;
             let end = caller.end_of(stream).await.unwrap_or_else(|| panic!("{what} ended the connection"));
             assert_eq!(end.kind, HEADERS, "{what}");
             stream += 4;
@@ -133,9 +135,9 @@ async fn a_bad_stream_never_ends_the_others() {
         ))
         .await;
     assert_eq!(caller.end_of(stream).await.unwrap().kind, RST_STREAM);
-    let second_newest = [&frames::call(SAY)[..], &[0x80 | 63]].concat();
+    let second_newest = [&raw_http2::call(SAY)[..], &[0x80 | 63]].concat();
     caller.write(&frame(HEADERS, END_HEADERS, stream + 2, &second_newest)).await;
-    caller.write(&frame(frames::DATA, END_STREAM, stream + 2, &framed(b"x"))).await;
+    caller.write(&frame(raw_http2::DATA, END_STREAM, stream + 2, &framed(b"x"))).await;
     assert_eq!(caller.end_of(stream + 2).await.unwrap().kind, HEADERS);
     assert_eq!(servlet.seen().last().unwrap().headers["x-kept"], "v");
 }
@@ -144,7 +146,7 @@ async fn a_bad_stream_never_ends_the_others() {
 async fn heads_are_limited_in_bytes_and_in_fields() {
     let servlet = Servlet::start(echo).await;
     let proxy = Running::echo_within(&[(&servlet.address, 1)], "header_size: 8KiB, header_fields: 20").await;
-    let mut caller = frames::Caller::connect(&proxy.address).await;
+    let mut caller = raw_http2::Caller::connect(&proxy.address).await;
     let mut stream = 1;
     for (fields, is_fine) in [
         (vec![("x", "y".repeat(100)); 10], true),
@@ -155,8 +157,8 @@ async fn heads_are_limited_in_bytes_and_in_fields() {
         let more: Vec<u8> =
             fields.iter().flat_map(|(name, value)| field(name.as_bytes(), value.as_bytes(), false)).collect();
         let count = fields.len();
-        caller.write(&frame(HEADERS, END_HEADERS, stream, &[frames::call(SAY), more].concat())).await;
-        caller.write(&frame(frames::DATA, END_STREAM, stream, &framed(b"x"))).await;
+        caller.write(&frame(HEADERS, END_HEADERS, stream, &[raw_http2::call(SAY), more].concat())).await;
+        caller.write(&frame(raw_http2::DATA, END_STREAM, stream, &framed(b"x"))).await;
         assert!(caller.end_of(stream).await.is_some(), "{count} fields ended the connection");
         assert_eq!(servlet.seen().len(), 1, "{count} fields: {is_fine}");
         stream += 2;
@@ -168,15 +170,15 @@ async fn heads_are_limited_in_bytes_and_in_fields() {
 async fn streams_at_a_time_are_limited_and_one_more_is_refused_not_fatal() {
     let servlet = Servlet::start(|mut call: Call| async move { call.reset().await }).await;
     let proxy = Running::echo_within(&[(&servlet.address, 1)], "streams: 4").await;
-    let mut caller = frames::Caller::connect(&proxy.address).await;
+    let mut caller = raw_http2::Caller::connect(&proxy.address).await;
     for stream in [1, 3, 5, 7, 9] {
-        caller.write(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &frames::call(SAY))).await;
+        caller.write(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &raw_http2::call(SAY))).await;
     }
     let refused = caller.find(RST_STREAM, 9).await.unwrap();
     assert_eq!(code(&refused), 7, "REFUSED_STREAM: it may be tried again");
     servlet.called(4).await;
     caller.write(&frame(RST_STREAM, 0, 1, &[0, 0, 0, 8])).await;
-    caller.write(&frame(HEADERS, END_HEADERS | END_STREAM, 11, &frames::call(SAY))).await;
+    caller.write(&frame(HEADERS, END_HEADERS | END_STREAM, 11, &raw_http2::call(SAY))).await;
     servlet.called(5).await;
     proxy.until("echo", |endpoints| endpoints[0]["in_flight"] == 4).await;
 }
@@ -271,21 +273,21 @@ async fn draining_tells_in_two_steps_and_loses_nothing() {
     })
     .await;
     let proxy = Running::echo(&[(&servlet.address, 1)]).await;
-    let mut caller = frames::Caller::connect(&proxy.address).await;
-    caller.write(&frame(HEADERS, END_HEADERS, 1, &frames::call(SAY))).await;
+    let mut caller = raw_http2::Caller::connect(&proxy.address).await;
+    caller.write(&frame(HEADERS, END_HEADERS, 1, &raw_http2::call(SAY))).await;
     servlet.called(1).await;
     let stopping = tokio::spawn(proxy.stop(Duration::from_secs(3600)));
     let first = caller.find(GOAWAY, 0).await.unwrap();
     assert_eq!((&first.payload[..4], code(&first)), (&[0x7f, 0xff, 0xff, 0xff][..], 0));
-    let ping = caller.find(frames::PING, 0).await.unwrap();
+    let ping = caller.find(raw_http2::PING, 0).await.unwrap();
     // Sent before the caller could know: still served.
-    caller.write(&frame(HEADERS, END_HEADERS, 3, &frames::call(SAY))).await;
-    caller.write(&frame(frames::PING, 1, 0, &ping.payload)).await;
+    caller.write(&frame(HEADERS, END_HEADERS, 3, &raw_http2::call(SAY))).await;
+    caller.write(&frame(raw_http2::PING, 1, 0, &ping.payload)).await;
     let second = caller.find(GOAWAY, 0).await.unwrap();
     assert_eq!((&second.payload[..4], code(&second)), (&[0, 0, 0, 3][..], 0));
     open.add_permits(2);
     for stream in [1, 3] {
-        caller.write(&frame(frames::DATA, END_STREAM, stream, &framed(b"x"))).await;
+        caller.write(&frame(raw_http2::DATA, END_STREAM, stream, &framed(b"x"))).await;
         assert_eq!(caller.end_of(stream).await.unwrap().kind, HEADERS, "stream {stream}");
     }
     while caller.next().await.is_some() {}
@@ -307,7 +309,7 @@ async fn an_idle_connection_is_told_to_go_and_one_that_rests_in_a_call_is_not() 
     let mut ready = caller.send.clone().ready().await.unwrap();
     let (response, mut send) = ready.send_request(Caller::request(CHAT), false).unwrap();
     let mut body = response.await.unwrap().into_body();
-    let mut idle = frames::Caller::connect(&proxy.address).await;
+    let mut idle = raw_http2::Caller::connect(&proxy.address).await;
     let told = idle.find(GOAWAY, 0).await.unwrap();
     assert_eq!(code(&told), 0);
     while idle.next().await.is_some() {}

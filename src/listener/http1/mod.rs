@@ -27,7 +27,7 @@ use super::{Limits, RequestBody, Serve};
 use crate::model::{Fault, Kind, Stage};
 use crate::runtime::Drain;
 use crate::transport::Stream;
-use crate::wire::{Framing, HeadLimits, ReplyTerms, RequestHead, RequestParser};
+use crate::wire::{HeadLimits, ReplyTerms, RequestHead, RequestParser};
 
 /// After an answer that did not wait for the request's body: how long and how much we read on, so that a reset does not destroy it.
 const LINGER_TIME: Duration = Duration::from_secs(1);
@@ -47,8 +47,28 @@ pub(super) async fn serve<S: Serve>(
     let begun = Box::pin(drain.clone().into_begun());
     let head_until = Some(sniffed.head_until);
     let mut connection = Connection { shared, parser, conn, service, limits, drain, begun, head_until };
+    let uncut = Uncut(Some(Rc::clone(&connection.shared)));
     let ending = connection.run().await;
+    uncut.ended();
     connection.close(ending).await;
+}
+
+/// A connection that is dropped under an answer, at the end of draining or by a panic, ends with a reset: a cut file must not look
+/// whole.
+struct Uncut(Option<Rc<Shared>>);
+
+impl Uncut {
+    fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Uncut {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.0 {
+            shared.stream().reset();
+        }
+    }
 }
 
 struct Connection<S: Serve> {
@@ -135,6 +155,8 @@ impl<S: Serve> Connection<S> {
     }
 
     async fn refuse(&self, fault: &Fault) -> Ending {
+        // What follows the head, or may still come, is not looked at, but read away, so that the answer arrives.
+        self.shared.break_off();
         let version = Version::HTTP_11;
         let response = self.service.refuse(&self.conn, version, fault);
         let terms = ReplyTerms {
@@ -161,7 +183,9 @@ impl<S: Serve> Connection<S> {
         let may_half_close = !keep_alive;
         // A call that is dropped in the middle, as when a drain runs out of time, must not look whole either.
         let unfinished = Unfinished(Some(Rc::clone(&self.shared)));
-        let has_body = !matches!(framing, Framing::None) || upgrade.is_some();
+        // Bytes of a body would be taken for bytes of the other protocol.
+        let upgrade = upgrade.filter(|_| !framing.has_body());
+        let has_body = framing.has_body() || upgrade.is_some();
         self.shared.begin(framing, expects_continue, upgrade, may_half_close);
         let body = if has_body { RequestBody::http1(Rc::clone(&self.shared)) } else { RequestBody::empty() };
         let response = {
@@ -180,11 +204,14 @@ impl<S: Serve> Connection<S> {
     }
 
     async fn close(&self, ending: Ending) {
+        let is_over = self.shared.is_read() && self.shared.is_idle();
+        // A servlet may still be reading the body of a call that is answered: it gets no more of it.
+        self.shared.break_off();
         match ending {
             Ending::Reset => self.shared.stream().reset(),
             Ending::Keep | Ending::Close => {
                 self.shared.stream().shut_down_writing();
-                if !self.shared.is_read() || !self.shared.is_idle() {
+                if !is_over {
                     let _ = tokio::time::timeout(LINGER_TIME, self.shared.read_away(LINGER_BYTES)).await;
                 }
             }

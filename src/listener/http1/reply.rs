@@ -118,8 +118,16 @@ async fn write_tunnel<B: Body>(
                 }
             }
             let empty = writer.out.len() == 0;
-            if ready!(writer.out.poll_flush(shared.stream(), &mut writer.stall, cx)).is_err() {
-                return Poll::Ready(Err(Broken));
+            match writer.out.poll_flush(shared.stream(), &mut writer.stall, cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken)),
+                Poll::Pending => {
+                    // The other way goes on.
+                    if !writer.finished {
+                        body.as_mut().poll_progress(cx);
+                    }
+                    return Poll::Pending;
+                }
             }
             if writer.finished {
                 return Poll::Ready(Ok(()));

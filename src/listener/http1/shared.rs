@@ -156,6 +156,15 @@ impl Shared {
         incoming.read && !incoming.broken
     }
 
+    /// No byte from here on is part of a request; whoever reads the body is told.
+    pub(super) fn break_off(&self) {
+        let mut incoming = self.incoming.borrow_mut();
+        incoming.broken = true;
+        if let Some(reader) = incoming.waiting.body.take() {
+            reader.wake();
+        }
+    }
+
     /// Reads once. False at the end of the stream or on an error.
     pub(super) async fn read_some(&self) -> bool {
         poll_fn(|cx| self.incoming.borrow_mut().poll_fill(Reader::Connection, &self.stream, cx, READ_ROOM)).await
@@ -225,6 +234,10 @@ impl Shared {
     pub(in crate::listener) fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
         let mut incoming = self.incoming.borrow_mut();
         let incoming = &mut *incoming;
+        if incoming.broken && !incoming.read {
+            let fault = Fault::new(Kind::CallerGone, Stage::RequestBody, "the caller's connection is closing");
+            return Poll::Ready(Some(Err(fault)));
+        }
         loop {
             match incoming.next_piece() {
                 Ok(Some(Piece::Data(data))) => {

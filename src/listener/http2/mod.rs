@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::{Request, Response, Version};
+use http::{Method, Request, Response, Version};
 use tokio::time::{Instant, Sleep, timeout, timeout_at};
 
 use self::guard::Guarded;
@@ -34,6 +34,10 @@ const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
 
 /// Bytes of one answer that may wait for the socket: two of the largest usual frames.
 const SEND_BUFFER: usize = 64 * 1024;
+
+/// What unread frames may cost us beyond their bytes. By default some 2,000 small messages that a servlet is slow to take would end
+/// the connection and every other call on it; this lets a caller fill its windows with them.
+const FRAME_BUDGET: usize = 8 * 1024 * 1024;
 
 /// How long the reason for ending a connection may take to leave.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -54,6 +58,7 @@ pub(super) async fn serve<S: Serve>(
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
+        .data_frame_budget(FRAME_BUDGET)
         .handshake::<_, Bytes>(Guarded::new(stream, sniffed.seen, Rc::clone(&flooded)));
     let Ok(Ok(mut connection)) = timeout_at(sniffed.head_until, handshake).await else { return };
     let mut calls = FuturesUnordered::new();
@@ -132,10 +137,11 @@ async fn call<S: Serve>(
     service: Rc<S>,
     limits: Rc<Limits>,
 ) {
+    let is_head = request.method() == Method::HEAD;
     let limits_of_head = wire::HeadLimits { bytes: limits.head_bytes, fields: limits.head_fields };
     let exact_len = match wire::check_h2_request(&mut request, &limits_of_head) {
         Ok(terms) => terms.length,
-        Err(fault) => return refuse(&mut respond, service.refuse(&conn, Version::HTTP_2, &fault)),
+        Err(fault) => return refuse(&mut respond, service.refuse(&conn, Version::HTTP_2, &fault), is_head),
     };
     let (head, stream) = request.into_parts();
     let body = if stream.is_end_stream() {
@@ -158,15 +164,14 @@ async fn call<S: Serve>(
     parts.version = Version::HTTP_2;
     let mut body = pin!(body);
     wire::strip_reply(&mut parts.headers);
-    let ended = body.is_end();
-    if let Some(length) =
-        body.exact_len().filter(|_| !parts.headers.contains_key(http::header::CONTENT_LENGTH) && !ended)
-    {
+    let length = if body.is_end() { None } else { body.exact_len() };
+    let ended = body.is_end() || is_head;
+    if let Some(length) = length.filter(|_| !parts.headers.contains_key(http::header::CONTENT_LENGTH)) {
         parts.headers.insert(http::header::CONTENT_LENGTH, length.into());
     }
     let Ok(mut send) = respond.send_response(Response::from_parts(parts, ()), ended) else { return };
     if !ended {
-        let mut writer = Writer { stall: None, stall_timeout: limits.stall_timeout };
+        let mut writer = Writer { held: Bytes::new(), stall: None, stall_timeout: limits.stall_timeout };
         let written = poll_fn(|cx| writer.poll_write(&mut send, body.as_mut(), cx)).await;
         if let Err(reason) = written {
             send.send_reset(reason);
@@ -174,17 +179,20 @@ async fn call<S: Serve>(
     }
 }
 
-fn refuse(respond: &mut SendResponse<Bytes>, response: Response<Bytes>) {
+fn refuse(respond: &mut SendResponse<Bytes>, response: Response<Bytes>, is_head: bool) {
     let (parts, data) = response.into_parts();
+    let ended = data.is_empty() || is_head;
     // A stream that is gone needs no answer.
-    if let Ok(mut send) = respond.send_response(Response::from_parts(parts, ()), data.is_empty())
-        && !data.is_empty()
+    if let Ok(mut send) = respond.send_response(Response::from_parts(parts, ()), ended)
+        && !ended
     {
         let _ = send.send_data(data, true);
     }
 }
 
 struct Writer {
+    /// The rest of a piece that is larger than what may wait for the socket.
+    held: Bytes,
     stall: Option<Pin<Box<Sleep>>>,
     stall_timeout: Duration,
 }
@@ -217,9 +225,18 @@ impl Writer {
                     }
                 }
             }
-            match ready!(body.as_mut().poll_frame(cx)) {
-                Some(Ok(Frame::Data(data))) => {
-                    let end = body.is_end();
+            self.stall = None;
+            let frame = if self.held.is_empty() {
+                ready!(body.as_mut().poll_frame(cx))
+            } else {
+                Some(Ok(Frame::Data(std::mem::take(&mut self.held))))
+            };
+            match frame {
+                Some(Ok(Frame::Data(mut data))) => {
+                    if data.len() > SEND_BUFFER {
+                        self.held = data.split_off(SEND_BUFFER);
+                    }
+                    let end = self.held.is_empty() && body.is_end();
                     if send.send_data(data, end).is_err() {
                         return Poll::Ready(Err(Reason::CANCEL));
                     }
@@ -227,7 +244,8 @@ impl Writer {
                         return Poll::Ready(Ok(()));
                     }
                 }
-                Some(Ok(Frame::Trailers(trailers))) => {
+                Some(Ok(Frame::Trailers(mut trailers))) => {
+                    wire::filter_trailers(&mut trailers);
                     return Poll::Ready(send.send_trailers(trailers).map_err(|_| Reason::CANCEL));
                 }
                 None => return Poll::Ready(send.send_data(Bytes::new(), true).map_err(|_| Reason::CANCEL)),
@@ -262,7 +280,12 @@ impl Incoming {
         let polled = match self.stream.poll_data(cx) {
             Poll::Ready(Some(data)) => Poll::Ready(Some(data)),
             Poll::Ready(None) => match ready!(self.stream.poll_trailers(cx)) {
-                Ok(trailers) => return Poll::Ready(trailers.map(|trailers| Ok(Frame::Trailers(trailers)))),
+                Ok(trailers) => {
+                    return Poll::Ready(trailers.map(|mut trailers| {
+                        wire::filter_trailers(&mut trailers);
+                        Ok(Frame::Trailers(trailers))
+                    }));
+                }
                 Err(error) => Poll::Ready(Some(Err(error))),
             },
             Poll::Pending => Poll::Pending,

@@ -1,15 +1,19 @@
 //! What the tests speak with: a proxy in this process, scripted servlets, and callers that write bytes themselves.
 
+pub mod flow;
 pub mod frames;
 pub mod grpc;
 pub mod http1;
+pub mod http2;
 pub mod origin;
 pub mod program;
 pub mod proxy;
+pub mod raw_http2;
+pub mod recorder;
 pub mod servlet;
 
-pub use origin::Origin;
 pub use proxy::Running;
+pub use recorder::Origin;
 pub use servlet::{Call, Servlet};
 
 /// A message on the wire of gRPC.
@@ -38,4 +42,17 @@ pub fn text_field(field: u8, text: &str) -> Vec<u8> {
     let mut message = vec![field << 3 | 2, u8::try_from(text.len()).unwrap()];
     message.extend_from_slice(text.as_bytes());
     message
+}
+
+/// `field`: a number of a protobuf message.
+pub fn number_field(field: u8, number: u8) -> Vec<u8> {
+    assert!(number < 128 && field < 16);
+    vec![field << 3, number]
+}
+
+/// Waits until something is so.
+pub async fn until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
 }

@@ -71,13 +71,6 @@ impl Running {
         Running::with(&[("servlets/plain.yaml", PLAIN), ("endpoints/plain.yaml", &table(&[(address, 1)]))], "").await
     }
 
-    /// A sample of `/metrics`, 0 when it is not there. `sample` is the name with its labels.
-    pub async fn metric(&self, sample: &str) -> f64 {
-        let answer = self.admin_get("/metrics").await;
-        let line = answer.text().lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
-        line.map_or(0.0, |value| value.parse().unwrap())
-    }
-
     /// Any files; `settings` is added to a `telamon.yaml` with one listener, `ingress`, and admin.
     pub async fn with(files: &[(&str, &str)], settings: &str) -> Running {
         Running::with_listeners(files, "  - { name: ingress, address: 127.0.0.1:0 }\n", settings).await
@@ -170,6 +163,11 @@ impl Running {
     pub async fn endpoints(&self, servlet: &str) -> Vec<serde_json::Value> {
         let answer = self.admin_get(&format!("/api/v1/servlets/{servlet}/endpoints")).await;
         answer.json()["endpoints"].as_array().unwrap().clone()
+    }
+
+    /// Waits until no call is in flight to any endpoint of `servlet`.
+    pub async fn at_rest(&self, servlet: &str) {
+        self.until(servlet, |endpoints| endpoints.iter().all(|endpoint| endpoint["in_flight"] == 0)).await;
     }
 
     /// Waits until what the admin API tells of `servlet` is as it should be.
