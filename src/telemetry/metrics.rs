@@ -237,7 +237,7 @@ impl FaultCounters {
 }
 
 /// Why a listener turns a connection away: the limit is reached, `accept` failed for want of a resource, the first bytes never came.
-const REFUSALS: [&str; 3] = ["connections", "accept", "head_timeout"];
+const REFUSALS: [&str; 2] = ["connections", "accept"];
 
 /// One listener's connections.
 pub struct ListenerMetrics {

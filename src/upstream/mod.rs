@@ -13,7 +13,7 @@ pub use exchange::Exchange;
 pub use pool::{NotSent, Pool, Protocol};
 
 /// How endpoints are connected to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// A replica on the same network answers within a millisecond; a second is for one that is starting.
     pub connect_timeout: Duration,

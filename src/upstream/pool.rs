@@ -43,8 +43,8 @@ pub struct Pool<B: 'static> {
 #[derive(Debug)]
 struct Replica<B: 'static> {
     endpoint: Arc<Endpoint>,
-    /// As they were at the first call; a servlet whose options change is known anew.
-    options: Options,
+    /// As of the last call: what a reload changes acts on the connections that are opened after it.
+    options: RefCell<Rc<Options>>,
     http2: RefCell<Vec<Rc<Http2Connection>>>,
     attempt: RefCell<Option<Rc<Attempt>>>,
     /// Called when a stream ends, or a connection opens, closes or is kept.
@@ -65,7 +65,7 @@ impl Open {
     /// `None` when the endpoint has as many connections as it may.
     fn one<B>(replica: &Replica<B>) -> Option<Rc<Open>> {
         let count = &replica.open_http1;
-        (count.get() < replica.options.connections).then(|| {
+        (count.get() < replica.options().connections).then(|| {
             count.set(count.get() + 1);
             Rc::new(Open { count: Rc::clone(count), freed: Rc::clone(&replica.freed) })
         })
@@ -179,7 +179,7 @@ impl<B: Body + Unpin + 'static> Pool<B> {
             };
             Rc::new(Replica {
                 endpoint: Arc::clone(endpoint),
-                options: options.clone(),
+                options: RefCell::new(Rc::new(options.clone())),
                 http2: RefCell::new(Vec::new()),
                 attempt: RefCell::new(None),
                 freed,
@@ -187,6 +187,11 @@ impl<B: Body + Unpin + 'static> Pool<B> {
                 open_http1: Rc::default(),
             })
         });
+        if *replica.options() != *options {
+            *replica.options.borrow_mut() = Rc::new(options.clone());
+            // There may be room now for those who wait.
+            replica.freed.notify_one();
+        }
         Rc::clone(replica)
     }
 
@@ -243,7 +248,7 @@ impl<B: Body + Unpin + 'static> Pool<B> {
                 freed.await;
                 continue;
             };
-            match http1::connect(replica.endpoint.address(), &replica.options, open).await {
+            match http1::connect(replica.endpoint.address(), &replica.options(), open).await {
                 Ok((connection, driver)) => {
                     replica.endpoint.connected();
                     spawn(&self.tasks, driver);
@@ -272,7 +277,7 @@ impl<B: Body + Unpin + 'static> Pool<B> {
         let told = Told(Rc::clone(&attempt));
         spawn(&self.tasks, async move {
             let connected =
-                http2::connect(replica.endpoint.address(), &replica.options, Rc::clone(&replica.freed)).await;
+                http2::connect(replica.endpoint.address(), &replica.options(), Rc::clone(&replica.freed)).await;
             *replica.attempt.borrow_mut() = None;
             match connected {
                 Ok((connection, driver)) => {
@@ -325,6 +330,12 @@ impl Attempt {
     }
 }
 
+impl<B> Replica<B> {
+    fn options(&self) -> Rc<Options> {
+        Rc::clone(&self.options.borrow())
+    }
+}
+
 impl<B: Body + Unpin + 'static> Replica<B> {
     /// The open connection with the fewest streams.
     fn least_busy(&self) -> Option<Rc<Http2Connection>> {
@@ -336,7 +347,7 @@ impl<B: Body + Unpin + 'static> Replica<B> {
     }
 
     fn may_open(&self) -> bool {
-        self.attempt.borrow().is_some() || self.http2.borrow().len() < self.options.connections
+        self.attempt.borrow().is_some() || self.http2.borrow().len() < self.options().connections
     }
 
     async fn kept(&self) -> Option<http1::Connection<B>> {

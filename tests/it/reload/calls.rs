@@ -201,3 +201,47 @@ async fn three_hundred_reloads_under_traffic_act_each_and_fail_no_call() {
     proxy.until("echo", |endpoints| endpoints.iter().all(|endpoint| endpoint["in_flight"] == 0)).await;
     assert!(proxy.endpoints("echo").await.iter().all(|endpoint| endpoint["failures"] == 0));
 }
+
+#[tokio::test]
+async fn options_that_change_act_on_an_endpoint_that_stays() {
+    let gate = Arc::new(Semaphore::new(0));
+    let inside = Arc::clone(&gate);
+    let mut one_stream = h2::server::Builder::new();
+    one_stream.max_concurrent_streams(1);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let servlet = Servlet::on(listener, one_stream, move |mut call: Call| {
+        let gate = Arc::clone(&inside);
+        async move {
+            call.read().await;
+            gate.acquire().await.unwrap().forget();
+            call.reply(&[], "0", None);
+        }
+    });
+    let narrow = format!("{ECHO}endpoint_connections: 1\n");
+    let files = [
+        ("protos/echo.proto", ECHO_PROTO),
+        ("servlets/echo.yaml", &*narrow),
+        ("endpoints/echo.yaml", &table(&[(&servlet.address, 1)])),
+    ];
+    let proxy = Running::with(&files, "").await;
+    // One connection of ours is one worker's, and its calls are.
+    let caller = Caller::connect(&proxy.address).await;
+    let call = || {
+        let caller = caller.clone();
+        tokio::spawn(async move { caller.call(SAY, b"").await })
+    };
+    let first = [call(), call()];
+    proxy.until("echo", |endpoints| endpoints[0]["in_flight"] == 2).await;
+    assert_eq!(servlet.calls(), 1);
+    proxy.replace("servlets/echo.yaml", &format!("{ECHO}endpoint_connections: 4\n"));
+    assert_eq!(proxy.report_after(0).await["accepted"], true);
+    // Who comes now may open another connection, and who waits gets on it as well.
+    let second = [call(), call()];
+    while servlet.calls() < 4 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    gate.add_permits(4);
+    for call in first.into_iter().chain(second) {
+        assert_eq!(call.await.unwrap().grpc_status(), "0");
+    }
+}
