@@ -4,6 +4,7 @@
 
 mod balance;
 mod deadlines;
+mod elsewhere;
 mod faults;
 mod grpc;
 mod http10;
@@ -11,4 +12,5 @@ mod rest;
 mod streams;
 mod support;
 mod untranslated;
+mod upgrades;
 mod upstream;
