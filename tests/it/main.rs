@@ -7,9 +7,13 @@ mod admin;
 mod balance;
 mod cli;
 mod deadlines;
+<<<<<<< HEAD
 mod demo;
 mod differential;
 mod drain;
+=======
+mod elsewhere;
+>>>>>>> t3
 mod faults;
 mod grpc;
 mod hostile;
@@ -23,4 +27,5 @@ mod start;
 mod streams;
 mod support;
 mod untranslated;
+mod upgrades;
 mod upstream;

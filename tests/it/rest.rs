@@ -92,7 +92,8 @@ async fn every_binding_becomes_its_message_over_every_version() {
     let servlet = one_book().await;
     let proxy = shelf(&servlet.address, "").await;
     let it = r#"{"name":"it"}"#;
-    let cases: Vec<(&str, &str, &str, &str, Vec<u8>, &str)> = vec![
+    type Case = (&'static str, &'static str, &'static str, &'static str, Vec<u8>, &'static str);
+    let cases: Vec<Case> = vec![
         ("GET", "/v1/shelves/a%20b/books/2", "", "Get", text_field(1, "shelves/a b/books/2"), it),
         (
             "GET",
@@ -159,7 +160,8 @@ async fn what_no_rule_takes_is_told_precisely_and_never_reaches_the_servlet() {
     let xml: &[(&str, &str)] = &[("Content-Type", "text/xml")];
     let zipped: &[(&str, &str)] = &[("Content-Encoding", "gzip")];
     let large = format!(r#"{{"name":"{}"}}"#, "x".repeat(70_000));
-    let cases: Vec<(&str, &str, &[(&str, &str)], &str, u16, u8)> = vec![
+    type Case<'c> = (&'c str, &'c str, &'c [(&'c str, &'c str)], &'c str, u16, u8);
+    let cases: Vec<Case<'_>> = vec![
         ("GET", "/nowhere", &[], "", 404, 5),
         // Every method of a service with rules is reached by them alone.
         ("POST", "/shelf.v1.Shelf/Get", json, "{}", 404, 5),
