@@ -7,13 +7,10 @@ mod admin;
 mod balance;
 mod cli;
 mod deadlines;
-<<<<<<< HEAD
 mod demo;
 mod differential;
 mod drain;
-=======
 mod elsewhere;
->>>>>>> t3
 mod faults;
 mod grpc;
 mod hostile;
