@@ -13,7 +13,7 @@ use super::directory::{Listed, list};
 use super::load::{Attempt, Surroundings, servlet};
 use super::protos::Compiled;
 use super::reading::{Reading, Seen, Sources};
-use super::settings::Settings;
+use super::settings::{Defaults, Settings};
 use super::{Change, Event, Loaded, Report, ServletDef};
 use crate::discovery::{Problem, display_name};
 use crate::runtime::watch::Watched;
@@ -44,10 +44,18 @@ pub struct Reloader {
 pub(super) struct Entry {
     listed: Listed,
     pub(super) attempt: Attempt,
+    /// What the attempt was made with: a servlet whose file was away when they changed is still to follow.
+    inherited: Defaults,
     pub(super) running: Option<Running>,
     /// The problems that were told last, and with which files.
     pub(super) told: Option<(Sources, Vec<Problem>)>,
     gone_since: Option<Instant>,
+}
+
+impl Entry {
+    fn new(listed: Listed, attempt: Attempt, inherited: &Defaults) -> Entry {
+        Entry { listed, attempt, inherited: inherited.clone(), running: None, told: None, gone_since: None }
+    }
 }
 
 /// The version of a servlet that is in force.
@@ -78,7 +86,7 @@ impl Reloader {
             Ok(listed) => {
                 for (name, listed) in listed {
                     let attempt = attempt(&name, &listed, &around, &mut reading, None);
-                    entries.insert(name, Entry { listed, attempt, running: None, told: None, gone_since: None });
+                    entries.insert(name, Entry::new(listed, attempt, around.defaults));
                 }
             }
             Err(problem) => {
@@ -129,27 +137,27 @@ impl Reloader {
         let mut reading = Reading::default();
         let mut events = Vec::new();
         let mut dirty = self.reload_settings(&mut reading, &mut events);
-        let forced = dirty;
         let listed = self.list(&mut events);
         dirty |= self.remove_gone(&listed, now, &mut events);
         let around = Surroundings { root: directory_of(&self.file), defaults: &self.settings.defaults };
         for (name, listed) in listed {
             let known = self.entries.get_mut(&name);
-            let unchanged = known
-                .as_ref()
-                .is_some_and(|entry| !forced && entry.listed == listed && reading.matches(&entry.attempt.sources));
+            let unchanged = known.as_ref().is_some_and(|entry| {
+                entry.inherited == *around.defaults && entry.listed == listed && reading.matches(&entry.attempt.sources)
+            });
             match known {
                 Some(entry) if unchanged => entry.gone_since = None,
                 Some(entry) => {
                     dirty = true;
                     entry.attempt = attempt(&name, &listed, &around, &mut reading, entry.attempt.compiled.take());
+                    entry.inherited = around.defaults.clone();
                     entry.listed = listed;
                     entry.gone_since = None;
                 }
                 None => {
                     dirty = true;
                     let attempt = attempt(&name, &listed, &around, &mut reading, None);
-                    self.entries.insert(name, Entry { listed, attempt, running: None, told: None, gone_since: None });
+                    self.entries.insert(name, Entry::new(listed, attempt, around.defaults));
                 }
             }
         }

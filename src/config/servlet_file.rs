@@ -219,7 +219,7 @@ impl Decode for HeaderValues {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
         const ALLOWED: &str = "a mapping from header names to exact values";
         reader.fields(node, ALLOWED)?;
-        let Content::Map(entries) = &node.content else { return None };
+        let Content::Map(entries) = &*node.content else { return None };
         let mut seen: HashMap<HeaderName, u32> = HashMap::new();
         let mut fields = Some(Vec::new());
         for (key, value) in entries {

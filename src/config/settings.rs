@@ -134,7 +134,7 @@ impl Settings {
         let root = reader.root(text);
         let settings = root.as_ref().and_then(|root| Settings::decode(root, &mut reader)).filter(|_| reader.is_clean());
         problems.extend(reader.into_problems());
-        let named = match root.as_deref().map(|root| &root.content) {
+        let named = match root.as_deref().map(|root| &*root.content) {
             Some(Content::Map(entries)) => entries.iter().find(|(key, _)| key.text == "servlets"),
             _ => None,
         };
@@ -267,13 +267,39 @@ impl Decode for HostName {
             _ => (text, None),
         };
         let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+        // An IPv6 address stands in brackets (RFC 3986 §3.2.2), else its last part would pass for a port.
+        let is_bare_ipv6 = host.contains(':') && !host.starts_with('[');
         match host.parse() {
-            Ok(HostPattern::Exact(_)) if port.is_none_or(is_port) => Some(HostName(text.to_ascii_lowercase())),
+            Ok(HostPattern::Exact(_)) if !is_bare_ipv6 && port.is_none_or(is_port) => {
+                Some(HostName(text.to_ascii_lowercase()))
+            }
             _ => reader.reject(node, ALLOWED),
         }
     }
 
     fn schema() -> Value {
         json!({ "type": "string", "minLength": 1 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_default_host_is_a_host_and_perhaps_a_port() {
+        let host = |text: &str| Reader::new("f", "").document::<HostName>(&format!("{text:?}")).map(|host| host.0);
+        for (text, read) in [
+            ("legacy.internal", "legacy.internal"),
+            ("Legacy.Internal:8080", "legacy.internal:8080"),
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("[2001:DB8::1]", "[2001:db8::1]"),
+            ("[2001:db8::1]:80", "[2001:db8::1]:80"),
+        ] {
+            assert_eq!(host(text).as_deref(), Some(read), "{text}");
+        }
+        for text in ["2001:db8::1:80", "2001:db8::1", "::1", "a:b:80", "a:", "a:x", "a:65536", "*.a", ""] {
+            assert_eq!(host(text), None, "{text}");
+        }
     }
 }

@@ -15,6 +15,12 @@ pub trait Decode: Sized {
     /// Reads it. `None` when a problem has been reported.
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self>;
 
+    /// The same where `base` stands for what is left out. Only a mapping with fixed keys has parts to leave out.
+    fn decode_over(node: &Node, reader: &mut Reader, base: Option<&Self>) -> Option<Self> {
+        let _ = base;
+        Self::decode(node, reader)
+    }
+
     /// What a key of this type stands for when it is left out; `None` when it must be written.
     fn absent() -> Option<Self> {
         None
@@ -35,9 +41,9 @@ pub struct Reader {
     directory: PathBuf,
     path: Vec<Step>,
     problems: Vec<Problem>,
-    /// How many problems there are beyond those that are kept, and the last of them.
+    /// How many problems there are beyond those that are kept, and what is filled in for them and never shown.
     more: usize,
-    last: Option<Problem>,
+    unseen: Problem,
 }
 
 /// More problems than anybody reads; a file of nothing but mistakes must not fill the memory.
@@ -57,7 +63,7 @@ impl Reader {
             path: Vec::new(),
             problems: Vec::new(),
             more: 0,
-            last: None,
+            unseen: Problem::new("", None, "", ""),
         }
     }
 
@@ -96,21 +102,42 @@ impl Reader {
 
     /// Reports something at `at` under the path where decoding is, to be filled in further.
     pub fn report(&mut self, at: Position, wrong: impl Into<Box<str>>) -> &mut Problem {
+        if self.is_full() {
+            return self.count();
+        }
         let problem = Problem::new(self.file.clone(), Some(at), self.path_text(), wrong);
         self.push(problem)
     }
 
+    /// The same, where it is work to say more: `explain` is asked only for a problem that will be shown.
+    pub fn report_with(&mut self, at: Position, wrong: &str, explain: impl FnOnce(&mut Problem)) {
+        if self.is_full() {
+            self.count();
+        } else {
+            explain(self.report(at, wrong));
+        }
+    }
+
     /// Reports something at `at` under `path`, written out.
     pub fn report_at(&mut self, at: Option<Position>, path: &str, wrong: impl Into<Box<str>>) -> &mut Problem {
+        if self.is_full() {
+            return self.count();
+        }
         let problem = Problem::new(self.file.clone(), at, path, wrong);
         self.push(problem)
     }
 
+    /// Whether further problems are only counted.
+    fn is_full(&self) -> bool {
+        self.problems.len() >= MAX_PROBLEMS
+    }
+
+    fn count(&mut self) -> &mut Problem {
+        self.more += 1;
+        &mut self.unseen
+    }
+
     fn push(&mut self, problem: Problem) -> &mut Problem {
-        if self.problems.len() >= MAX_PROBLEMS {
-            self.more += 1;
-            return self.last.insert(problem);
-        }
         let index = self.problems.len();
         self.problems.push(problem);
         #[allow(clippy::indexing_slicing)] // it was pushed the line before
@@ -119,7 +146,11 @@ impl Reader {
 
     /// Reports that this value may not be there, and what may.
     pub fn reject<T>(&mut self, node: &Node, allowed: impl Into<Box<str>>) -> Option<T> {
-        self.reject_at(node.at, node.describe(), allowed)
+        self.report_with(node.at, "is not allowed", |problem| {
+            problem.value = Some(node.describe().into());
+            problem.allowed = Some(allowed.into());
+        });
+        None
     }
 
     /// The same for a value that is no longer at hand as it was written.
@@ -166,14 +197,16 @@ impl Reader {
 
     /// The entries of a mapping; a key written twice is reported.
     pub fn fields(&mut self, node: &Node, allowed: &str) -> Option<Fields> {
-        let Content::Map(entries) = &node.content else {
+        let Content::Map(entries) = &*node.content else {
             return self.reject(node, allowed);
         };
         let mut first: std::collections::HashMap<&str, Position> = std::collections::HashMap::new();
         for (key, _) in entries {
             if let Some(line) = first.get(key.text.as_str()).map(|at| at.line) {
                 self.key(&key.text, |reader| {
-                    reader.report(key.at, format!("duplicate key: first on line {line}"));
+                    reader.report_with(key.at, "", |problem| {
+                        problem.wrong = format!("duplicate key: first on line {line}").into();
+                    });
                 });
             } else {
                 first.insert(&key.text, key.at);
@@ -189,7 +222,7 @@ impl Reader {
         allowed: &str,
         mut decode: impl FnMut(&Rc<Node>, &mut Reader) -> Option<T>,
     ) -> Option<Vec<T>> {
-        let Content::List(items) = &node.content else {
+        let Content::List(items) = &*node.content else {
             return self.reject(node, allowed);
         };
         let decoded: Vec<Option<T>> =
@@ -199,7 +232,7 @@ impl Reader {
 
     /// The text of a scalar; numbers written without quotes are text too.
     pub fn text<'n>(&mut self, node: &'n Node, allowed: &str) -> Option<&'n str> {
-        match &node.content {
+        match &*node.content {
             Content::Scalar { text, .. } if !node.is_null() => Some(text),
             _ => self.reject(node, allowed),
         }
@@ -230,7 +263,7 @@ impl Fields {
         reader: &mut Reader,
     ) -> Option<T> {
         match self.take(name) {
-            Some((_, node)) => reader.key(name, |reader| T::decode(&node, reader)),
+            Some((_, node)) => reader.key(name, |reader| T::decode_over(&node, reader, absent.as_ref())),
             None => match absent.or_else(T::absent) {
                 Some(value) => Some(value),
                 None => {
@@ -255,12 +288,11 @@ impl Fields {
                 continue;
             }
             clean = None;
-            let allowed = quoted_list(&self.known);
-            let hint = did_you_mean(&key.text, self.known.iter().copied());
             reader.key(&key.text, |reader| {
-                let problem = reader.report(key.at, "unknown key");
-                problem.allowed = Some(format!("allowed here: {allowed}").into());
-                problem.hint = hint.map(Into::into);
+                reader.report_with(key.at, "unknown key", |problem| {
+                    problem.allowed = Some(format!("allowed here: {}", quoted_list(&self.known)).into());
+                    problem.hint = did_you_mean(&key.text, self.known.iter().copied()).map(Into::into);
+                });
             });
         }
         clean
@@ -355,5 +387,29 @@ mod tests {
         let problems = reader.into_problems();
         assert_eq!(problems.len(), MAX_PROBLEMS + 1);
         assert_eq!(problems[MAX_PROBLEMS].to_string(), "f: and 9800 problems more");
+    }
+
+    #[test]
+    fn no_work_is_done_for_problems_that_nobody_will_see() {
+        let at = Position { line: 1, column: 1 };
+        let mut reader = Reader::new("f", "");
+        let mut explained = 0;
+        for _ in 0..10 * MAX_PROBLEMS {
+            reader.report_with(at, "is wrong", |_| explained += 1);
+        }
+        assert_eq!(explained, MAX_PROBLEMS);
+
+        /// An explanation whose making is a mistake.
+        struct Unseen;
+        impl From<Unseen> for Box<str> {
+            fn from(_: Unseen) -> Box<str> {
+                panic!("nobody will see it")
+            }
+        }
+        let node = Node::parse("f", "[1]").unwrap();
+        reader.report(at, Unseen);
+        reader.report_at(None, "", Unseen);
+        assert_eq!(reader.reject::<()>(&node, Unseen), None);
+        assert_eq!(reader.into_problems().len(), MAX_PROBLEMS + 1);
     }
 }

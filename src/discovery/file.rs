@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::hash::Hasher;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Component, Path, PathBuf};
 
 use super::{Position, Problem};
@@ -53,13 +53,24 @@ pub fn read(path: &Path) -> Result<FileText, Problem> {
     if !metadata.is_file() {
         return Err(wrong("is not a regular file".into()));
     }
-    let mut bytes = Vec::new();
-    fs::File::open(path).map_err(io)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+    let file = fs::File::open(path).map_err(io)?;
+    let Some(bytes) = read_unchanged(&file, (&file).take(MAX_FILE_BYTES + 1)).map_err(io)? else {
+        return Err(wrong("is being written".into()));
+    };
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(wrong(format!("is larger than {} MiB", MAX_FILE_BYTES >> 20)));
     }
     let hash = ContentHash::of(&bytes);
     Ok(FileText { bytes, hash })
+}
+
+/// All of `reader`, which reads `file`; `None` when the file was written meanwhile, so that no half of it is taken for the whole.
+fn read_unchanged(file: &fs::File, mut reader: impl Read) -> io::Result<Option<Vec<u8>>> {
+    let state = || file.metadata().and_then(|metadata| Ok((metadata.len(), metadata.modified()?)));
+    let before = state()?;
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes)?;
+    Ok((state()? == before).then_some(bytes))
 }
 
 /// `path` as meant in a file that lies in `directory`. `a/..` falls out where that is the same place, which it is not when `a` is
@@ -91,6 +102,8 @@ fn shorten(path: &Path, may_leave: impl Fn(&Path) -> bool) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]
@@ -102,6 +115,31 @@ mod tests {
             ("/a/../../b", "/../b"),
         ] {
             assert_eq!(display_name(Path::new(path)), shown);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_written_while_it_is_read_is_not_taken() {
+        /// Reads, and has the file written between two reads.
+        struct Written<'f>(&'f fs::File, Option<(PathBuf, &'static str)>);
+
+        impl Read for Written<'_> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let count = self.0.read(buffer)?;
+                if let Some((path, more)) = self.1.take() {
+                    fs::OpenOptions::new().append(true).open(path)?.write_all(more.as_bytes())?;
+                }
+                Ok(count)
+            }
+        }
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("t.yaml");
+        for (more, taken) in [("", true), ("- 2\n", false)] {
+            fs::write(&path, "- 1\n").unwrap();
+            let file = fs::File::open(&path).unwrap();
+            let bytes = read_unchanged(&file, Written(&file, Some((path.clone(), more)))).unwrap();
+            assert_eq!(bytes.is_some(), taken, "{more:?}");
         }
     }
 

@@ -10,7 +10,7 @@ pub trait Record: Sized {
     /// Its keys in the order of the definition.
     const KEYS: &'static [&'static str];
 
-    /// Takes its keys from `fields`; a key that is left out is as in `base`, else its default.
+    /// Takes its keys from `fields`; a key that is left out is as in `base`, else its default. So are the keys of a mapping in it.
     fn take(fields: &mut Fields, reader: &mut Reader, base: Option<&Self>) -> Option<Self>;
 
     /// The JSON Schemas of its keys.
@@ -137,10 +137,18 @@ macro_rules! record {
     (@decode $name:ident [$($doc:literal)*] $absent:expr) => {
         impl $crate::discovery::Decode for $name {
             fn decode(node: &$crate::discovery::Node, reader: &mut $crate::discovery::Reader) -> Option<Self> {
+                <Self as $crate::discovery::Decode>::decode_over(node, reader, None)
+            }
+
+            fn decode_over(
+                node: &$crate::discovery::Node,
+                reader: &mut $crate::discovery::Reader,
+                base: Option<&Self>,
+            ) -> Option<Self> {
                 use $crate::discovery::Record;
                 let keys = $crate::discovery::quoted_list(Self::KEYS);
                 let mut fields = reader.fields(node, &format!("a mapping with {keys}"))?;
-                let value = Self::take(&mut fields, reader, None);
+                let value = Self::take(&mut fields, reader, base);
                 fields.finish(reader)?;
                 value
             }

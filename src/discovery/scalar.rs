@@ -11,7 +11,7 @@ use crate::model::Address;
 
 /// An integer of YAML's core schema; `None` for anything else, quoted numbers among it.
 fn integer(node: &Node) -> Option<u64> {
-    let Content::Scalar { text, plain: true } = &node.content else { return None };
+    let Content::Scalar { text, plain: true } = &*node.content else { return None };
     let (digits, radix) = match text.split_at_checked(2) {
         Some(("0x", rest)) => (rest, 16),
         Some(("0o", rest)) => (rest, 8),
@@ -121,7 +121,7 @@ impl<const MIN: u64, const MAX: u64> fmt::Display for Size<MIN, MAX> {
 
 impl<const MIN: u64, const MAX: u64> Decode for Size<MIN, MAX> {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
-        let size = match &node.content {
+        let size = match &*node.content {
             Content::Scalar { text, .. } => parse_size(text),
             Content::List(_) | Content::Map(_) => None,
         };
@@ -168,7 +168,7 @@ pub fn format_duration(duration: Duration) -> String {
 
 impl Decode for Duration {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
-        let duration = match &node.content {
+        let duration = match &*node.content {
             Content::Scalar { text, .. } => parse_duration(text),
             Content::List(_) | Content::Map(_) => None,
         };
@@ -189,7 +189,7 @@ impl Decode for Duration {
 
 impl Decode for bool {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
-        match &node.content {
+        match &*node.content {
             Content::Scalar { text, plain: true } if matches!(text.as_str(), "true" | "True" | "TRUE") => Some(true),
             Content::Scalar { text, plain: true } if matches!(text.as_str(), "false" | "False" | "FALSE") => {
                 Some(false)
@@ -247,7 +247,7 @@ pub struct OneOrMany<T>(pub Vec<T>);
 
 impl<T: Decode> Decode for OneOrMany<T> {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
-        match &node.content {
+        match &*node.content {
             Content::List(_) => Vec::decode(node, reader).map(OneOrMany),
             Content::Scalar { .. } | Content::Map(_) => T::decode(node, reader).map(|one| OneOrMany(vec![one])),
         }

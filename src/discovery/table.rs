@@ -2,6 +2,7 @@
 //! written or not at all.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -102,9 +103,18 @@ impl Decode for TableFile {
     }
 }
 
-/// The addresses met so far, with their lines.
+/// The addresses met so far, with their lines. An IPv4 address written as IPv6 is the same place as itself.
 #[derive(Default)]
 struct Addresses(HashMap<Address, Position>);
+
+fn canonical(address: &Address) -> Address {
+    match address {
+        Address::Tcp(tcp) if tcp.ip() != tcp.ip().to_canonical() => {
+            Address::Tcp(SocketAddr::new(tcp.ip().to_canonical(), tcp.port()))
+        }
+        Address::Tcp(_) | Address::Unix(_) => address.clone(),
+    }
+}
 
 impl Addresses {
     fn endpoints(&mut self, node: &Node, reader: &mut Reader) -> Option<Vec<EndpointSpec>> {
@@ -120,18 +130,19 @@ impl Addresses {
             if matches!(&address, Address::Tcp(address) if address.port() == 0) {
                 return reader.reject_at(at, address.to_string(), "a port from 1 to 65535");
             }
-            if let Some(first) = self.0.get(&address) {
+            let place = canonical(&address);
+            if let Some(first) = self.0.get(&place) {
                 let wrong = format!("is there twice: first on line {}", first.line);
                 reader.report(at, wrong).value = Some(address.to_string().into());
                 return None;
             }
-            self.0.insert(address.clone(), at);
+            self.0.insert(place, at);
             Some(EndpointSpec { address, weight: line.weight.0?.get() })
         })
     }
 
     fn groups(&mut self, node: &Node, reader: &mut Reader) -> Option<Table> {
-        let Content::Map(entries) = &node.content else {
+        let Content::Map(entries) = &*node.content else {
             return reader.reject(node, "a mapping from a group's name to its `weight` and `endpoints`");
         };
         reader.fields(node, "")?;

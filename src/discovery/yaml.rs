@@ -18,7 +18,8 @@ const MAX_DEPTH: usize = 64;
 #[derive(Debug)]
 pub struct Node {
     pub at: Position,
-    pub content: Content,
+    /// Shared by the aliases of a value, which differ in where they are.
+    pub content: Rc<Content>,
     size: usize,
     depth: usize,
 }
@@ -52,13 +53,13 @@ impl Node {
 
     /// Whether nothing, `~` or `null` was written.
     pub fn is_null(&self) -> bool {
-        matches!(&self.content, Content::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+        matches!(&*self.content, Content::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
     /// The value for a message: as written when it is short, else what kind of thing it is.
     pub fn describe(&self) -> String {
         const MOST: usize = 80;
-        match &self.content {
+        match &*self.content {
             Content::List(_) => "a list".into(),
             Content::Map(_) => "a mapping".into(),
             Content::Scalar { .. } if self.is_null() => "an empty value".into(),
@@ -134,7 +135,7 @@ impl Builder<'_> {
                 let Some(target) = self.anchors.get(&id).cloned() else {
                     return Err(self.wrong(at, "an alias to something that contains it"));
                 };
-                self.place(target, at)
+                self.place_alias(&target, at)
             }
             Event::UnresolvedAlias(name) => Err(self.wrong(at, format!("unknown anchor `{name}`"))),
             Event::DocumentStart(..) if self.root.is_some() => Err(self.wrong(at, "a second document: one a file")),
@@ -154,7 +155,7 @@ impl Builder<'_> {
     }
 
     fn leaf(&mut self, at: Position, anchor: usize, content: Content) -> Result<(), Problem> {
-        self.finish(Node { at, content, size: 1, depth: 1 }, anchor)
+        self.finish(Node { at, content: Rc::new(content), size: 1, depth: 1 }, anchor)
     }
 
     fn close(&mut self, at: Position) -> Result<(), Problem> {
@@ -169,7 +170,7 @@ impl Builder<'_> {
             Some((entries, _)) => Content::Map(entries),
             None => Content::List(items),
         };
-        self.finish(Node { at, content, size, depth }, anchor)
+        self.finish(Node { at, content: Rc::new(content), size, depth }, anchor)
     }
 
     fn finish(&mut self, node: Node, anchor: usize) -> Result<(), Problem> {
@@ -182,9 +183,9 @@ impl Builder<'_> {
         self.place_counted(node, at, 1)
     }
 
-    fn place(&mut self, node: Rc<Node>, at: Position) -> Result<(), Problem> {
-        let size = node.size;
-        self.place_counted(node, at, size)
+    fn place_alias(&mut self, target: &Node, at: Position) -> Result<(), Problem> {
+        let Node { size, depth, .. } = *target;
+        self.place_counted(Rc::new(Node { at, content: Rc::clone(&target.content), size, depth }), at, size)
     }
 
     fn place_counted(&mut self, node: Rc<Node>, at: Position, size: usize) -> Result<(), Problem> {
@@ -203,7 +204,7 @@ impl Builder<'_> {
             None => parent.items.push(node),
             Some((entries, waiting)) => match waiting.take() {
                 Some(key) => entries.push((key, node)),
-                None => match &node.content {
+                None => match &*node.content {
                     Content::Scalar { text, .. } => *waiting = Some(Key { at, text: text.clone() }),
                     Content::List(_) | Content::Map(_) => return Err(self.wrong(at, "a key must be a plain text")),
                 },
@@ -240,11 +241,11 @@ mod tests {
     #[test]
     fn positions_are_those_of_the_text() {
         let root = Node::parse("f.yaml", "a: 1\nbé: [x, {c: \"d\"}]\n").unwrap();
-        let Content::Map(entries) = &root.content else { panic!() };
+        let Content::Map(entries) = &*root.content else { panic!() };
         let [(_, one), (key, list)] = entries.as_slice() else { panic!() };
         assert_eq!((one.at.line, one.at.column), (1, 4));
         assert_eq!((key.at.line, key.at.column), (2, 1));
-        let Content::List(items) = &list.content else { panic!() };
+        let Content::List(items) = &*list.content else { panic!() };
         assert_eq!((items[1].at.line, items[1].at.column), (2, 9));
     }
 
@@ -279,7 +280,9 @@ mod tests {
     #[test]
     fn an_alias_is_what_it_names() {
         let root = Node::parse("f.yaml", "a: &x {b: 1}\nc: *x\n").unwrap();
-        let Content::Map(entries) = &root.content else { panic!() };
-        assert!(matches!(&entries[1].1.content, Content::Map(inner) if inner[0].0.text == "b"));
+        let Content::Map(entries) = &*root.content else { panic!() };
+        assert!(matches!(&*entries[1].1.content, Content::Map(inner) if inner[0].0.text == "b"));
+        assert_eq!(entries[0].1.at, Position { line: 1, column: 7 });
+        assert_eq!(entries[1].1.at, Position { line: 2, column: 4 }, "it stands where it was written");
     }
 }

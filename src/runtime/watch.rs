@@ -3,25 +3,24 @@
 //! notice, the kernel's watches run out, and a directory may be swapped above the one that is watched. Says too much rather than too
 //! little: whoever is told compares contents.
 
+mod burst;
 mod look;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
 use notify::{EventKind, RecursiveMode, Watcher as _};
 
-use look::{DirectoryId, Look};
+use burst::Burst;
+use look::{DirectoryId, Look, Wanted};
 
-/// How often files are looked at. A change acts within a second of the write: this, the quiet time and the reload fit in it.
+/// How often files are looked at. A change acts within a second of the write: this, the wait for a writer and the reload fit in it.
 const POLL: Duration = Duration::from_millis(500);
-/// How long nothing must happen before a change is told: a writer is then done, and a burst of writes is one change.
-const QUIET: Duration = Duration::from_millis(50);
-/// A change is told after this time even when writing goes on.
-const PATIENCE: Duration = Duration::from_millis(250);
 /// How often a change is supposed that nothing showed: a write of the same length in the same tick of the clock.
 const SWEEP: Duration = Duration::from_secs(10);
 
@@ -52,7 +51,7 @@ pub struct Watched {
 
 enum Message {
     Watch(Watched),
-    Touched,
+    Event(notify::Event),
     Failed(String),
     Stop,
 }
@@ -81,8 +80,7 @@ impl Watcher {
         let (sender, receiver) = channel();
         let touched = sender.clone();
         let thread = std::thread::Builder::new().name("watch".into()).spawn(move || {
-            let mut state =
-                State { notice, told: BTreeSet::new(), kernel: None, by_kernel: BTreeMap::new(), watched, look: None };
+            let mut state = State::new(watched, notice);
             if use_kernel {
                 state.ask_kernel(touched);
             }
@@ -115,19 +113,32 @@ struct State<N> {
     kernel: Option<notify::RecommendedWatcher>,
     /// The directories that the kernel watches, and which directory that was then.
     by_kernel: BTreeMap<PathBuf, DirectoryId>,
+    /// What in them matters.
+    wanted: Wanted,
     watched: Watched,
     look: Option<Look>,
 }
 
 impl<N: FnMut(Notice)> State<N> {
+    fn new(watched: Watched, notice: N) -> Self {
+        State {
+            notice,
+            told: BTreeSet::new(),
+            kernel: None,
+            by_kernel: BTreeMap::new(),
+            wanted: Wanted::default(),
+            watched,
+            look: None,
+        }
+    }
+
     fn ask_kernel(&mut self, touched: Sender<Message>) {
         let handler = move |event: notify::Result<notify::Event>| {
             let message = match event {
                 // Our own reading is an event too.
                 Ok(event) => match event.kind {
-                    EventKind::Access(AccessKind::Close(AccessMode::Write)) => Message::Touched,
-                    EventKind::Access(_) => return,
-                    _ => Message::Touched,
+                    EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write) => return,
+                    _ => Message::Event(event),
                 },
                 Err(error) => Message::Failed(error.to_string()),
             };
@@ -148,53 +159,86 @@ impl<N: FnMut(Notice)> State<N> {
     fn run(&mut self, messages: &Receiver<Message>, pace: Pace) {
         let mut now = Instant::now();
         let (mut poll_at, mut sweep_at) = (now + pace.poll, now + pace.sweep);
-        // When the first and the last of a burst of changes were seen.
+        let mut looked_at = now;
+        let mut burst = Burst::default();
         // What changed before the watch began has been missed: at first something is supposed to have.
-        let mut burst = Some((now, now));
+        burst.touch(now);
         loop {
-            let tell_at = burst.map(|(first, last)| (last + QUIET).min(first + PATIENCE));
-            let wake_at = tell_at.map_or(poll_at, |at| at.min(poll_at));
+            let wake_at = burst.tell_at().map_or(poll_at, |at| at.min(poll_at));
             let message = messages.recv_timeout(wake_at.saturating_duration_since(now));
             now = Instant::now();
-            let touch = |burst: &mut Option<(Instant, Instant)>| {
-                *burst = Some((burst.map_or(now, |(first, _)| first), now));
-            };
             match message {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(Message::Touched) => touch(&mut burst),
+                Ok(Message::Event(event)) => self.see(&event, &mut burst, now),
                 Ok(Message::Failed(reason)) => {
                     self.poll_because(reason);
-                    touch(&mut burst);
+                    burst.touch(now);
                 }
                 Ok(Message::Watch(watched)) => {
                     if self.watched != watched {
                         self.watched = watched;
                         self.watch();
                         // What changed before it was watched has been missed.
-                        touch(&mut burst);
+                        burst.touch(now);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if now >= poll_at {
                 poll_at = now + pace.poll;
-                if self.watch() || now >= sweep_at {
-                    touch(&mut burst);
+                if self.watch() {
+                    burst.found(looked_at, now);
+                } else if now >= sweep_at {
+                    burst.touch(now);
                 }
+                looked_at = now;
             }
-            if burst.is_some_and(|(first, last)| now >= (last + QUIET).min(first + PATIENCE)) {
-                burst = None;
-                sweep_at = now + pace.sweep;
+            if burst.tell_at().is_some_and(|at| now >= at) {
                 // Before it is told: what is written while it is read is seen by the next look.
-                self.look = Some(Look::at(&self.watched));
-                (self.notice)(Notice::Changed);
+                let look = Some(Look::at(&self.watched));
+                let changed = self.look != look;
+                self.look = look;
+                looked_at = now;
+                if !burst.goes_on(changed, now) {
+                    burst = Burst::default();
+                    sweep_at = now + pace.sweep;
+                    (self.notice)(Notice::Changed);
+                }
             }
         }
     }
 
+    /// Takes a notice of the kernel for what it means to the files that matter.
+    fn see(&self, event: &notify::Event, burst: &mut Burst, now: Instant) {
+        if event.paths.is_empty() {
+            // Notices were lost.
+            burst.touch(now);
+        }
+        for path in event.paths.iter().filter(|path| self.matters(path)) {
+            match event.kind {
+                EventKind::Create(kind) if kind != CreateKind::Folder && is_written(path) => burst.written(path, now),
+                EventKind::Modify(ModifyKind::Data(_)) => burst.written(path, now),
+                EventKind::Access(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => {
+                    burst.done(path, now);
+                }
+                _ => burst.touch(now),
+            }
+        }
+    }
+
+    /// Whether what happens at this path is to be told. What is not known to be of no concern is.
+    fn matters(&self, path: &Path) -> bool {
+        if self.by_kernel.contains_key(path) {
+            return true;
+        }
+        let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return true };
+        self.by_kernel.get(directory).is_none_or(|directory| self.wanted.has(*directory, name))
+    }
+
     /// Looks at everything and has the kernel watch the directories that are there now. Whether something has changed.
     fn watch(&mut self) -> bool {
-        let directories = self.watched.to_watch();
+        let (directories, wanted) = self.watched.to_watch();
+        self.wanted = wanted;
         let missed = self.have_kernel_watch(directories);
         let look = Look::at(&self.watched);
         let changed = self.look.as_ref().is_some_and(|before| *before != look);
@@ -237,6 +281,11 @@ impl<N: FnMut(Notice)> State<N> {
         }
         anew
     }
+}
+
+/// Whether a close will follow its creation; none follows a link's.
+fn is_written(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.nlink() == 1)
 }
 
 fn is_gone(error: &notify::Error) -> bool {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::Tree;
 use proptest::prelude::*;
 
+use crate::balance::Policy;
 use crate::config::{Event, Reloader};
 use crate::runtime::watch::Watched;
 
@@ -350,6 +351,37 @@ fn settings_wait_for_a_restart_but_for_defaults() {
         (Duration::from_secs(2), Duration::from_secs(7))
     );
     assert_eq!(b.call_timeout(false), Some(Duration::from_secs(9)));
+}
+
+#[test]
+fn defaults_reach_a_servlet_whose_file_was_away_when_they_changed() {
+    let mut rig = Rig::start();
+    rig.tree.remove("servlets/a.yaml");
+    rig.tree.write("telamon.yaml", format!("{SETTINGS}defaults: {{ timeout: 3s }}\n"));
+    assert_eq!(
+        rig.reload(),
+        ["settings changed, restart for []", "b: Whole, the servlet's own files or what it inherits"]
+    );
+    rig.tree.write("servlets/a.yaml", "services: [a.v1.S]\n");
+    let events = rig.events();
+    let [Event::Accepted { servlet, .. }] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!((&*servlet.name, servlet.call_timeout(true)), ("a", Some(Duration::from_secs(3))));
+    assert_eq!(rig.reload(), NOTHING);
+}
+
+#[test]
+fn an_empty_balance_changes_nothing() {
+    let mut rig = Rig::start();
+    let policies = |rig: &Rig| -> Vec<Policy> {
+        let entries = rig.reloader.entries.values();
+        entries.map(|entry| entry.running.as_ref().unwrap().def.options.balance.policy).collect()
+    };
+    assert_eq!(policies(&rig), [Policy::default(), Policy::default()]);
+    rig.tree.write("telamon.yaml", format!("{SETTINGS}defaults: {{ balance: {{ policy: round_robin }} }}\n"));
+    rig.tree.write("servlets/a.yaml", "services: [a.v1.S]\nbalance: {}\n");
+    rig.tree.write("servlets/b.yaml", "services: [b.v1.S]\nbalance: { policy: fair_least_request }\n");
+    rig.reload();
+    assert_eq!(policies(&rig), [Policy::RoundRobin, Policy::FairLeastRequest]);
 }
 
 #[test]

@@ -84,6 +84,17 @@ fn every_mistake_has_its_place_and_what_is_right() {
             &["t.yaml:3:16: endpoints[1].address: [::1]:7 is there twice: first on line 2"],
         ),
         (
+            "endpoints:\n  - { address: 127.0.0.1:80 }\n  - { address: '[::ffff:127.0.0.1]:80' }\n  - { address: '[::127.0.0.1]:80' }\n",
+            &["t.yaml:3:16: endpoints[1].address: [::ffff:127.0.0.1]:80 is there twice: first on line 2"],
+        ),
+        (
+            "endpoints:\n  - { address: 1.1.1.1:1, weight: &w 5s }\n  - { address: 1.1.1.1:2, weight: *w }\n",
+            &[
+                "t.yaml:2:38: endpoints[0].weight: 5s is not allowed: an integer from 0 to 1000000",
+                "t.yaml:3:35: endpoints[1].weight: 5s is not allowed: an integer from 0 to 1000000",
+            ],
+        ),
+        (
             "groups:\n  a: { endpoints: [{address: 1.1.1.1:1}] }\n  b: { endpoints: [{address: 1.1.1.1:1}] }\n",
             &["t.yaml:3:30: groups.b.endpoints[0].address: 1.1.1.1:1 is there twice: first on line 2"],
         ),

@@ -1,6 +1,7 @@
 //! What can be seen of files without reading them: enough to suppose a change, cheap enough for twice a second.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -58,34 +59,62 @@ impl Look {
     }
 }
 
+/// What matters in directories that others use too. Known by the directory's identity, because the kernel tells one name of a
+/// directory that has several.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    /// Directories in which everything matters.
+    whole: HashSet<DirectoryId>,
+    names: HashSet<(DirectoryId, OsString)>,
+}
+
+impl Wanted {
+    pub(super) fn has(&self, directory: DirectoryId, name: &OsStr) -> bool {
+        self.whole.contains(&directory) || self.names.contains(&(directory, name.to_owned()))
+    }
+}
+
 impl Watched {
-    /// The directories whose entries matter, as far as they are there.
-    pub(super) fn to_watch(&self) -> BTreeMap<PathBuf, DirectoryId> {
+    /// The directories whose entries matter, as far as they are there, by absolute paths; and which entries those are.
+    pub(super) fn to_watch(&self) -> (BTreeMap<PathBuf, DirectoryId>, Wanted) {
         let mut found = BTreeMap::new();
         let mut add = |directory: &Path| {
-            let directory = here(directory);
-            if let Ok(metadata) = fs::metadata(directory)
-                && metadata.is_dir()
-            {
-                found.insert(directory.to_owned(), (metadata.dev(), metadata.ino()));
-            }
+            let metadata = fs::metadata(directory).ok().filter(Metadata::is_dir)?;
+            let id = (metadata.dev(), metadata.ino());
+            found.insert(directory.to_owned(), id);
+            Some(id)
         };
+        let mut wanted = Wanted::default();
         for directory in &self.directories {
-            add(directory);
+            wanted.whole.extend(add(&absolute(directory)));
         }
-        for file in &self.files {
-            let mut path = file.clone();
+        // The files, the links to them, and whatever is above either: a directory on the way may be a link itself.
+        let mut on_the_way: BTreeSet<PathBuf> = BTreeSet::new();
+        for file in self.files.iter().chain(&self.directories) {
+            let mut path = absolute(file);
             for _ in 0..MAX_LINKS {
-                let parent = path.parent().unwrap_or(Path::new("")).to_owned();
+                let parent = path.parent().unwrap_or(Path::new("/")).to_owned();
                 add(&parent);
+                on_the_way.extend(path.ancestors().map(Path::to_owned));
                 match fs::read_link(&path) {
                     Ok(target) => path = parent.join(target),
                     Err(_) => break,
                 }
             }
         }
-        found
+        for path in on_the_way {
+            if let (Some(parent), Some(name)) = (path.parent(), path.file_name())
+                && let Some(id) = found.get(parent)
+            {
+                wanted.names.insert((*id, name.to_owned()));
+            }
+        }
+        (found, wanted)
     }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(here(path)).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The empty path means the working directory.

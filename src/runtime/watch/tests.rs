@@ -120,7 +120,7 @@ fn links_in_a_circle_end() {
     symlink("b", directory.path().join("a")).unwrap();
     symlink("a", directory.path().join("b")).unwrap();
     let watched = Watched { files: vec![directory.path().join("a")], directories: Vec::new() };
-    assert_eq!(watched.to_watch().keys().collect::<Vec<_>>(), [directory.path()]);
+    assert_eq!(watched.to_watch().0.keys().collect::<Vec<_>>(), [directory.path()]);
     assert_eq!(Look::at(&watched), Look::at(&watched));
 }
 
@@ -129,8 +129,7 @@ fn a_reason_for_polling_is_told_once() {
     let (sender, notices) = mpsc::channel();
     let notice = move |notice| drop(sender.send(notice));
     let watched = Watched::default();
-    let mut state =
-        State { notice, told: BTreeSet::new(), kernel: None, by_kernel: BTreeMap::new(), watched, look: None };
+    let mut state = State::new(watched, notice);
     for reason in ["no more watches", "no more watches", "no more descriptors"] {
         state.poll_because(reason.into());
     }
@@ -144,11 +143,96 @@ fn a_directory_that_went_away_is_no_limit() {
     let (sender, notices) = mpsc::channel();
     let notice = move |notice| drop(sender.send(notice));
     let watched = Watched::default();
-    let mut state =
-        State { notice, told: BTreeSet::new(), kernel: None, by_kernel: BTreeMap::new(), watched, look: None };
+    let mut state = State::new(watched, notice);
     let (touched, _receiver) = channel();
     state.ask_kernel(touched);
     assert!(state.kernel.is_some());
     assert!(!state.have_kernel_watch(BTreeMap::from([(PathBuf::from("/no/such/directory"), (1, 1))])));
     assert_eq!(notices.try_iter().next(), None);
+}
+
+/// A state that watches by the kernel and has told nothing.
+fn seeing(watched: Watched) -> State<impl FnMut(Notice)> {
+    let mut state = State::new(watched, |_| {});
+    let (touched, _receiver) = channel();
+    state.ask_kernel(touched);
+    state.watch();
+    state
+}
+
+fn at(kind: EventKind, path: &Path) -> notify::Event {
+    notify::Event::new(kind).add_path(path.to_owned())
+}
+
+const MODIFIED: EventKind = EventKind::Modify(ModifyKind::Data(notify::event::DataChange::Any));
+const CLOSED: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Write));
+
+#[test]
+fn a_half_written_file_is_not_told_before_its_close_or_rename() {
+    use notify::event::{MetadataKind, RenameMode};
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("a.yaml");
+    fs::write(&file, "half").unwrap();
+    let state = seeing(Watched { files: vec![file.clone()], directories: Vec::new() });
+    let start = Instant::now();
+    let later = start + Duration::from_millis(60);
+    let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+    for begin in [EventKind::Create(CreateKind::File), MODIFIED] {
+        for end in [CLOSED, renamed] {
+            let mut burst = Burst::default();
+            state.see(&at(begin, &file), &mut burst, start);
+            state.see(&at(MODIFIED, &file), &mut burst, later);
+            state.see(&at(EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)), &file), &mut burst, later);
+            assert_eq!(burst.tell_at(), Some(start + burst::PATIENCE), "{begin:?}");
+            state.see(&at(end, &file), &mut burst, later);
+            assert_eq!(burst.tell_at(), Some(later + burst::QUIET), "{end:?}");
+        }
+    }
+    // A link is whole as soon as it is there.
+    fs::remove_file(&file).unwrap();
+    symlink("elsewhere", &file).unwrap();
+    let mut burst = Burst::default();
+    state.see(&at(EventKind::Create(CreateKind::File), &file), &mut burst, start);
+    assert_eq!(burst.tell_at(), Some(start + burst::QUIET));
+}
+
+#[test]
+fn what_happens_beside_a_file_is_of_no_concern() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    for name in ["servlets", "..1", "other"] {
+        fs::create_dir(path(name)).unwrap();
+    }
+    fs::write(path("..1/linked.yaml"), "x").unwrap();
+    symlink("..1", path("..data")).unwrap();
+    symlink("..data/linked.yaml", path("linked.yaml")).unwrap();
+    // The same directory by another name: the kernel tells only one of them.
+    symlink(".", path("alias")).unwrap();
+    let files = ["telamon.yaml", "linked.yaml", "alias/aliased.yaml", "missing.proto"];
+    let state = seeing(Watched { files: files.map(path).to_vec(), directories: vec![path("servlets")] });
+    let told = |name: &str| {
+        let mut burst = Burst::default();
+        state.see(&at(CLOSED, &path(name)), &mut burst, Instant::now());
+        burst.tell_at().is_some()
+    };
+    for name in ["access.log", "other", "..data/other.yaml", "telamon.yaml~"] {
+        assert!(!told(name), "{name}");
+    }
+    for name in [
+        "telamon.yaml",
+        "linked.yaml",
+        "..data",
+        "..data/linked.yaml",
+        "aliased.yaml",
+        "alias/telamon.yaml",
+        "missing.proto",
+        "servlets",
+        "servlets/new.yaml",
+        "unknown/place",
+    ] {
+        assert!(told(name), "{name}");
+    }
+    let mut burst = Burst::default();
+    state.see(&notify::Event::new(EventKind::Other), &mut burst, Instant::now());
+    assert!(burst.tell_at().is_some(), "lost notices");
 }
