@@ -27,18 +27,10 @@ impl Place {
         Place { file: file.into(), line: None, column: None }
     }
 
-    /// A line and column counted from 0, as descriptors do.
+    /// A line and column counted from 0.
     pub(super) fn from_zero(file: &str, line: usize, column: usize) -> Place {
         let count = |number: usize| u32::try_from(number).ok().and_then(|number| number.checked_add(1));
         Place { file: file.into(), line: count(line), column: count(column) }
-    }
-
-    /// The place of a byte of the file's text.
-    pub(super) fn of_byte(file: &str, text: &str, at: usize) -> Place {
-        let before = text.get(..at).unwrap_or(text);
-        let begin = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let column = before.get(begin..).unwrap_or_default().chars().count();
-        Place::from_zero(file, before.matches('\n').count(), column)
     }
 }
 

@@ -3,7 +3,9 @@
 //! for, so that a schema means the same wherever it is loaded; a descriptor set's own copy of such a file is used, since its other files
 //! were compiled against it.
 
+mod depth;
 mod report;
+mod text;
 mod texts;
 
 use std::collections::{BTreeMap, HashSet};
@@ -16,6 +18,7 @@ use prost_types::{DescriptorProto, FileDescriptorProto, SourceCodeInfo};
 use protox::file::{File, FileResolver as _, GoogleFileResolver};
 
 use super::place::{Place, SchemaError};
+use text::Text;
 pub(super) use texts::Texts;
 
 /// A schema file, as read.
@@ -27,10 +30,13 @@ pub enum Source {
     DescriptorSet { name: String, bytes: Bytes },
 }
 
+const TOO_DEEP: &str = "this option's value is nested too deep: at most 100 messages within each other are read";
+const _: () = assert!(depth::MAX_DEPTH == 100, "the message says how deep");
+
 /// A file that takes part.
 struct Unit {
     /// With the text, when it is a .proto.
-    text: Option<String>,
+    text: Option<Text>,
     /// As encoded, when it comes from a descriptor set: keeps options that are not defined here.
     encoded: Option<Bytes>,
     descriptor: FileDescriptorProto,
@@ -69,7 +75,8 @@ pub(super) fn compile(
         return Err(units.errors);
     }
     let texts = units.files.into_iter().filter_map(|(name, unit)| Some((name, unit.text?))).collect();
-    Ok((pool, Texts::new(texts)))
+    let texts = Texts::new(texts, &pool);
+    Ok((pool, texts))
 }
 
 fn add_to_pool(pool: &mut DescriptorPool, name: &str, unit: &Unit, errors: &mut Vec<SchemaError>) -> bool {
@@ -81,8 +88,12 @@ fn add_to_pool(pool: &mut DescriptorPool, name: &str, unit: &Unit, errors: &mut 
         Ok(()) => true,
         Err(error) => {
             match &unit.text {
-                Some(text) => report::check_errors(name, text, &error.with_source_code(text), errors),
-                None => report::check_errors(name, "", &error, errors),
+                // Labels are found by lines and columns, and descriptors count columns in bytes.
+                Some(text) => {
+                    let error = error.with_source_code(&text.of_single_bytes());
+                    report::check_errors(name, Some(text), &error, errors);
+                }
+                None => report::check_errors(name, None, &error, errors),
             }
             false
         }
@@ -95,10 +106,17 @@ impl Units {
     }
 
     fn add_text(&mut self, name: &str, text: String) {
-        let descriptor = match File::from_source(name, &text) {
+        let parsed = File::from_source(name, &text);
+        let text = Text::new(text);
+        let descriptor = match parsed {
             Ok(file) => FileDescriptorProto::from(file),
             Err(error) => return report::parse_errors(name, &text, &error, &mut self.errors),
         };
+        if let Some(path) = depth::too_deep(&descriptor) {
+            let info = descriptor.source_code_info.as_ref();
+            let place = info.and_then(|info| texts::location(name, Some(&text), info, &path));
+            return self.wrong(place.unwrap_or_else(|| Place::file(name)), TOO_DEEP);
+        }
         self.add(name, Unit { text: Some(text), encoded: None, descriptor });
     }
 
@@ -116,6 +134,10 @@ impl Units {
             let name = descriptor.name().to_owned();
             if let Some(message) = bad_map_entry(&descriptor) {
                 self.wrong(Place::file(set), format!("{name} is damaged: map entry {message} has no key and value"));
+                continue;
+            }
+            if depth::too_deep(&descriptor).is_some() {
+                self.wrong(Place::file(set), format!("{name}: {TOO_DEEP}"));
                 continue;
             }
             match descriptor.syntax() {
@@ -158,7 +180,8 @@ impl Units {
                 } else if let Some(text) = resolve(import) {
                     self.add_text(import, text);
                 } else {
-                    let place = import_place(&name, info.as_ref(), index);
+                    let text = self.files.get(&name).and_then(|unit| unit.text.as_ref());
+                    let place = import_place(&name, text, info.as_ref(), index);
                     self.wrong(place, format!("import `{import}` is not found"));
                 }
                 if self.files.contains_key(import) {
@@ -200,8 +223,9 @@ impl Units {
         for (name, index, circle) in circles {
             let text = circle.join(" -> ");
             circular.extend(circle);
-            let info = self.files.get(&name).and_then(|unit| unit.descriptor.source_code_info.as_ref());
-            let place = import_place(&name, info, index);
+            let unit = self.files.get(&name);
+            let info = unit.and_then(|unit| unit.descriptor.source_code_info.as_ref());
+            let place = import_place(&name, unit.and_then(|unit| unit.text.as_ref()), info, index);
             self.wrong(place, format!("files import each other in a circle: {text}"));
         }
         (order, circular)
@@ -256,8 +280,10 @@ fn same(one: &FileDescriptorProto, other: &FileDescriptorProto) -> bool {
 }
 
 /// Where a file names its import of that index.
-fn import_place(file: &str, info: Option<&SourceCodeInfo>, index: usize) -> Place {
+fn import_place(file: &str, text: Option<&Text>, info: Option<&SourceCodeInfo>, index: usize) -> Place {
     const DEPENDENCY: i32 = 3; // of FileDescriptorProto
     let path = i32::try_from(index).map(|index| [DEPENDENCY, index]);
-    info.zip(path.ok()).and_then(|(info, path)| texts::location(file, info, &path)).unwrap_or_else(|| Place::file(file))
+    info.zip(path.ok())
+        .and_then(|(info, path)| texts::location(file, text, info, &path))
+        .unwrap_or_else(|| Place::file(file))
 }

@@ -370,6 +370,81 @@ fn what_is_known_needs_no_resolver() {
     assert!(schema.messages().by_name("google.api.HttpBody").is_some());
 }
 
+#[test]
+fn columns_count_characters() {
+    let cases = [
+        ("message M { /* ééééé */ Nope x = 1; }", "a.proto:3:25: name 'Nope' is not defined"),
+        ("message M { /* é */ X x = 1; /* é */ Y y = 2; }", "a.proto:3:38: name 'Y' is not defined"),
+        ("/* é */ message M {} /* é */ message M {}", "a.proto:3:38: name 'M' is defined twice"),
+        ("/* é */ message M { 1 }", "a.proto:3:21: expected"),
+        ("/* é */ import \"nope.proto\";", "a.proto:3:9: import `nope.proto` is not found"),
+        (
+            "message M {} service S { rpc Do(M) returns (M) { /* é */ option (google.api.http) = { get: \"/é/{x\" }; } }",
+            "a.proto:3:95: method S.Do: `GET /é/{x`: this `{` is never closed",
+        ),
+    ];
+    for (text, expected) in cases {
+        let text = format!("syntax = \"proto3\";\nimport \"google/api/annotations.proto\";\n{text}");
+        let told = errors(&[proto("a.proto", &text)], &[]);
+        assert!(told.iter().any(|told| told.contains(expected)), "{text}: {told:?}");
+    }
+    let text = "syntax = \"proto3\";\nmessage M {}\n/* é */ service S { /* é */ rpc Do(M) returns (M); }";
+    let schema = build_with(&[proto("a.proto", text)], &[]).unwrap();
+    assert_eq!(schema.service("S").unwrap().place.to_string(), "a.proto:3:9");
+    assert_eq!(schema.method("S", "Do").unwrap().place.to_string(), "a.proto:3:29");
+}
+
+/// A rule with so many `additional_bindings` within each other.
+fn nested(depth: usize) -> String {
+    format!("get: \"/x\" {}{}", "additional_bindings { ".repeat(depth), "} ".repeat(depth))
+}
+
+#[test]
+fn an_option_that_is_nested_too_deep_is_refused_before_it_is_read() {
+    let text = with_option(&nested(3000));
+    let told = errors(&[proto("a.proto", &text)], &[("shared/book.proto", BOOK)]);
+    assert_eq!(told.len(), 1);
+    assert!(told[0].starts_with("a.proto:6:5: this option's value is nested too deep"), "{told:?}");
+    // One that is not too deep for its reader has the mistakes that it has.
+    let told = errors(&[proto("a.proto", &with_option(&nested(90)))], &[("shared/book.proto", BOOK)]);
+    assert!(told[0].contains("additional_bindings cannot hold additional_bindings"), "{told:?}");
+}
+
+#[test]
+fn a_set_with_an_option_that_is_nested_too_deep_is_refused_before_it_is_read() {
+    let file = |option: &str| {
+        let parsed = protox::file::File::from_source("a.proto", &with_option(option)).unwrap();
+        let descriptor = FileDescriptorProto::from(parsed);
+        let bytes = FileDescriptorSet { file: vec![descriptor] }.encode_to_vec().into();
+        Source::DescriptorSet { name: "a.pb".into(), bytes }
+    };
+    let told = errors(&[file(&nested(3000))], &[("shared/book.proto", BOOK)]);
+    assert_eq!(told.len(), 1);
+    assert!(told[0].starts_with("a.pb: a.proto: this option's value is nested too deep"), "{told:?}");
+    assert!(build_with(&[file("get: \"/x\"")], &[("shared/book.proto", BOOK)]).is_ok());
+}
+
+#[test]
+fn places_are_right_in_a_long_file() {
+    let mut text =
+        String::from("syntax = \"proto3\";\nimport \"google/api/annotations.proto\";\nmessage M {}\nservice S {\n");
+    let methods = 5000;
+    for number in 0..methods {
+        text += &format!(
+            "  rpc Do{number}(M) returns (M) {{\n    option (google.api.http) = {{ get: \"/v1/{number}\" additional_bindings {{ get: \"/v2/{number}\" }} }};\n  }}\n"
+        );
+    }
+    text += "}\n";
+    let schema = build_with(&[proto("a.proto", &text)], &[]).unwrap();
+    for (number, method) in schema.service("S").unwrap().methods.iter().enumerate() {
+        let line = 5 + 3 * number;
+        assert_eq!(method.place.to_string(), format!("a.proto:{line}:3"));
+        assert_eq!(method.bindings[0].place.to_string(), format!("a.proto:{}:40", line + 1));
+        let column = 40 + format!("/v1/{number}\" additional_bindings {{ get: \"").len();
+        assert_eq!(method.bindings[1].place.to_string(), format!("a.proto:{}:{column}", line + 1));
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_bytes_and_no_text_panic(noise in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..40), at in 0..2000_usize) {
