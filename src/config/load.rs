@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::checks::check;
-use super::protos;
+use super::protos::{self, Compiled};
 use super::reading::{Reading, Recorder, Sources};
 use super::servlet_file::{self, RouteLine, ServicePattern, ServletFile};
 use super::settings::{Defaults, FilePath};
@@ -17,6 +17,8 @@ use crate::model::Table;
 pub(super) struct Attempt {
     pub(super) result: Result<Arc<ServletDef>, Vec<Problem>>,
     pub(super) sources: Sources,
+    /// The last schema that could be compiled, by this attempt or an earlier one.
+    pub(super) compiled: Option<Arc<Compiled>>,
 }
 
 /// What every servlet is loaded with.
@@ -26,14 +28,20 @@ pub(super) struct Surroundings<'s> {
     pub(super) defaults: &'s Defaults,
 }
 
-/// Loads the servlet `name` from the file at `path`.
-pub(super) fn servlet(name: &str, path: &Path, around: &Surroundings<'_>, reading: &mut Reading) -> Attempt {
+/// Loads the servlet `name` from the file at `path`. `compiled` is what the attempt before it had.
+pub(super) fn servlet(
+    name: &str,
+    path: &Path,
+    around: &Surroundings<'_>,
+    reading: &mut Reading,
+    mut compiled: Option<Arc<Compiled>>,
+) -> Attempt {
     let mut sources = Sources::default();
     let mut files = reading.for_servlet(&mut sources);
     let mut reader = Reader::new(display_name(path), path.parent().unwrap_or(Path::new("")));
     let mut elsewhere = Vec::new();
     let def = match files.text(path) {
-        Ok(text) => assemble(name, &text, around, &mut files, &mut reader, &mut elsewhere),
+        Ok(text) => assemble(name, &text, around, &mut files, &mut reader, &mut elsewhere, &mut compiled),
         Err(problem) => {
             elsewhere.push(*problem);
             None
@@ -45,7 +53,7 @@ pub(super) fn servlet(name: &str, path: &Path, around: &Surroundings<'_>, readin
         Some(def) if problems.is_empty() => Ok(Arc::new(def)),
         _ => Err(problems),
     };
-    Attempt { result, sources }
+    Attempt { result, sources, compiled }
 }
 
 fn assemble(
@@ -55,13 +63,14 @@ fn assemble(
     files: &mut Recorder<'_>,
     reader: &mut Reader,
     elsewhere: &mut Vec<Problem>,
+    compiled: &mut Option<Arc<Compiled>>,
 ) -> Option<ServletDef> {
     let (file, options) = servlet_file::parse(text, reader, around.defaults)?;
     let table =
         file.value.endpoints.0.as_ref().and_then(|path| read_table(name, path.as_ref(), files, reader, elsewhere));
     let schema = match &file.value.schema.0 {
-        Some(Some(paths)) => match protos::load(&paths.0, around.root, files, reader) {
-            Ok(schema) => Some(Some(schema)),
+        Some(Some(paths)) => match protos::load(&paths.0, around.root, compiled.as_ref(), files, reader) {
+            Ok(new) => Some(Some(Arc::clone(&compiled.insert(new).schema))),
             Err(problems) => {
                 elsewhere.extend(problems);
                 None

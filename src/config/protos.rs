@@ -1,11 +1,12 @@
-//! A servlet's schema from the files that it names. A .proto's imports are looked for beside it, then upwards to the directory of
-//! `telamon.yaml`, then in `protos/` there: that finds a tree of .proto files wherever its root is, without an option for it.
+//! A servlet's schema from the files that it names. What a .proto imports, and what that imports in turn, is looked for beside the
+//! .proto, then upwards to the directory of `telamon.yaml`, then in `protos/` there: that finds a tree of .proto files wherever its
+//! root is, without an option for it. What is not found so is looked for around the other files that the servlet names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use super::reading::Recorder;
+use super::reading::{Recorder, Sources};
 use super::settings::FilePath;
 use crate::discovery::{Position, Problem, Reader, Spanned, display_name, resolve};
 use crate::schema::{Schema, Source};
@@ -15,29 +16,68 @@ const MAX_ASCENT: usize = 8;
 /// The most files that one schema may consist of.
 const MAX_FILES: usize = 10_000;
 
-/// Reads and compiles them. What is wrong is reported to `reader`, or returned when it stands in a file of the schema.
+/// A schema and what it was made from. As long as that is the same, so is the schema: it is not compiled again, nor kept twice.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    pub(super) schema: Arc<Schema>,
+    /// The files that the servlet names.
+    named: Vec<PathBuf>,
+    /// Them and their imports, and what was looked for in vain.
+    sources: Sources,
+}
+
+/// Reads and compiles them, unless `last` was made from the same. What is wrong is reported to `reader`, or returned when it stands
+/// in a file of the schema.
 pub(super) fn load(
     paths: &[Spanned<FilePath>],
+    root: &Path,
+    last: Option<&Arc<Compiled>>,
+    files: &mut Recorder<'_>,
+    reader: &mut Reader,
+) -> Result<Arc<Compiled>, Vec<Problem>> {
+    let named: Vec<PathBuf> = paths.iter().map(|path| resolve(reader.directory(), &path.value.0)).collect();
+    if let Some(last) = last.filter(|last| last.named == named)
+        && files.are_still(&last.sources)
+    {
+        return Ok(Arc::clone(last));
+    }
+    let mut sources = Sources::default();
+    let result = compile(paths, &named, root, &mut files.for_part(&mut sources), reader);
+    files.include(&sources);
+    result.map(|schema| Arc::new(Compiled { schema, named, sources }))
+}
+
+fn compile(
+    paths: &[Spanned<FilePath>],
+    named: &[PathBuf],
     root: &Path,
     files: &mut Recorder<'_>,
     reader: &mut Reader,
 ) -> Result<Arc<Schema>, Vec<Problem>> {
-    let mut tree = Tree { files, root, directories: Vec::new(), names: BTreeMap::new() };
-    let mut named = Vec::new();
-    for (index, path) in paths.iter().enumerate() {
-        let full = resolve(reader.directory(), &path.value.0);
-        match tree.read(&full) {
-            Ok(content) => named.push((full, content)),
-            Err(wrong) => {
-                let key = if paths.len() == 1 { "schema".to_owned() } else { format!("schema[{index}]") };
-                report(reader, path.at, &key, &path.value.0, &wrong);
-            }
+    let mut tree = Tree { files, root, directories: Vec::new(), imports: BTreeMap::new(), names: BTreeMap::new() };
+    let mut read = Vec::new();
+    for (index, (path, full)) in paths.iter().zip(named).enumerate() {
+        match tree.read(full) {
+            Ok(content) => read.push((full.clone(), content)),
+            Err(wrong) => report(reader, path.at, &key(paths, index), &path.value.0, &wrong),
         }
     }
-    if named.len() != paths.len() {
+    if read.len() != paths.len() {
         return Err(Vec::new());
     }
-    let imports = tree.imports(&named);
+    let named = read;
+    let mut clear = true;
+    for (index, wrong) in tree.follow_imports(&named) {
+        if let Some(path) = paths.get(index) {
+            report(reader, path.at, &key(paths, index), &path.value.0, &wrong);
+            clear = false;
+        }
+    }
+    if !clear {
+        return Err(Vec::new());
+    }
+    let imports: BTreeMap<PathBuf, String> =
+        tree.imports.iter().map(|(import, path)| (path.clone(), import.clone())).collect();
     let sources: Vec<Source> = named.into_iter().map(|(path, content)| tree.source(path, content, &imports)).collect();
     match Schema::build(&sources, &mut |import| tree.import(import)) {
         Ok(schema) => Ok(Arc::new(schema)),
@@ -49,6 +89,11 @@ pub(super) fn load(
             })
             .collect()),
     }
+}
+
+/// The key of the file of that index in the servlet's file.
+fn key(paths: &[Spanned<FilePath>], index: usize) -> String {
+    if paths.len() == 1 { "schema".to_owned() } else { format!("schema[{index}]") }
 }
 
 fn report(reader: &mut Reader, at: Position, key: &str, written: &Path, wrong: &str) {
@@ -66,8 +111,10 @@ enum Content {
 struct Tree<'t, 'r> {
     files: &'t mut Recorder<'r>,
     root: &'t Path,
-    /// Where imports are looked for, in this order.
+    /// Where imports are looked for, in this order, when they are not found around the file that leads to them.
     directories: Vec<PathBuf>,
+    /// The imports that have been found, by name.
+    imports: BTreeMap<String, PathBuf>,
     /// The name in messages and imports, and the path.
     names: BTreeMap<String, PathBuf>,
 }
@@ -80,7 +127,11 @@ impl Tree<'_, '_> {
         }
         let wrong = |problem: &Problem| format!("cannot be read: {}: {}", display_name(path), problem.wrong);
         if extension == "proto" {
-            self.look_around(path);
+            for directory in self.around(path) {
+                if !self.directories.contains(&directory) {
+                    self.directories.push(directory);
+                }
+            }
             return self.files.text(path).map(Content::Proto).map_err(|problem| wrong(&problem));
         }
         match &*self.files.file(path) {
@@ -89,9 +140,11 @@ impl Tree<'_, '_> {
         }
     }
 
-    /// Adds the directories where the imports of this file are looked for.
-    fn look_around(&mut self, path: &Path) {
-        let inside = path.starts_with(self.root);
+    /// The directories where the imports of this file are looked for first.
+    fn around(&self, path: &Path) -> Vec<PathBuf> {
+        // Every path starts with an empty root, which is the working directory.
+        let apart = path.is_absolute() || path.starts_with("..");
+        let inside = path.starts_with(self.root) && !(self.root.as_os_str().is_empty() && apart);
         let mut upwards: Vec<PathBuf> = Vec::new();
         for directory in path.ancestors().skip(1).take(if inside { usize::MAX } else { MAX_ASCENT }) {
             upwards.push(directory.to_owned());
@@ -100,32 +153,49 @@ impl Tree<'_, '_> {
             }
         }
         upwards.push(self.root.join("protos"));
-        for directory in upwards {
-            if !self.directories.contains(&directory) {
-                self.directories.push(directory);
-            }
-        }
+        upwards
     }
 
-    /// What the named files and theirs import, as far as it is found: the path and the name it is imported by.
-    fn imports(&mut self, named: &[(PathBuf, Content)]) -> BTreeMap<PathBuf, String> {
-        let mut found = BTreeMap::new();
-        let mut queue: Vec<String> = Vec::new();
-        for (_, content) in named {
-            if let Content::Proto(text) = content {
-                queue.extend(imports_of(text));
-            }
-        }
-        while let Some(import) = queue.pop() {
-            let Some(path) = self.find(&import) else { continue };
-            if found.len() < MAX_FILES && !found.contains_key(&path) {
-                if let Ok(text) = self.files.text(&path) {
-                    queue.extend(imports_of(&text));
+    /// Finds what the named files and theirs import. A name is one file in a schema, so it is wrong when two of them lead to
+    /// different ones: the second's index, and a sentence.
+    fn follow_imports(&mut self, named: &[(PathBuf, Content)]) -> Vec<(usize, String)> {
+        let mut wrong = Vec::new();
+        // By directory, because all files in one lead to the same.
+        let mut looked: BTreeMap<&Path, BTreeSet<String>> = BTreeMap::new();
+        let mut leaders: BTreeMap<String, &Path> = BTreeMap::new();
+        for (index, (named, content)) in named.iter().enumerate() {
+            let Content::Proto(text) = content else { continue };
+            let around = self.around(named);
+            let looked = looked.entry(named.parent().unwrap_or(Path::new(""))).or_default();
+            let mut queue = imports_of(text);
+            while let Some(import) = queue.pop() {
+                if looked.len() >= MAX_FILES || !looked.insert(import.clone()) || Schema::knows(&import) {
+                    continue;
                 }
-                found.insert(path, import);
+                let Some(path) = self.find(&import, &around) else { continue };
+                let text = self.files.text(&path).unwrap_or_default();
+                queue.extend(imports_of(&text));
+                match self.imports.get(&import) {
+                    None => {
+                        leaders.insert(import.clone(), named);
+                        self.imports.insert(import, path);
+                    }
+                    Some(other) if *other == path || self.files.text(other).is_ok_and(|other| other == text) => {}
+                    Some(other) => {
+                        let leader = leaders.get(&import).map_or_else(String::new, |path| display_name(path));
+                        wrong.push((
+                            index,
+                            format!(
+                                "leads to {} for the import `{import}`, but {leader} to {}: they differ, and a schema has one file of a name",
+                                display_name(&path),
+                                display_name(other)
+                            ),
+                        ));
+                    }
+                }
             }
         }
-        found
+        wrong
     }
 
     /// A named file that others import goes by the name they import it by, else the compiler would see it twice.
@@ -153,20 +223,25 @@ impl Tree<'_, '_> {
             .unwrap_or_else(|| path.display().to_string())
     }
 
-    fn find(&mut self, import: &str) -> Option<PathBuf> {
+    /// The file of that name in one of the directories, or where all imports are looked for.
+    fn find(&mut self, import: &str, first: &[PathBuf]) -> Option<PathBuf> {
         let relative = Path::new(import);
         if import.contains('\0') || !relative.components().all(|part| matches!(part, Component::Normal(_))) {
             return None;
         }
-        let candidates: Vec<PathBuf> = self.directories.iter().map(|directory| directory.join(relative)).collect();
-        candidates.into_iter().find(|path| self.files.file(path).is_ok())
+        let files = &mut self.files;
+        let candidates = first.iter().chain(&self.directories).map(|directory| directory.join(relative));
+        candidates.into_iter().find(|path| files.file(path).is_ok())
     }
 
     fn import(&mut self, import: &str) -> Option<String> {
         if self.names.len() > MAX_FILES {
             return None;
         }
-        let path = self.find(import)?;
+        let path = match self.imports.get(import) {
+            Some(path) => path.clone(),
+            None => self.find(import, &[])?,
+        };
         let text = self.files.text(&path).ok()?;
         self.names.insert(import.to_owned(), path);
         Some(text)
@@ -177,8 +252,8 @@ impl Tree<'_, '_> {
     }
 }
 
-/// The files that a .proto imports, read without parsing it: only names are chosen by this, so a comment that looks like an import
-/// does no harm.
+/// The files that a .proto imports, read without parsing it: only files are chosen by this, so a comment that looks like an import
+/// does little harm.
 fn imports_of(text: &str) -> Vec<String> {
     let import = |statement: &str| {
         let rest = statement.trim_start().strip_prefix("import")?.trim_start();
@@ -193,6 +268,27 @@ fn imports_of(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_is_beneath_the_root_is_looked_through_up_to_it() {
+        let (mut reading, mut sources) = (super::super::reading::Reading::default(), Sources::default());
+        let mut files = reading.for_servlet(&mut sources);
+        for (root, path, expected) in [
+            ("", "a/b/s.proto", 4),
+            ("", "/1/2/3/4/5/6/7/8/9/10/s.proto", MAX_ASCENT + 1),
+            ("/etc", "/etc/1/2/3/4/5/6/7/8/9/10/s.proto", 12),
+            ("/etc", "/1/2/3/4/5/6/7/8/9/10/s.proto", MAX_ASCENT + 1),
+        ] {
+            let tree = Tree {
+                files: &mut files,
+                root: Path::new(root),
+                directories: Vec::new(),
+                imports: BTreeMap::new(),
+                names: BTreeMap::new(),
+            };
+            assert_eq!(tree.around(Path::new(path)).len(), expected, "{root} {path}");
+        }
+    }
 
     #[test]
     fn imports_are_seen_without_parsing() {

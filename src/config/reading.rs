@@ -94,6 +94,25 @@ impl Recorder<'_> {
         self.reading.file(path)
     }
 
+    /// Whether all of them are as they were. They become the servlet's own if they are.
+    pub(super) fn are_still(&mut self, sources: &Sources) -> bool {
+        let still = self.reading.matches(sources);
+        if still {
+            self.include(sources);
+        }
+        still
+    }
+
+    /// Makes all of them the servlet's own.
+    pub(super) fn include(&mut self, sources: &Sources) {
+        self.sources.files.extend(sources.files.iter().map(clone));
+    }
+
+    /// The same reading for a part of the servlet: what is read becomes one of `sources` only.
+    pub(super) fn for_part<'p>(&'p mut self, sources: &'p mut Sources) -> Recorder<'p> {
+        Recorder { reading: self.reading, sources }
+    }
+
     /// The file's text.
     pub(super) fn text(&mut self, path: &Path) -> Result<String, Box<Problem>> {
         match &*self.file(path) {

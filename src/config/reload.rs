@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::directory::{Listed, list};
 use super::load::{Attempt, Surroundings, servlet};
+use super::protos::Compiled;
 use super::reading::{Reading, Seen, Sources};
 use super::settings::Settings;
 use super::{Change, Event, Loaded, Report, ServletDef};
@@ -76,7 +77,7 @@ impl Reloader {
         match list(&directory) {
             Ok(listed) => {
                 for (name, listed) in listed {
-                    let attempt = attempt(&name, &listed, &around, &mut reading);
+                    let attempt = attempt(&name, &listed, &around, &mut reading, None);
                     entries.insert(name, Entry { listed, attempt, running: None, told: None, gone_since: None });
                 }
             }
@@ -141,13 +142,13 @@ impl Reloader {
                 Some(entry) if unchanged => entry.gone_since = None,
                 Some(entry) => {
                     dirty = true;
-                    entry.attempt = attempt(&name, &listed, &around, &mut reading);
+                    entry.attempt = attempt(&name, &listed, &around, &mut reading, entry.attempt.compiled.take());
                     entry.listed = listed;
                     entry.gone_since = None;
                 }
                 None => {
                     dirty = true;
-                    let attempt = attempt(&name, &listed, &around, &mut reading);
+                    let attempt = attempt(&name, &listed, &around, &mut reading, None);
                     self.entries.insert(name, Entry { listed, attempt, running: None, told: None, gone_since: None });
                 }
             }
@@ -246,10 +247,16 @@ impl Reloader {
     }
 }
 
-fn attempt(name: &str, listed: &Listed, around: &Surroundings<'_>, reading: &mut Reading) -> Attempt {
+fn attempt(
+    name: &str,
+    listed: &Listed,
+    around: &Surroundings<'_>,
+    reading: &mut Reading,
+    compiled: Option<Arc<Compiled>>,
+) -> Attempt {
     match listed.path(name) {
-        Ok(path) => servlet(name, path, around, reading),
-        Err(problem) => Attempt { result: Err(vec![*problem]), sources: Sources::default() },
+        Ok(path) => servlet(name, path, around, reading, compiled),
+        Err(problem) => Attempt { result: Err(vec![*problem]), sources: Sources::default(), compiled },
     }
 }
 

@@ -79,6 +79,11 @@ impl Schema {
         Ok(Schema { messages, services, by_name })
     }
 
+    /// Whether an import is known without being resolved, so that a file which goes by its name is never read for it.
+    pub fn knows(import: &str) -> bool {
+        sources::known(import).is_some()
+    }
+
     pub fn services(&self) -> impl Iterator<Item = &Service> {
         self.services.iter()
     }

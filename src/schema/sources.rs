@@ -233,7 +233,7 @@ impl Units {
 }
 
 /// What needs no resolver.
-fn known(import: &str) -> Option<FileDescriptorProto> {
+pub(super) fn known(import: &str) -> Option<FileDescriptorProto> {
     let text = match import {
         "google/api/annotations.proto" => include_str!("google/api/annotations.proto"),
         "google/api/http.proto" => include_str!("google/api/http.proto"),

@@ -68,6 +68,51 @@ fn files_of_one_name_in_two_directories_are_two() {
 }
 
 #[test]
+fn an_import_is_taken_from_around_the_file_that_imports_it() {
+    let service = |package: &str, kind: &str| {
+        format!("import \"{package}/m.proto\"; package {package}; service S {{ rpc Do({kind}) returns ({kind}); }}")
+    };
+    // Beside the first file there is one that the second must not get.
+    let tree = tree(
+        "[../one/s.proto, ../two/t.proto]",
+        &[
+            ("one/s.proto", &service("a", "M")),
+            ("one/a/m.proto", "package a; message M {}"),
+            ("one/b/m.proto", "package b; message Other {}"),
+            ("two/t.proto", &service("b", "M")),
+            ("two/b/m.proto", "import \"b/n.proto\"; package b; message M { N n = 1; }"),
+            ("one/b/n.proto", "package b; message Other {}"),
+            ("two/b/n.proto", "package b; message N {}"),
+        ],
+    );
+    assert_eq!(services(&tree), ["a.S", "b.S"]);
+}
+
+#[test]
+fn a_name_that_leads_to_different_files_is_told() {
+    let service = |package: &str| {
+        format!("import \"x/m.proto\"; import \"google/protobuf/empty.proto\"; package {package}; {SERVICE}")
+    };
+    let files = |second: &str| {
+        tree(
+            "[../one/s.proto, ../two/t.proto]",
+            &[
+                ("one/s.proto", &service("a")),
+                ("one/x/m.proto", MESSAGE.1),
+                ("one/google/protobuf/empty.proto", "this is not read"),
+                ("two/t.proto", &service("b")),
+                ("two/x/m.proto", second),
+            ],
+        )
+    };
+    assert_eq!(services(&files(MESSAGE.1)), ["a.S", "b.S"], "two copies of one file");
+    let tree = files("package x; message M { string text = 1; }");
+    let told = tree.local(&load(&tree.path("telamon.yaml")).unwrap_err().to_string());
+    let expected = "leads to two/x/m.proto for the import `x/m.proto`, but one/s.proto to one/x/m.proto";
+    assert!(told.starts_with("servlets/a.yaml:1:") && told.contains(expected), "{told}");
+}
+
+#[test]
 fn an_import_does_not_leave_its_directories() {
     let outside = Tree::new();
     outside.write("m.proto", "syntax = \"proto3\"; package x; message M {}");

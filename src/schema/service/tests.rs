@@ -380,7 +380,7 @@ fn columns_count_characters() {
         ("/* é */ import \"nope.proto\";", "a.proto:3:9: import `nope.proto` is not found"),
         (
             "message M {} service S { rpc Do(M) returns (M) { /* é */ option (google.api.http) = { get: \"/é/{x\" }; } }",
-            "a.proto:3:95: method S.Do: `GET /é/{x`: this `{` is never closed",
+            "a.proto:3:96: method S.Do: `GET /é/{x`: this `{` is never closed",
         ),
     ];
     for (text, expected) in cases {
