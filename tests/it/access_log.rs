@@ -165,7 +165,7 @@ async fn a_retry_is_counted_and_the_last_endpoint_named() {
     for line in retried {
         assert_line(line, json!({ "endpoint": good.address, "grpc_code": "OK", "flag": null, "attempts": 2 }));
     }
-    assert!(proxy.series("telamon_retries_total{servlet=\"echo\"}").await.unwrap() >= 1.0);
+    assert!(proxy.metric("telamon_retries_total{servlet=\"echo\"}").await.unwrap() >= 1.0);
 }
 
 #[tokio::test]

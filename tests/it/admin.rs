@@ -225,8 +225,8 @@ async fn metrics_are_all_ours_and_tell_servlets_and_endpoints() {
         (format!("telamon_endpoint_failures_total{endpoint}"), 1.0),
         (format!("telamon_endpoint_in_flight{endpoint}"), 0.0),
     ] {
-        while proxy.series(&series).await != Some(value) {
-            let found = proxy.series(&series).await;
+        while proxy.metric(&series).await != Some(value) {
+            let found = proxy.metric(&series).await;
             assert!(found.is_some(), "{series} is not there: {text}");
             // A count is made as its call ends, which its caller may see first.
             assert!(series.contains("open") || found.is_some_and(|found| found <= value), "{series} {found:?}");

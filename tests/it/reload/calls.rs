@@ -196,8 +196,8 @@ async fn three_hundred_reloads_under_traffic_act_each_and_fail_no_call() {
     }
     let calls = callers.stop().await;
     assert!(calls > RELOADS as usize, "{calls}");
-    assert_eq!(proxy.series("telamon_reloads_total{result=\"accepted\"}").await, Some(f64::from(RELOADS)));
-    assert_eq!(proxy.series("telamon_reloads_total{result=\"rejected\"}").await, Some(0.0));
+    assert_eq!(proxy.metric("telamon_reloads_total{result=\"accepted\"}").await, Some(f64::from(RELOADS)));
+    assert_eq!(proxy.metric("telamon_reloads_total{result=\"rejected\"}").await, Some(0.0));
     proxy.until("echo", |endpoints| endpoints.iter().all(|endpoint| endpoint["in_flight"] == 0)).await;
     assert!(proxy.endpoints("echo").await.iter().all(|endpoint| endpoint["failures"] == 0));
 }

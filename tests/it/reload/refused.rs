@@ -45,7 +45,7 @@ async fn each_kind_of_bad_file_is_told_with_its_place_and_changes_nothing() {
         );
         assert!(problem.to_string().contains(bad.told), "{told}");
         refused += 1;
-        assert_eq!(proxy.series("telamon_reloads_total{result=\"rejected\"}").await, Some(f64::from(refused)));
+        assert_eq!(proxy.metric("telamon_reloads_total{result=\"rejected\"}").await, Some(f64::from(refused)));
         assert_eq!(who(&proxy).await, "one");
         in_force(&proxy, &[(&one.address, 7)]).await;
 

@@ -45,7 +45,7 @@ async fn a_table_is_taken_up_however_it_is_written() {
     let reports = proxy.reloads().await;
     let accepted = reports.iter().filter(|report| report["accepted"] == true && report["servlet"] == "echo").count();
     assert!(accepted >= 8, "{reports:?}");
-    assert_eq!(proxy.series("telamon_reloads_total{result=\"accepted\"}").await, Some(accepted as f64));
+    assert_eq!(proxy.metric("telamon_reloads_total{result=\"accepted\"}").await, Some(accepted as f64));
 }
 
 /// A mounted ConfigMap: every file a link through `..data`, which is swapped.
@@ -123,7 +123,7 @@ async fn a_new_file_is_a_new_servlet_and_a_file_that_goes_takes_its_servlet() {
     }
     let answer = caller.call("/other.v1.Other/Do", b"").await;
     assert_eq!((answer.grpc_status(), answer.messages.len()), ("0", 1));
-    assert_eq!(proxy.series("telamon_retries_total{servlet=\"other\"}").await, Some(0.0));
+    assert_eq!(proxy.metric("telamon_retries_total{servlet=\"other\"}").await, Some(0.0));
 
     fs::remove_file(proxy.path("servlets/other.yaml")).unwrap();
     while proxy.servlets().await != ["echo"] {
@@ -131,7 +131,7 @@ async fn a_new_file_is_a_new_servlet_and_a_file_that_goes_takes_its_servlet() {
     }
     assert_eq!(caller.call("/other.v1.Other/Do", b"").await.grpc_status(), "12");
     assert_eq!(proxy.admin_get("/api/v1/servlets/other/endpoints").await.status, 404);
-    assert_eq!(proxy.series("telamon_retries_total{servlet=\"other\"}").await, None);
+    assert_eq!(proxy.metric("telamon_retries_total{servlet=\"other\"}").await, None);
     assert_eq!(proxy.reloads().await[0]["accepted"], true);
     assert_eq!(who(&proxy).await, "one");
 

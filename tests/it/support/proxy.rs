@@ -137,7 +137,7 @@ impl Running {
     }
 
     /// The value of a series in `/metrics`, labels in the order of their names.
-    pub async fn series(&self, series: &str) -> Option<f64> {
+    pub async fn metric(&self, series: &str) -> Option<f64> {
         let answer = self.admin_get("/metrics").await;
         answer.text().lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
     }
