@@ -232,14 +232,14 @@ async fn connections_over_the_limit_are_turned_away_and_counted() {
     let _ = over.socket.write_all(b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert!(over.rest().await.0.is_empty());
     let refused = r#"telamon_connections_refused_total{listener="ingress",reason="connections"}"#;
-    assert_eq!(proxy.series(refused).await, Some(1.0));
+    assert_eq!(proxy.metric(refused).await, Some(1.0));
     let count = r#"telamon_connections_open{listener="ingress"}"#;
-    assert_eq!(proxy.series(count).await, Some(3.0));
+    assert_eq!(proxy.metric(count).await, Some(3.0));
     // The open ones go on, and when one leaves another may come.
     open[0].write("GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!(open[0].answer().await.unwrap().status, 404);
     drop(open.pop());
-    while proxy.series(count).await > Some(2.0) {
+    while proxy.metric(count).await > Some(2.0) {
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
     assert_eq!(Caller::once(&proxy.address, "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n").await.status, 404);
