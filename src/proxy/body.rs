@@ -176,6 +176,19 @@ impl Source {
         }
     }
 
+    /// What a fault in mid-stream says about the call: the servlet's own status, where that is what broke the stream off.
+    fn outcome_of(&self, fault: Fault) -> Outcome {
+        match self {
+            Source::Rest { translator, .. } => match translator.status() {
+                Some(status) if !status.is_ok() => Outcome::Grpc(status.code),
+                Some(_) | None => Outcome::Fault(fault),
+            },
+            Source::Whole(_) | Source::Grpc(_) | Source::Http { .. } | Source::Late(..) | Source::Over => {
+                Outcome::Fault(fault)
+            }
+        }
+    }
+
     /// How a fault in mid-stream is told: to gRPC callers in trailers; to others the stream breaks.
     fn fail(&self, fault: Fault) -> Result<Frame, Fault> {
         match self {
@@ -228,7 +241,7 @@ impl Body for ReplyBody {
             Ok(Pulled::Frame(frame)) => (Some(Ok(frame)), None),
             Ok(Pulled::Last(frame, outcome)) => (Some(Ok(frame)), Some(outcome)),
             Ok(Pulled::End(outcome)) => (None, Some(outcome)),
-            Err(fault) => (Some(this.source.fail(fault.clone())), Some(Outcome::Fault(fault))),
+            Err(fault) => (Some(this.source.fail(fault.clone())), Some(this.source.outcome_of(fault))),
         };
         if let Some(Ok(Frame::Data(data))) = &frame {
             this.tally.bytes_out = this.tally.bytes_out.saturating_add(data.len() as u64);

@@ -291,7 +291,10 @@ impl<B: Body + Unpin + 'static> Pool<B> {
                     }
                 }
                 Err(fault) => {
-                    replica.endpoint.connect_failed(now());
+                    // A further connection is a help; while another one works, the endpoint does.
+                    if replica.least_busy().is_none() {
+                        replica.endpoint.connect_failed(now());
+                    }
                     told.tell(Err(fault));
                 }
             }
