@@ -5,7 +5,7 @@ use h2::client::SendRequest;
 use http::{HeaderMap, Request, StatusCode};
 use tokio::net::TcpStream;
 
-use super::{framed, unframed};
+use super::{framed, unframed, whole};
 
 /// One connection.
 #[derive(Clone)]
@@ -76,5 +76,11 @@ pub async fn read(response: h2::client::ResponseFuture) -> Result<Answer, h2::Er
         bytes.extend_from_slice(&data);
     }
     let trailers = body.trailers().await?.unwrap_or_else(|| parts.headers.clone());
-    Ok(Answer { status: parts.status, headers: parts.headers, messages: unframed(&bytes), trailers })
+    // What an error cuts off may end in the middle of a message.
+    let messages = if trailers.get("grpc-status").is_some_and(|status| status == "0") {
+        unframed(&bytes)
+    } else {
+        unframed(whole(&bytes))
+    };
+    Ok(Answer { status: parts.status, headers: parts.headers, messages, trailers })
 }

@@ -24,6 +24,19 @@ pub fn framed(message: &[u8]) -> Vec<u8> {
     framed
 }
 
+/// The messages at the front of a gRPC body that are whole.
+pub fn whole(body: &[u8]) -> &[u8] {
+    let mut end = 0;
+    while let Some(head) = body.get(end..end + 5) {
+        let next = end + 5 + u32::from_be_bytes(head[1..5].try_into().unwrap()) as usize;
+        if next > body.len() {
+            break;
+        }
+        end = next;
+    }
+    &body[..end]
+}
+
 /// Takes the messages out of a gRPC body; panics where it is not one.
 pub fn unframed(mut body: &[u8]) -> Vec<Vec<u8>> {
     let mut messages = Vec::new();
