@@ -56,7 +56,8 @@ Examples:
     },
     /// Read the files, tell every mistake in them, and exit
     #[command(after_help = "\
-Exits with 0 when `telamon run` would start with these files, and with 1 when it would not.
+Exits with 0 when `telamon run` would take these files, and with 1 when it would not. What the machine may
+refuse, an address in use or a log that cannot be written, is found at the start.
 
 Examples:
   telamon check

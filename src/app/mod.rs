@@ -256,10 +256,7 @@ fn open_access_log(settings: &Settings, metrics: &Metrics) -> Result<Option<Acce
         Some(config::AccessLog::Stdout) => Target::Stdout,
         Some(config::AccessLog::File(path)) => Target::File(path.clone()),
     };
-    let told = format!("{target:?}");
-    AccessLog::open(target, metrics)
-        .map(Some)
-        .map_err(|error| AppError(format!("cannot open the access log {told}: {error}")))
+    AccessLog::open(target, metrics).map(Some).map_err(|error| AppError(format!("access_log: {error}")))
 }
 
 /// The listeners' sockets and admin's; or every address that cannot be had.

@@ -39,7 +39,7 @@ pub(super) async fn work(
     let _vital = Vital::new(&shared, format!("worker-{}", place.index));
     let log = shared.access_log.as_ref().map(|log| log.worker());
     let seed = seed(&shared, place.index);
-    let worker = Worker::new(Arc::clone(&shared.routing), log, shared.legacy.worker(), seed);
+    let worker = Worker::new(Arc::clone(&shared.routing), log, shared.legacy.worker(), shared.drain.clone(), seed);
     let mut generation = shared.generation.subscribe();
     worker.refresh();
     let mut listening = JoinSet::new();

@@ -33,7 +33,7 @@ fn text(places: &Places, dir: &Path, table: &Path, program: &Path, load: u32) ->
         ),
         ("What no route matches", format!("curl -i http://{proxy}/v1/nothing")),
         (
-            "Sixty calls, counted by who answered: 30, 20 and 10",
+            "Sixty calls, counted by who answered: 30, 20 and 10, give or take what your other calls took",
             format!(
                 "for i in $(seq 60); do curl -s --http1.0 http://{proxy}/v1/who; echo; done | grep -o '\"name\":\"[a-z]*\"' | sort | uniq -c"
             ),

@@ -90,10 +90,16 @@ fn told(report: &Value) -> String {
     let accepted = report.get("accepted") == Some(&Value::Bool(true));
     let mut lines = format!("{}: {}", if accepted { "reloaded" } else { "not reloaded" }, text(report, "summary"));
     for problem in report.get("problems").and_then(Value::as_array).into_iter().flatten() {
-        let line = problem.get("at").map(|at| text(at, "line")).unwrap_or_default();
-        let parts = ["path", "value", "wrong", "allowed"].map(|key| text(problem, key));
-        let sentence: Vec<&str> = parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
-        lines += &format!("\n  {}:{line}: {}", text(problem, "file"), sentence.join(" "));
+        // As `telamon check` says it.
+        lines += &format!("\n  {}", text(problem, "file"));
+        if let Some(at) = problem.get("at").filter(|at| !at.is_null()) {
+            lines += &format!(":{}:{}", text(at, "line"), text(at, "column"));
+        }
+        let before_wrong = if text(problem, "value").is_empty() { ": " } else { " " };
+        let parts = [(": ", "path"), (": ", "value"), (before_wrong, "wrong"), (": ", "allowed"), ("; ", "hint")];
+        for (before, key) in parts.into_iter().filter(|(_, key)| !text(problem, key).is_empty()) {
+            lines += &format!("{before}{}", text(problem, key));
+        }
     }
     lines
 }
@@ -146,8 +152,8 @@ mod tests {
         ]});
         let lines = [
             "not reloaded: refused, 2 problems",
-            "  e.yaml:3: endpoints[0].weight -1 is not allowed an integer from 0 to 1000000",
-            "  f.yaml:: cannot be read",
+            "  e.yaml:3:9: endpoints[0].weight: -1 is not allowed: an integer from 0 to 1000000",
+            "  f.yaml: cannot be read",
         ];
         assert_eq!(told(&rejected), lines.join("\n"));
         assert_eq!(told(&Value::Null), "not reloaded: ");

@@ -189,6 +189,10 @@ impl Tally {
 
 impl Drop for Tally {
     fn drop(&mut self) {
+        if !self.closed && self.proxy.worker().is_cutting() {
+            let told = "the process ended before the call did";
+            return self.close(&Outcome::Fault(Fault::new(Kind::Draining, Stage::Wait, told)));
+        }
         self.close(&Outcome::Cancelled);
     }
 }

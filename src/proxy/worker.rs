@@ -12,6 +12,7 @@ use foldhash::fast::RandomState;
 use super::mount::{Mount, Routing, Upstream};
 use super::request_stream::RequestStream;
 use crate::model::{Fault, HttpProtocol};
+use crate::runtime::Drain;
 use crate::servlet::{EndpointId, Lease, Picker};
 use crate::telemetry::{CallRecord, LegacyTally, WorkerLog};
 use crate::upstream::Pool;
@@ -28,6 +29,7 @@ pub struct Worker {
     log: RefCell<Option<WorkerLog>>,
     logs: bool,
     legacy: LegacyTally,
+    drain: Drain,
     seed: Cell<u64>,
 }
 
@@ -39,7 +41,13 @@ impl std::fmt::Debug for Worker {
 
 impl Worker {
     /// `seed`: different for each worker, so that their orders do not run in step.
-    pub fn new(routing: Arc<ArcSwap<Routing>>, log: Option<WorkerLog>, legacy: LegacyTally, seed: u64) -> Rc<Worker> {
+    pub fn new(
+        routing: Arc<ArcSwap<Routing>>,
+        log: Option<WorkerLog>,
+        legacy: LegacyTally,
+        drain: Drain,
+        seed: u64,
+    ) -> Rc<Worker> {
         Rc::new(Worker {
             routing: RefCell::new(Cache::new(routing)),
             pickers: RefCell::new(HashMap::default()),
@@ -47,6 +55,7 @@ impl Worker {
             logs: log.is_some(),
             log: RefCell::new(log),
             legacy,
+            drain,
             seed: Cell::new(seed),
         })
     }
@@ -54,6 +63,11 @@ impl Worker {
     /// Whether calls are written to an access log.
     pub(super) fn logs(&self) -> bool {
         self.logs
+    }
+
+    /// Whether calls are being cut, because draining has run out of time.
+    pub(super) fn is_cutting(&self) -> bool {
+        self.drain.is_draining() && self.drain.is_over()
     }
 
     /// A call is over.

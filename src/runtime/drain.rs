@@ -60,6 +60,15 @@ impl Drain {
         self.draining.load(Ordering::Relaxed)
     }
 
+    /// Whether nothing may go on: `over`, without waiting for it.
+    pub fn is_over(&self) -> bool {
+        match *self.step.borrow() {
+            Step::Serving => false,
+            Step::Draining { until } => until <= super::now(),
+            Step::Ended => true,
+        }
+    }
+
     /// Until draining begins.
     pub async fn begun(&mut self) {
         // A dropped control is the end of the process.
