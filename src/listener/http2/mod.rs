@@ -63,6 +63,8 @@ pub(super) async fn serve<S: Serve>(
         .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
         .data_frame_budget(FRAME_BUDGET)
+        // A caller may give up all that it has begun at once; by default 20 such streams in one read would end the connection.
+        .max_pending_accept_reset_streams(usize::try_from(limits.streams).unwrap_or(usize::MAX))
         .handshake::<_, Bytes>(Guarded::new(stream, sniffed.seen, Rc::clone(&flooded)));
     let Ok(Ok(mut connection)) = timeout_at(sniffed.head_until, handshake).await else { return };
     let mut calls = FuturesUnordered::new();
