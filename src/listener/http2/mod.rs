@@ -43,6 +43,10 @@ const FRAME_BUDGET: usize = 8 * 1024 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 64 * 1024;
 
+/// Streams that were begun and given up within one read. A caller may give up a thousand calls at once; by default 20 such streams
+/// would end its connection, and all other calls on it.
+const GIVEN_UP: usize = 4096;
+
 /// How long the reason for ending a connection may take to leave.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -63,8 +67,7 @@ pub(super) async fn serve<S: Serve>(
         .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
         .data_frame_budget(FRAME_BUDGET)
-        // A caller may give up all that it has begun at once; by default 20 such streams in one read would end the connection.
-        .max_pending_accept_reset_streams(usize::try_from(limits.streams).unwrap_or(usize::MAX))
+        .max_pending_accept_reset_streams(GIVEN_UP)
         .handshake::<_, Bytes>(Guarded::new(stream, sniffed.seen, Rc::clone(&flooded)));
     let Ok(Ok(mut connection)) = timeout_at(sniffed.head_until, handshake).await else { return };
     let mut calls = FuturesUnordered::new();
