@@ -12,7 +12,7 @@ use tokio::time::Sleep;
 use super::request_stream::RequestStream;
 use super::tally::Tally;
 use crate::model::{Body, Code, Deadline, Fault, Frame, Kind, Outcome, Stage};
-use crate::translate::{ReplyStep, RestReply, Status};
+use crate::translate::{Farewell, ReplyStep, ReplyTranslator, Status};
 use crate::upstream::Exchange;
 use crate::wire;
 
@@ -44,14 +44,16 @@ enum Source {
         status: StatusCode,
         promised: Option<u64>,
     },
-    /// A stream of items.
-    Rest {
+    /// Through the neutral middle.
+    Translated {
         exchange: Exchange<RequestStream>,
-        translator: Box<RestReply>,
+        translator: Box<dyn ReplyTranslator>,
         ended: bool,
     },
-    /// The deadline passed while the caller took nothing.
-    Late(Fault, bool),
+    /// Cut short while the caller took nothing.
+    Cut(Ending),
+    /// The last words have been given: a clean end, or the break.
+    Said(Option<Fault>),
     Over,
 }
 
@@ -84,13 +86,13 @@ impl ReplyBody {
         ReplyBody::carried(Source::Http { exchange, status, promised }, deadline, tally)
     }
 
-    pub(super) fn rest(
+    pub(super) fn translated(
         exchange: Exchange<RequestStream>,
-        translator: Box<RestReply>,
+        translator: Box<dyn ReplyTranslator>,
         deadline: Deadline,
         tally: Tally,
     ) -> ReplyBody {
-        ReplyBody::carried(Source::Rest { exchange, translator, ended: false }, deadline, tally)
+        ReplyBody::carried(Source::Translated { exchange, translator, ended: false }, deadline, tally)
     }
 
     fn carried(source: Source, deadline: Deadline, tally: Tally) -> ReplyBody {
@@ -104,6 +106,16 @@ fn poll_late(deadline: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> Poll<Fa
     let Some(timer) = deadline.as_pin_mut() else { return Poll::Pending };
     let told = "the deadline passed before the answer was whole";
     timer.poll(cx).map(|()| Fault::new(Kind::DeadlineExceeded, Stage::ReplyBody, told))
+}
+
+/// How an answer that was cut short ends for its caller.
+#[derive(Debug)]
+enum Ending {
+    Trailers(HeaderMap),
+    /// Last words, then the end.
+    End(Bytes),
+    /// Last words, then the break.
+    Break(Bytes, Fault),
 }
 
 /// A frame, or the end with what it tells about the call.
@@ -147,10 +159,13 @@ impl Source {
                     None => Pulled::End(outcome),
                 }))
             }
-            Source::Rest { exchange, translator, ended } => loop {
+            Source::Translated { exchange, translator, ended } => loop {
                 match translator.step()? {
                     ReplyStep::Data(data) => return Poll::Ready(Ok(Pulled::Frame(Frame::Data(data)))),
-                    ReplyStep::End => return Poll::Ready(Ok(Pulled::End(Outcome::Grpc(Code::Ok)))),
+                    ReplyStep::End => {
+                        let code = translator.status().map_or(Code::Unknown, |status| status.code);
+                        return Poll::Ready(Ok(Pulled::End(Outcome::Grpc(code))));
+                    }
                     // The head has gone out.
                     ReplyStep::Head(_) => continue,
                     ReplyStep::NeedInput if *ended => {
@@ -171,36 +186,56 @@ impl Source {
                     }
                 }
             },
-            Source::Late(fault, _) => Poll::Ready(Err(fault.clone())),
-            Source::Over => Poll::Ready(Ok(Pulled::End(Outcome::Cancelled))),
+            Source::Cut(_) | Source::Said(_) | Source::Over => Poll::Ready(Ok(Pulled::End(Outcome::Cancelled))),
         }
     }
 
     /// What a fault in mid-stream says about the call: the servlet's own status, where that is what broke the stream off.
     fn outcome_of(&self, fault: Fault) -> Outcome {
         match self {
-            Source::Rest { translator, .. } => match translator.status() {
+            Source::Translated { translator, .. } => match translator.status() {
                 Some(status) if !status.is_ok() => Outcome::Grpc(status.code),
                 Some(_) | None => Outcome::Fault(fault),
             },
-            Source::Whole(_) | Source::Grpc(_) | Source::Http { .. } | Source::Late(..) | Source::Over => {
-                Outcome::Fault(fault)
+            Source::Whole(_)
+            | Source::Grpc(_)
+            | Source::Http { .. }
+            | Source::Cut(_)
+            | Source::Said(_)
+            | Source::Over => Outcome::Fault(fault),
+        }
+    }
+
+    /// How a fault in mid-stream is told: to gRPC callers in trailers, to others as their dialect has it; plain HTTP breaks.
+    fn ending(&mut self, fault: Fault) -> Ending {
+        match self {
+            Source::Grpc(_) => {
+                let mut trailers = HeaderMap::new();
+                Status::from_fault(&fault).to_trailers(&mut trailers);
+                Ending::Trailers(trailers)
+            }
+            Source::Translated { translator, .. } => match translator.farewell(&fault) {
+                Farewell::End(words) => Ending::End(words),
+                Farewell::Break(words) => Ending::Break(words, fault),
+            },
+            Source::Whole(_) | Source::Http { .. } | Source::Cut(_) | Source::Said(_) | Source::Over => {
+                Ending::Break(Bytes::new(), fault)
             }
         }
     }
 
-    /// How a fault in mid-stream is told: to gRPC callers in trailers; to others the stream breaks.
-    fn fail(&self, fault: Fault) -> Result<Frame, Fault> {
-        match self {
-            Source::Grpc(_) | Source::Late(_, true) => {
-                let mut trailers = HeaderMap::new();
-                Status::from_fault(&fault).to_trailers(&mut trailers);
-                Ok(Frame::Trailers(trailers))
-            }
-            Source::Whole(..) | Source::Http { .. } | Source::Rest { .. } | Source::Late(_, false) | Source::Over => {
-                Err(fault)
-            }
-        }
+    /// The last frame of an answer that was cut short.
+    fn take_leave(&mut self, ending: Ending) -> Option<Result<Frame, Fault>> {
+        let (frame, then) = match ending {
+            Ending::Trailers(trailers) => (Some(Ok(Frame::Trailers(trailers))), Source::Over),
+            Ending::End(words) if words.is_empty() => (None, Source::Over),
+            Ending::Break(words, fault) if words.is_empty() => (Some(Err(fault)), Source::Over),
+            Ending::End(words) => (Some(Ok(Frame::Data(words))), Source::Said(None)),
+            Ending::Break(words, fault) => (Some(Ok(Frame::Data(words))), Source::Said(Some(fault))),
+        };
+        // What is left of the exchange is dropped, which resets it.
+        *self = then;
+        frame
     }
 }
 
@@ -217,8 +252,12 @@ fn last_of_grpc(mut trailers: HeaderMap) -> Pulled {
 impl Body for ReplyBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
         let mut this = self.project();
-        if matches!(this.source, Source::Over) {
-            return Poll::Ready(None);
+        if matches!(this.source, Source::Over | Source::Said(_) | Source::Cut(_)) {
+            return Poll::Ready(match std::mem::replace(this.source, Source::Over) {
+                Source::Said(fault) => fault.map(Err),
+                Source::Cut(ending) => this.source.take_leave(ending),
+                _ => None,
+            });
         }
         let pulled = match this.source.poll_pull(cx) {
             Poll::Ready(Ok(Pulled::Frame(frame))) => {
@@ -241,14 +280,19 @@ impl Body for ReplyBody {
             Ok(Pulled::Frame(frame)) => (Some(Ok(frame)), None),
             Ok(Pulled::Last(frame, outcome)) => (Some(Ok(frame)), Some(outcome)),
             Ok(Pulled::End(outcome)) => (None, Some(outcome)),
-            Err(fault) => (Some(this.source.fail(fault.clone())), Some(this.source.outcome_of(fault))),
+            Err(fault) => {
+                let outcome = this.source.outcome_of(fault.clone());
+                let ending = this.source.ending(fault);
+                (this.source.take_leave(ending), Some(outcome))
+            }
         };
         if let Some(Ok(Frame::Data(data))) = &frame {
             this.tally.bytes_out = this.tally.bytes_out.saturating_add(data.len() as u64);
         }
         if let Some(outcome) = outcome {
-            // Dropping what is left of the exchange resets it, when it has not ended by itself.
-            *this.source = Source::Over;
+            if !matches!(this.source, Source::Said(_)) {
+                *this.source = Source::Over;
+            }
             this.tally.close(&outcome);
         }
         Poll::Ready(frame)
@@ -257,21 +301,20 @@ impl Body for ReplyBody {
     fn poll_progress(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         let this = self.project();
         match this.source {
-            Source::Grpc(exchange) | Source::Http { exchange, .. } | Source::Rest { exchange, .. } => {
+            Source::Grpc(exchange) | Source::Http { exchange, .. } | Source::Translated { exchange, .. } => {
                 Pin::new(exchange).poll_progress(cx);
             }
-            Source::Whole(..) | Source::Late(..) | Source::Over => return,
+            Source::Whole(_) | Source::Cut(_) | Source::Said(_) | Source::Over => return,
         }
         if let Poll::Ready(fault) = poll_late(this.deadline, cx) {
             // The servlet learns of it now, the caller when it reads on.
-            let is_grpc = matches!(this.source, Source::Grpc(_));
             this.tally.close(&Outcome::Fault(fault.clone()));
-            *this.source = Source::Late(fault, is_grpc);
+            *this.source = Source::Cut(this.source.ending(fault));
         }
     }
 
     fn is_stream(&self) -> bool {
-        matches!(self.source, Source::Rest { .. })
+        matches!(self.source, Source::Translated { .. } | Source::Cut(_) | Source::Said(_))
     }
 
     fn is_end(&self) -> bool {
@@ -282,7 +325,7 @@ impl Body for ReplyBody {
         match &self.source {
             Source::Whole(data) => Some(data.len() as u64),
             Source::Http { exchange, promised, .. } => promised.or_else(|| exchange.exact_len()),
-            Source::Grpc(_) | Source::Rest { .. } | Source::Late(..) => None,
+            Source::Grpc(_) | Source::Translated { .. } | Source::Cut(_) | Source::Said(_) => None,
             Source::Over => Some(0),
         }
     }

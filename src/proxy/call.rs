@@ -20,7 +20,7 @@ use crate::listener::{RequestBody, Serve};
 use crate::model::{Body, ConnInfo, Fault, Kind, Stage};
 use crate::runtime::now;
 use crate::telemetry::Metrics;
-use crate::translate::{Dialect, RestRequest, fault_reply};
+use crate::translate::{Manner, fault_reply};
 use crate::wire::Forwarding;
 
 /// One listener's way into the proxy, on one worker.
@@ -72,22 +72,22 @@ impl Proxy {
         let started = now();
         let (head, body) = request.into_parts();
         let mut tally = Tally::open(self, conn, &head, started);
-        let asked = Dialect::of(head.version, &head.headers, true);
+        let asked = Manner::of(head.version, &head.headers);
         let planned = self.worker().routing(|routing| plan(routing, &head, started));
         let plan = match planned {
             Ok(plan) => plan,
             Err(fault) => return reply::told(&fault, asked, tally),
         };
-        tally.planned(&plan.mount, plan.dialect(), plan.method_path(&head));
+        tally.planned(&plan.mount, plan.manner().dialect(), plan.method_path(&head));
         let body = match begun(&plan, to_stream(&plan, &head, body, &tally)).await {
             Ok(body) => body,
-            Err(fault) => return reply::told(&fault, plan.dialect(), tally),
+            Err(fault) => return reply::told(&fault, plan.manner(), tally),
         };
         let method = head.method.clone();
         let outbound = outbound::head(&plan, head, conn);
         match attempt(self.worker(), &plan.mount, &outbound, body, plan.deadline, &mut tally).await {
             Ok(answered) => reply::reply(plan, &method, answered, tally).await,
-            Err(fault) => reply::told(&fault, plan.dialect(), tally),
+            Err(fault) => reply::told(&fault, plan.manner(), tally),
         }
     }
 }
@@ -95,8 +95,8 @@ impl Proxy {
 /// The request's body, with its beginning translated.
 async fn begun(plan: &Plan, body: Result<RequestStream, Fault>) -> Result<RequestStream, Fault> {
     let mut body = body?;
-    let Carriage::Rest(rest) = &plan.carriage else { return Ok(body) };
-    let beginning = body.begin(!rest.method.client_streaming);
+    let Carriage::Translated(translation) = &plan.carriage else { return Ok(body) };
+    let beginning = body.begin(translation.is_gathered());
     match plan.deadline.at() {
         None => beginning.await?,
         Some(at) => tokio::time::timeout_at(at.into(), beginning).await.unwrap_or_else(|_| {
@@ -119,13 +119,8 @@ fn to_stream(plan: &Plan, head: &Parts, body: RequestBody, tally: &Tally) -> Res
     }
     Ok(match &plan.carriage {
         Carriage::Grpc { .. } | Carriage::Http => RequestStream::relayed(body, &plan.mount, taken),
-        Carriage::Rest(rest) => {
-            let captures = rest
-                .binding
-                .template
-                .captures(head.uri.path())
-                .map_err(|error| Fault::new(Kind::InvalidRequest, Stage::Plan, error.to_string()))?;
-            let mut translator = RestRequest::new(rest, &captures, head.uri.query(), &head.headers)?;
+        Carriage::Translated(translation) => {
+            let mut translator = translation.request(head)?;
             translator.expect_len(promised.unwrap_or(0));
             RequestStream::translated(body, translator, &plan.mount, taken)
         }
@@ -149,6 +144,6 @@ impl Serve for Proxy {
     fn refuse(&self, conn: &Rc<Connection>, _version: Version, fault: &Fault) -> Response<Bytes> {
         self.unrouted(fault.kind);
         tracing::debug!(peer = ?conn.info.peer, %fault, "a request was refused before it was one");
-        fault_reply(fault, Dialect::Http)
+        fault_reply(fault, Manner::Http)
     }
 }

@@ -9,6 +9,7 @@ use http::header::HOST;
 use super::mount::{Routing, Upstream};
 use super::plan::{Carriage, Plan, is_grpc_call, plan};
 use crate::route::{Step, Tier, Verdict};
+use crate::translate::Translation;
 
 /// The rules that were considered, the one that won, and what it leads to.
 pub fn explain(routing: &Routing, request: &Request<()>, now: Instant) -> String {
@@ -52,7 +53,7 @@ fn write_plan(out: &mut String, plan: &Plan, now: Instant) -> std::fmt::Result {
     match &plan.carriage {
         Carriage::Grpc { path: Some(path) } => writeln!(out, "dialect   grpc, carried to {path}")?,
         Carriage::Grpc { path: None } => writeln!(out, "dialect   grpc, carried as it is")?,
-        Carriage::Rest(rest) => {
+        Carriage::Translated(Translation::Rest(rest)) => {
             writeln!(out, "dialect   rest, by {}", rest.binding.text)?;
             writeln!(out, "method    {}", rest.method.path)?;
         }

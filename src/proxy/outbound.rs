@@ -11,11 +11,9 @@ use super::call::Connection;
 use super::mount::{Mount, Upstream};
 use super::plan::{Carriage, Plan};
 use crate::model::{Deadline, write_grpc_timeout};
-use crate::translate;
 use crate::wire;
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
-const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
 /// Makes the head of the upstream request out of the caller's.
 pub(super) fn head(plan: &Plan, head: Parts, conn: &Connection) -> Request<()> {
@@ -27,14 +25,11 @@ pub(super) fn head(plan: &Plan, head: Parts, conn: &Connection) -> Request<()> {
             conn.forwarding.apply(&mut headers);
             grpc(headers, authority, path)
         }
-        Carriage::Rest(rest) => {
+        Carriage::Translated(translation) => {
             let mut from = head.headers;
             let authority = take_authority(&mut from, &plan.mount);
             conn.forwarding.apply(&mut from);
-            let mut headers = translate::request_metadata(&from);
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-            headers.insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-            grpc(headers, authority, Some(rest.method.path.clone()))
+            grpc(translation.metadata(&from), authority, Some(translation.method_path().clone()))
         }
         Carriage::Http => untranslated(plan, head, conn),
     }

@@ -12,7 +12,7 @@ use crate::model::{Deadline, Fault, Kind, Stage, parse_grpc_timeout};
 use crate::policy::{self, CallKind};
 use crate::route::{Miss, Tier};
 use crate::schema;
-use crate::translate::{Dialect, RestPlan};
+use crate::translate::{Manner, RestPlan, Translation};
 
 /// What is decided about a request before anything is done.
 #[derive(Clone, Debug)]
@@ -29,18 +29,19 @@ pub struct Plan {
 pub enum Carriage {
     /// gRPC to gRPC, untouched; under another path when a route says so.
     Grpc { path: Option<PathAndQuery> },
-    /// JSON to gRPC.
-    Rest(RestPlan),
+    /// Another dialect to gRPC.
+    Translated(Translation),
     /// HTTP to HTTP, untranslated.
     Http,
 }
 
 impl Plan {
-    pub fn dialect(&self) -> Dialect {
+    /// How the caller is told of faults.
+    pub fn manner(&self) -> Manner {
         match &self.carriage {
-            Carriage::Grpc { .. } => Dialect::Grpc,
-            Carriage::Rest(_) => Dialect::Rest,
-            Carriage::Http => Dialect::Http,
+            Carriage::Grpc { .. } => Manner::Grpc,
+            Carriage::Translated(translation) => translation.manner(),
+            Carriage::Http => Manner::Http,
         }
     }
 
@@ -49,7 +50,7 @@ impl Plan {
         match &self.carriage {
             Carriage::Grpc { path: Some(path) } => Some(path.path()),
             Carriage::Grpc { path: None } => Some(head.uri.path()),
-            Carriage::Rest(rest) => Some(rest.method.path.path()),
+            Carriage::Translated(translation) => Some(translation.method_path().path()),
             Carriage::Http => None,
         }
     }
@@ -110,7 +111,7 @@ fn to_target(target: &Target, head: &Parts) -> Result<Choice, Fault> {
             let kind = kind_of(&method);
             let binding = Arc::clone(call.binding_for(&head.method));
             let plan = RestPlan { method, binding, message_limit: mount.message_limit };
-            Ok((mount, Carriage::Rest(plan), kind))
+            Ok((mount, Carriage::Translated(Translation::Rest(plan)), kind))
         }
         // The configuration refuses such a route; a defect here must not carry traffic anywhere.
         (Upstream::Grpc, None) => {
@@ -139,7 +140,7 @@ fn missed(routing: &Routing, head: &Parts, miss: Miss) -> Fault {
 }
 
 pub(super) fn is_grpc_call(head: &Parts) -> bool {
-    Dialect::of(head.version, &head.headers, true) == Dialect::Grpc
+    Manner::of(head.version, &head.headers) == Manner::Grpc
 }
 
 fn kind_of(method: &schema::Method) -> CallKind {

@@ -12,13 +12,13 @@ use super::plan::{Carriage, Plan};
 use super::request_stream::RequestStream;
 use super::tally::Tally;
 use crate::model::{Body, Code, Deadline, Fault, Frame, Kind, Outcome, Stage};
-use crate::translate::{Dialect, ReplyStep, RestPlan, RestReply, Status, fault_reply, is_grpc};
+use crate::translate::{Manner, ReplyStep, ReplyTranslator, Status, Translation, fault_reply, is_grpc};
 use crate::upstream::Exchange;
 use crate::wire;
 
 /// A fault, told in the caller's dialect.
-pub(super) fn told(fault: &Fault, dialect: Dialect, mut tally: Tally) -> Response<ReplyBody> {
-    let response = fault_reply(fault, dialect);
+pub(super) fn told(fault: &Fault, manner: Manner, mut tally: Tally) -> Response<ReplyBody> {
+    let response = fault_reply(fault, manner);
     tally.heading(response.status());
     response.map(|data| ReplyBody::whole(data, &Outcome::Fault(fault.clone()), tally))
 }
@@ -32,7 +32,7 @@ pub(super) async fn reply(plan: Plan, method: &Method, answered: Answered, tally
     match &plan.carriage {
         Carriage::Grpc { .. } => grpc(response, exchange, plan.deadline, tally),
         Carriage::Http => http(response, exchange, method, plan.deadline, tally),
-        Carriage::Rest(rest) => translated(rest, response, exchange, plan.deadline, tally).await,
+        Carriage::Translated(translation) => translated(translation, response, exchange, plan.deadline, tally).await,
     }
 }
 
@@ -91,19 +91,19 @@ fn http(
     response.map(|()| ReplyBody::http(exchange, status, promised, deadline, tally))
 }
 
-/// A gRPC answer as JSON: whole when the method is unary, as soon as its first item is there when it streams.
+/// A gRPC answer in another dialect: whole when its head waits for the status, else as soon as there is a head.
 async fn translated(
-    rest: &RestPlan,
+    translation: &Translation,
     response: Response<()>,
     exchange: Exchange<RequestStream>,
     deadline: Deadline,
     mut tally: Tally,
 ) -> Response<ReplyBody> {
-    let mut translator = Box::new(RestReply::new(rest));
+    let mut translator = translation.reply();
     let (parts, ()) = response.into_parts();
     translator.head(parts.status, parts.headers);
     let mut exchange = exchange;
-    let beginning = begin(&mut translator, &mut exchange);
+    let beginning = begin(&mut *translator, &mut exchange);
     let begun = match deadline.at() {
         Some(at) => match tokio::time::timeout_at(at.into(), beginning).await {
             Ok(begun) => begun,
@@ -113,23 +113,26 @@ async fn translated(
     };
     let head = match begun {
         Ok(head) => head,
-        Err(fault) => return told(&fault, Dialect::Rest, tally),
+        Err(fault) => return told(&fault, translation.manner(), tally),
     };
     let Some(code) = translator.status().map(|status| status.code) else {
         tally.heading(head.status());
-        return head.map(|()| ReplyBody::rest(exchange, translator, deadline, tally));
+        return head.map(|()| ReplyBody::translated(exchange, translator, deadline, tally));
     };
-    match gather(&mut translator) {
+    match gather(&mut *translator) {
         Ok(data) => {
             tally.heading(head.status());
             head.map(|()| ReplyBody::whole(data, &Outcome::Grpc(code), tally))
         }
-        Err(fault) => told(&fault, Dialect::Rest, tally),
+        Err(fault) => told(&fault, translation.manner(), tally),
     }
 }
 
 /// Reads until the head of the answer can be told.
-async fn begin(translator: &mut RestReply, exchange: &mut Exchange<RequestStream>) -> Result<Response<()>, Fault> {
+async fn begin(
+    translator: &mut dyn ReplyTranslator,
+    exchange: &mut Exchange<RequestStream>,
+) -> Result<Response<()>, Fault> {
     let mut ended = false;
     loop {
         match translator.step()? {
@@ -154,7 +157,7 @@ async fn begin(translator: &mut RestReply, exchange: &mut Exchange<RequestStream
 }
 
 /// The body of an answer that has come to its end. Bounded by the limit of its messages.
-fn gather(translator: &mut RestReply) -> Result<Bytes, Fault> {
+fn gather(translator: &mut dyn ReplyTranslator) -> Result<Bytes, Fault> {
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
     loop {

@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use super::mount::Mount;
 use crate::listener::RequestBody;
 use crate::model::{Body, Fault, Frame, Kind, Stage};
-use crate::translate::{RequestStep, RestRequest};
+use crate::translate::{RequestStep, RequestTranslator};
 use crate::wire;
 
 /// Pieces kept for a replay: a caller that sends byte by byte must not grow a list.
@@ -35,7 +35,7 @@ pub(super) struct RequestStream {
 #[derive(Debug)]
 enum Source {
     Relayed(RequestBody),
-    Translated { body: RequestBody, translator: Box<RestRequest>, ended: bool },
+    Translated { body: RequestBody, translator: Box<dyn RequestTranslator>, ended: bool },
 }
 
 #[derive(Debug, Default)]
@@ -59,11 +59,11 @@ impl RequestStream {
 
     pub(super) fn translated(
         body: RequestBody,
-        translator: RestRequest,
+        translator: Box<dyn RequestTranslator>,
         mount: &Mount,
         taken: Rc<Cell<u64>>,
     ) -> RequestStream {
-        RequestStream::new(Source::Translated { body, translator: Box::new(translator), ended: false }, mount, taken)
+        RequestStream::new(Source::Translated { body, translator, ended: false }, mount, taken)
     }
 
     fn new(source: Source, mount: &Mount, taken: Rc<Cell<u64>>) -> RequestStream {
@@ -137,7 +137,7 @@ impl RequestStream {
                     Some(Err(fault)) => return Poll::Ready(Some(Err(fault))),
                     None => {
                         *ended = true;
-                        translator.finish_input();
+                        translator.finish();
                     }
                 }
             },

@@ -4,15 +4,15 @@
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 
-use super::dialect::Dialect;
+use super::dialect::Manner;
 use super::status::Status;
 use crate::model::{Fault, Kind};
 
 /// The whole answer. Its body is short; a HEAD request gets the head of it.
-pub fn fault_reply(fault: &Fault, dialect: Dialect) -> Response<Bytes> {
+pub fn fault_reply(fault: &Fault, manner: Manner) -> Response<Bytes> {
     let status = Status::from_fault(fault);
-    let mut response = match dialect {
-        Dialect::Grpc => {
+    let mut response = match manner {
+        Manner::Grpc => {
             // Trailers-Only (PROTOCOL-HTTP2.md): a head that ends the stream.
             let mut response = Response::new(Bytes::new());
             let head = response.headers_mut();
@@ -20,8 +20,8 @@ pub fn fault_reply(fault: &Fault, dialect: Dialect) -> Response<Bytes> {
             status.to_trailers(head);
             return response;
         }
-        Dialect::Rest => status.to_rest(Some(fault.answer().http), None),
-        Dialect::Http => {
+        Manner::Rest => status.to_rest(Some(fault.answer().http), None),
+        Manner::Http => {
             let mut response = status.to_rest(Some(fault.answer().http), None);
             response.headers_mut().remove(super::status::GRPC_STATUS);
             response.headers_mut().remove(super::status::GRPC_MESSAGE);
@@ -52,19 +52,19 @@ mod tests {
             let answer = fault.answer();
             let code = answer.grpc.digits();
 
-            let grpc = fault_reply(&fault, Dialect::Grpc);
+            let grpc = fault_reply(&fault, Manner::Grpc);
             assert_eq!(grpc.status(), StatusCode::OK);
             assert_eq!(grpc.headers()["content-type"], "application/grpc");
             assert_eq!(grpc.headers()["grpc-status"], code);
             assert_eq!(grpc.headers()["grpc-message"], "what \"was\" wrong: caf%C3%A9");
             assert!(grpc.body().is_empty());
 
-            for dialect in [Dialect::Rest, Dialect::Http] {
-                let reply = fault_reply(&fault, dialect);
+            for manner in [Manner::Rest, Manner::Http] {
+                let reply = fault_reply(&fault, manner);
                 assert_eq!(reply.status(), answer.http);
                 assert_eq!(reply.headers()["content-type"], "application/json");
                 assert_eq!(reply.headers()["content-length"], reply.body().len().to_string());
-                assert_eq!(reply.headers().contains_key("grpc-status"), dialect == Dialect::Rest);
+                assert_eq!(reply.headers().contains_key("grpc-status"), manner == Manner::Rest);
                 assert_eq!(reply.headers().contains_key("allow"), *kind == Kind::MethodNotAllowed);
                 let body: serde_json::Value = serde_json::from_slice(reply.body()).unwrap();
                 let expected = serde_json::json!({"code": answer.grpc.number(), "message": fault.message});
@@ -77,7 +77,7 @@ mod tests {
     fn a_405_says_what_is_allowed() {
         let mut fault = Fault::new(Kind::MethodNotAllowed, Stage::Plan, "no");
         fault.allow = vec![Method::GET, Method::from_bytes(b"PURGE").unwrap()];
-        assert_eq!(fault_reply(&fault, Dialect::Rest).headers()["allow"], "GET, PURGE");
-        assert!(!fault_reply(&fault, Dialect::Grpc).headers().contains_key("allow"));
+        assert_eq!(fault_reply(&fault, Manner::Rest).headers()["allow"], "GET, PURGE");
+        assert!(!fault_reply(&fault, Manner::Grpc).headers().contains_key("allow"));
     }
 }

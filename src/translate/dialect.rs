@@ -16,26 +16,46 @@ pub enum Dialect {
 impl Dialect {
     pub const ALL: [Dialect; 3] = [Dialect::Grpc, Dialect::Rest, Dialect::Http];
 
-    /// The dialect of a request. `translated`: whether what is no gRPC is meant for a gRPC servlet, and so translated.
-    ///
-    /// gRPC is HTTP/2 only (PROTOCOL-HTTP2.md): over HTTP/1 its content type makes a request that REST refuses with 415.
-    pub fn of(version: Version, headers: &HeaderMap, translated: bool) -> Dialect {
-        let content_type = headers.get(header::CONTENT_TYPE);
-        if version == Version::HTTP_2 && content_type.is_some_and(|value| is_grpc(value.as_bytes())) {
-            Dialect::Grpc
-        } else if translated {
-            Dialect::Rest
-        } else {
-            Dialect::Http
-        }
-    }
-
     /// The word for it in logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Dialect::Grpc => "grpc",
             Dialect::Rest => "rest",
             Dialect::Http => "http",
+        }
+    }
+}
+
+/// The form of a dialect that a caller is answered in. Told from the request's head alone, so that what is wrong with the rest of
+/// it can be told as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// A status in trailers.
+    Grpc,
+    /// An HTTP status and `google.rpc.Status` in JSON.
+    Rest,
+    /// The same, without a word of gRPC.
+    Http,
+}
+
+impl Manner {
+    /// How a request is meant that nothing but its head is known of.
+    ///
+    /// gRPC is HTTP/2 only (PROTOCOL-HTTP2.md): over HTTP/1 its content type makes a request that REST refuses with 415.
+    pub fn of(version: Version, headers: &HeaderMap) -> Manner {
+        let content_type = headers.get(header::CONTENT_TYPE);
+        if version == Version::HTTP_2 && content_type.is_some_and(|value| is_grpc(value.as_bytes())) {
+            Manner::Grpc
+        } else {
+            Manner::Rest
+        }
+    }
+
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Manner::Grpc => Dialect::Grpc,
+            Manner::Rest => Dialect::Rest,
+            Manner::Http => Dialect::Http,
         }
     }
 }
@@ -71,13 +91,10 @@ mod tests {
         for (text, grpc) in cases {
             let mut headers = HeaderMap::new();
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(text));
-            for translated in [true, false] {
-                let other = if translated { Dialect::Rest } else { Dialect::Http };
-                let expected = if grpc { Dialect::Grpc } else { other };
-                assert_eq!(Dialect::of(Version::HTTP_2, &headers, translated), expected, "{text}");
-                assert_eq!(Dialect::of(Version::HTTP_11, &headers, translated), other, "{text}");
-            }
+            let expected = if grpc { Manner::Grpc } else { Manner::Rest };
+            assert_eq!(Manner::of(Version::HTTP_2, &headers), expected, "{text}");
+            assert_eq!(Manner::of(Version::HTTP_11, &headers), Manner::Rest, "{text}");
         }
-        assert_eq!(Dialect::of(Version::HTTP_2, &HeaderMap::new(), true), Dialect::Rest);
+        assert_eq!(Manner::of(Version::HTTP_2, &HeaderMap::new()), Manner::Rest);
     }
 }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use crate::schema::{Binding, Cardinality, Field, FieldKind, MessageId, Messages, Method, WellKnown};
 
-pub use reply::{ReplyStep, RestReply};
-pub use request::{RequestStep, RestRequest};
+pub(crate) use reply::RestReply;
+pub(crate) use request::RestRequest;
 
 /// What a translated call is: the method, the rule that led to it, and how large its messages may be.
 #[derive(Clone, Debug)]

@@ -11,22 +11,10 @@ use super::super::dialect::is_grpc;
 use super::super::frame::{FrameDecoder, Message};
 use super::super::json::{WriteOptions, field_from_wire, from_wire};
 use super::super::metadata::reply_headers;
+use super::super::middle::{Farewell, ReplyStep, ReplyTranslator};
 use super::super::status::{GRPC_STATUS, Status};
 use super::{RestPlan, http_body, is_http_body};
 use crate::model::{Code, Fault, Kind, Stage};
-
-/// What a step came to.
-#[derive(Debug)]
-pub enum ReplyStep {
-    /// Push more of the reply, or say that it is finished.
-    NeedInput,
-    /// The head of the answer; once, and before any data.
-    Head(Response<()>),
-    /// A piece of the answer's body.
-    Data(Bytes),
-    /// The answer is complete.
-    End,
-}
 
 /// One reply.
 ///
@@ -36,9 +24,8 @@ pub enum ReplyStep {
 ///               └──streaming: each message─────────────▶ Head(200) Data ─▶ Data … ──OK──▶ Data(]) End
 ///                                                                            └──error──▶ Err: break off
 /// ```
-/// Call `head` first, then push and step until `NeedInput`, then `finish`. After an error, drop it.
 #[derive(Debug)]
-pub struct RestReply {
+pub(crate) struct RestReply {
     plan: RestPlan,
     raw: bool,
     decoder: FrameDecoder,
@@ -55,7 +42,7 @@ pub struct RestReply {
 }
 
 impl RestReply {
-    pub fn new(plan: &RestPlan) -> RestReply {
+    pub(crate) fn new(plan: &RestPlan) -> RestReply {
         RestReply {
             raw: is_http_body(plan.messages(), plan.method.output, plan.response_field()),
             decoder: FrameDecoder::new(plan.message_limit),
@@ -69,78 +56,6 @@ impl RestReply {
             head_sent: false,
             ended: false,
         }
-    }
-
-    /// The head of the servlet's answer. One that is no gRPC answer is an error at once, and its body is not read.
-    pub fn head(&mut self, status: StatusCode, headers: HeaderMap) {
-        let said = headers.contains_key(GRPC_STATUS).then(|| Status::from_trailers(&headers));
-        let grpc = headers.get(header::CONTENT_TYPE).is_some_and(|value| is_grpc(value.as_bytes()));
-        self.initial = headers;
-        if status == StatusCode::OK && (grpc || said.is_some()) {
-            self.early = said;
-            return;
-        }
-        let known = said.filter(|said| !said.is_ok());
-        self.status = Some(known.unwrap_or_else(|| match status {
-            StatusCode::OK => {
-                Status::new(Code::Unknown, "the servlet's answer is not gRPC: its content type is another")
-            }
-            status => Status::from_http(status),
-        }));
-    }
-
-    /// A piece of the servlet's answer.
-    pub fn push(&mut self, chunk: Bytes) {
-        if self.status.is_none() {
-            self.decoder.push(chunk);
-        }
-    }
-
-    /// The servlet's answer has ended, with its trailers if there were any.
-    pub fn finish(&mut self, trailers: Option<HeaderMap>) {
-        if self.status.is_some() {
-            return;
-        }
-        let told = trailers.as_ref().filter(|trailers| trailers.contains_key(GRPC_STATUS)).map(Status::from_trailers);
-        let status = told.or(self.early.take()).unwrap_or_else(|| Status::from_trailers(&HeaderMap::new()));
-        self.status = Some(status);
-        self.trailers = trailers;
-    }
-
-    /// How the call ended, once that is known: the outcome of the try, whatever became of the answer.
-    pub fn status(&self) -> Option<&Status> {
-        self.status.as_ref()
-    }
-
-    /// Goes on as far as one piece.
-    ///
-    /// # Errors
-    /// `MalformedReply` and `UntranslatableReply`; `StreamReset` for an error status after the head. Before the head has been
-    /// given out it is answered as any fault, after it the answer is broken off.
-    pub fn step(&mut self) -> Result<ReplyStep, Fault> {
-        if let Some(step) = self.ready.pop_front() {
-            return Ok(step);
-        }
-        if self.ended {
-            return Ok(ReplyStep::End);
-        }
-        let streaming = self.plan.method.server_streaming;
-        while let Some(message) = self.next_message()? {
-            if streaming {
-                return self.item(&message);
-            }
-            if self.message.is_some() {
-                return Err(malformed("more than one message in the reply of a unary method"));
-            }
-            self.message = Some(message);
-        }
-        let Some(status) = &self.status else { return Ok(ReplyStep::NeedInput) };
-        if !status.is_ok() {
-            return self.error();
-        }
-        self.decoder.at_end().map_err(|error| error.in_reply())?;
-        self.ended = true;
-        if streaming { self.last() } else { self.whole() }
     }
 
     fn next_message(&mut self) -> Result<Option<Bytes>, Fault> {
@@ -264,6 +179,75 @@ impl RestReply {
             ),
         };
         Ok((content_type, content.slice_ref(raw.data)))
+    }
+}
+
+impl ReplyTranslator for RestReply {
+    fn head(&mut self, status: StatusCode, headers: HeaderMap) {
+        let said = headers.contains_key(GRPC_STATUS).then(|| Status::from_trailers(&headers));
+        let grpc = headers.get(header::CONTENT_TYPE).is_some_and(|value| is_grpc(value.as_bytes()));
+        self.initial = headers;
+        if status == StatusCode::OK && (grpc || said.is_some()) {
+            self.early = said;
+            return;
+        }
+        let known = said.filter(|said| !said.is_ok());
+        self.status = Some(known.unwrap_or_else(|| match status {
+            StatusCode::OK => {
+                Status::new(Code::Unknown, "the servlet's answer is not gRPC: its content type is another")
+            }
+            status => Status::from_http(status),
+        }));
+    }
+
+    fn push(&mut self, chunk: Bytes) {
+        if self.status.is_none() {
+            self.decoder.push(chunk);
+        }
+    }
+
+    fn finish(&mut self, trailers: Option<HeaderMap>) {
+        if self.status.is_some() {
+            return;
+        }
+        let told = trailers.as_ref().filter(|trailers| trailers.contains_key(GRPC_STATUS)).map(Status::from_trailers);
+        let status = told.or(self.early.take()).unwrap_or_else(|| Status::from_trailers(&HeaderMap::new()));
+        self.status = Some(status);
+        self.trailers = trailers;
+    }
+
+    fn step(&mut self) -> Result<ReplyStep, Fault> {
+        if let Some(step) = self.ready.pop_front() {
+            return Ok(step);
+        }
+        if self.ended {
+            return Ok(ReplyStep::End);
+        }
+        let streaming = self.plan.method.server_streaming;
+        while let Some(message) = self.next_message()? {
+            if streaming {
+                return self.item(&message);
+            }
+            if self.message.is_some() {
+                return Err(malformed("more than one message in the reply of a unary method"));
+            }
+            self.message = Some(message);
+        }
+        let Some(status) = &self.status else { return Ok(ReplyStep::NeedInput) };
+        if !status.is_ok() {
+            return self.error();
+        }
+        self.decoder.at_end().map_err(|error| error.in_reply())?;
+        self.ended = true;
+        if streaming { self.last() } else { self.whole() }
+    }
+
+    fn status(&self) -> Option<&Status> {
+        self.status.as_ref()
+    }
+
+    fn farewell(&mut self, _fault: &Fault) -> Farewell {
+        Farewell::Break(Bytes::new())
     }
 }
 

@@ -10,6 +10,7 @@ use http::{HeaderMap, header};
 
 use super::super::frame::{HEADER_LEN, frame_header};
 use super::super::json::{ArrayItems, JsonError, ReadOptions, field_to_wire, to_wire};
+use super::super::middle::{RequestStep, RequestTranslator};
 use super::bound::Bound;
 use super::{RestPlan, http_body, is_http_body, media};
 use crate::model::{Fault, Kind, Stage};
@@ -18,17 +19,6 @@ use crate::schema::{BodyRule, Cardinality, Field, FieldKind, Method};
 /// The most data in one message of a streamed upload: well under the 4 MiB that gRPC libraries take at most by default.
 const MOST_PIECE: usize = 1 << 20;
 
-/// What a step came to.
-#[derive(Debug)]
-pub enum RequestStep {
-    /// Push more of the body, or say that it is finished.
-    NeedInput,
-    /// One gRPC message with its prefix.
-    Frame(Bytes),
-    /// The request is complete: half-close.
-    End,
-}
-
 /// One request.
 ///
 /// ```text
@@ -36,9 +26,8 @@ pub enum RequestStep {
 /// streaming:  gather ──each item────▶ Frame ─┐
 ///                └────────────────◀──────────┘ ──finish_input──▶ End
 /// ```
-/// Push a piece and step until `NeedInput`; so no more is held than a message and a piece. After an error, drop it.
 #[derive(Debug)]
-pub struct RestRequest {
+pub(crate) struct RestRequest {
     method: Arc<Method>,
     body_field: Option<Field>,
     limit: usize,
@@ -71,7 +60,7 @@ impl RestRequest {
     ///
     /// # Errors
     /// `InvalidRequest` for a capture or a parameter that does not fit.
-    pub fn new(
+    pub(crate) fn new(
         plan: &RestPlan,
         captures: &[Cow<'_, str>],
         query: Option<&str>,
@@ -107,78 +96,14 @@ impl RestRequest {
         Ok(RestRequest { method, body_field, limit, bound, first: true, finished: false, refusal, failed: None, input })
     }
 
-    /// The length of the body, when the request's head tells it: what is wrong with it is then told before it is sent.
-    pub fn expect_len(&mut self, len: u64) {
-        if len == 0 || self.failed.is_some() {
-            return;
-        }
-        if let Some(refusal) = self.refusal.take() {
-            self.fail(refusal);
-        } else if matches!(self.input, Input::Json(_) | Input::Raw(..)) && len > self.limit as u64 {
-            self.fail(self.too_large());
-        }
-    }
-
     fn too_large(&self) -> Fault {
         refused(Kind::BodyTooLarge, format!("the body is over the limit of {} bytes", self.limit))
-    }
-
-    /// A piece of the body.
-    pub fn push(&mut self, chunk: Bytes) {
-        if chunk.is_empty() || self.finished || self.failed.is_some() {
-            return;
-        }
-        if let Some(refusal) = self.refusal.take() {
-            return self.fail(refusal);
-        }
-        match &mut self.input {
-            Input::Nothing if chunk.iter().all(u8::is_ascii_whitespace) => {}
-            Input::Nothing => {
-                let message = "this request has a body, and its route takes none";
-                self.fail(refused(Kind::InvalidRequest, message));
-            }
-            Input::Json(gathered) | Input::Raw(gathered, _) if gathered.len() + chunk.len() > self.limit => {
-                self.fail(self.too_large());
-            }
-            Input::Json(gathered) | Input::Raw(gathered, _) => gathered.push(chunk),
-            Input::Items(items) => items.push(&chunk),
-            Input::Pieces(pieces, _) => pieces.push_back(chunk),
-            Input::Ended => {}
-        }
-    }
-
-    /// Whether every frame has been given.
-    pub fn is_end(&self) -> bool {
-        matches!(self.input, Input::Ended) && self.failed.is_none()
     }
 
     /// Ends it, and lets go of what was gathered.
     fn fail(&mut self, fault: Fault) {
         self.failed = Some(fault);
         self.input = Input::Ended;
-    }
-
-    /// The body is complete.
-    pub fn finish_input(&mut self) {
-        self.finished = true;
-        if let Input::Items(items) = &mut self.input {
-            items.finish();
-        }
-    }
-
-    /// Goes on as far as one frame.
-    ///
-    /// # Errors
-    /// `UnsupportedMediaType`, `BodyTooLarge`, or `InvalidRequest` for a body that does not become the method's message.
-    pub fn step(&mut self) -> Result<RequestStep, Fault> {
-        if let Some(fault) = &self.failed {
-            return Err(fault.clone());
-        }
-        let step = self.advance();
-        if let Err(fault) = &step {
-            self.fail(fault.clone());
-        }
-        step
     }
 
     fn advance(&mut self) -> Result<RequestStep, Fault> {
@@ -275,6 +200,64 @@ impl RestRequest {
             *byte = prefix;
         }
         Ok(Bytes::from(out))
+    }
+}
+
+impl RequestTranslator for RestRequest {
+    fn expect_len(&mut self, len: u64) {
+        if len == 0 || self.failed.is_some() {
+            return;
+        }
+        if let Some(refusal) = self.refusal.take() {
+            self.fail(refusal);
+        } else if matches!(self.input, Input::Json(_) | Input::Raw(..)) && len > self.limit as u64 {
+            self.fail(self.too_large());
+        }
+    }
+
+    fn push(&mut self, chunk: Bytes) {
+        if chunk.is_empty() || self.finished || self.failed.is_some() {
+            return;
+        }
+        if let Some(refusal) = self.refusal.take() {
+            return self.fail(refusal);
+        }
+        match &mut self.input {
+            Input::Nothing if chunk.iter().all(u8::is_ascii_whitespace) => {}
+            Input::Nothing => {
+                let message = "this request has a body, and its route takes none";
+                self.fail(refused(Kind::InvalidRequest, message));
+            }
+            Input::Json(gathered) | Input::Raw(gathered, _) if gathered.len() + chunk.len() > self.limit => {
+                self.fail(self.too_large());
+            }
+            Input::Json(gathered) | Input::Raw(gathered, _) => gathered.push(chunk),
+            Input::Items(items) => items.push(&chunk),
+            Input::Pieces(pieces, _) => pieces.push_back(chunk),
+            Input::Ended => {}
+        }
+    }
+
+    fn finish(&mut self) {
+        self.finished = true;
+        if let Input::Items(items) = &mut self.input {
+            items.finish();
+        }
+    }
+
+    fn step(&mut self) -> Result<RequestStep, Fault> {
+        if let Some(fault) = &self.failed {
+            return Err(fault.clone());
+        }
+        let step = self.advance();
+        if let Err(fault) = &step {
+            self.fail(fault.clone());
+        }
+        step
+    }
+
+    fn is_end(&self) -> bool {
+        matches!(self.input, Input::Ended) && self.failed.is_none()
     }
 }
 

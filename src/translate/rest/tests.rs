@@ -16,7 +16,7 @@ use super::super::json::{ReadOptions, WriteOptions, from_wire, to_wire};
 use super::*;
 use crate::model::{Fault, Kind};
 use crate::schema::{Schema, Source};
-use crate::translate::{FrameDecoder, frame_header};
+use crate::translate::{FrameDecoder, ReplyStep, ReplyTranslator, RequestStep, RequestTranslator, frame_header};
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
     let text = include_str!("tests/library.proto").to_owned();
@@ -73,7 +73,7 @@ fn send(
         request.push(Bytes::copy_from_slice(piece));
         assert!(!drain(&mut request)?, "an end before the body's");
     }
-    request.finish_input();
+    request.finish();
     assert!(drain(&mut request)?, "no end after the body's");
     let mut messages = Vec::new();
     while let Some(message) = frames.next().unwrap() {

@@ -129,7 +129,7 @@ fn a_refused_request_stays_refused_and_keeps_nothing() {
     }
     for _ in 0..2 {
         assert_eq!(request.step().unwrap_err().kind, Kind::BodyTooLarge);
-        request.finish_input();
+        request.finish();
     }
 }
 
