@@ -72,8 +72,8 @@ impl Proxy {
         let started = now();
         let (head, body) = request.into_parts();
         let mut tally = Tally::open(self, conn, &head, started);
-        let asked = Manner::of(head.version, &head.headers);
-        let planned = self.worker().routing(|routing| plan(routing, &head, started));
+        let asked = Manner::of(&head);
+        let planned = self.worker().routing(|routing| plan(routing, &head, asked, started));
         let plan = match planned {
             Ok(plan) => plan,
             Err(fault) => return reply::told(&fault, asked, tally),

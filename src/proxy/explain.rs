@@ -7,9 +7,9 @@ use http::Request;
 use http::header::HOST;
 
 use super::mount::{Routing, Upstream};
-use super::plan::{Carriage, Plan, is_grpc_call, plan};
+use super::plan::{Carriage, Plan, plan};
 use crate::route::{Step, Tier, Verdict};
-use crate::translate::Translation;
+use crate::translate::{Manner, Translation};
 
 /// The rules that were considered, the one that won, and what it leads to.
 pub fn explain(routing: &Routing, request: &Request<()>, now: Instant) -> String {
@@ -24,8 +24,9 @@ fn write_all(out: &mut String, routing: &Routing, request: &Request<()>, now: In
     let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
     writeln!(out, "{} {} (host: {})", head.method, head.uri, host.unwrap_or("none"))?;
     let mut steps = routing.table.explain(host, &head.method, head.uri.path(), &head.headers);
-    if is_grpc_call(&head) {
-        // REST rules are not for gRPC callers: after the routes their service is known by its name.
+    let manner = Manner::of(&head);
+    if manner.names_method() {
+        // REST rules are not for these callers: after the routes their service is known by its name.
         steps.retain(|step| step.tier == Tier::Routes);
         if let Some(found) = routing.table.service(head.uri.path()) {
             let target = &found.target.mount.name;
@@ -38,7 +39,7 @@ fn write_all(out: &mut String, routing: &Routing, request: &Request<()>, now: In
     for step in &steps {
         writeln!(out, "  {:<8} {}  ({})", verdict(&step.verdict), step.rule, place(step))?;
     }
-    match plan(routing, &head, now) {
+    match plan(routing, &head, manner, now) {
         Ok(plan) => write_plan(out, &plan, now),
         Err(fault) => {
             let answer = fault.answer();
@@ -56,6 +57,9 @@ fn write_plan(out: &mut String, plan: &Plan, now: Instant) -> std::fmt::Result {
         Carriage::Translated(Translation::Rest(rest)) => {
             writeln!(out, "dialect   rest, by {}", rest.binding.text)?;
             writeln!(out, "method    {}", rest.method.path)?;
+        }
+        Carriage::Translated(translation) => {
+            writeln!(out, "dialect   {}, carried to {}", translation.dialect().name(), translation.method_path())?;
         }
         Carriage::Http => {
             let protocol = if plan.mount.upstream == Upstream::Http1 { "HTTP/1.1" } else { "HTTP/2" };

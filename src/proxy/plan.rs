@@ -12,7 +12,9 @@ use crate::model::{Deadline, Fault, Kind, Stage, parse_grpc_timeout};
 use crate::policy::{self, CallKind};
 use crate::route::{Miss, Tier};
 use crate::schema;
-use crate::translate::{Manner, RestPlan, Translation};
+use crate::translate::{
+    Codec, ConnectPlan, Dialect, Form, Manner, RestPlan, Translation, UnaryPlan, WebPlan, connect_get_codec,
+};
 
 /// What is decided about a request before anything is done.
 #[derive(Clone, Debug)]
@@ -56,68 +58,136 @@ impl Plan {
     }
 }
 
-/// Decides about a request whose head was read at `now`.
+/// Decides about a request whose head was read at `now`, from a caller that speaks in `manner`.
 ///
 /// # Errors
 /// `NoRoute`, `UnknownMethod`, `MethodNotAllowed`, `UnsupportedMediaType`, `InvalidRequest`: what is wrong and what would be right.
-pub fn plan(routing: &Routing, head: &Parts, now: Instant) -> Result<Plan, Fault> {
-    let caller = caller_timeout(head)?;
-    let (mount, carriage, kind) = choose(routing, head)?;
+pub fn plan(routing: &Routing, head: &Parts, manner: Manner, now: Instant) -> Result<Plan, Fault> {
+    let (mount, carriage, kind) = choose(routing, head, manner)?;
+    let caller = match &carriage {
+        Carriage::Http => None,
+        Carriage::Grpc { .. } | Carriage::Translated(_) => caller_timeout(head, manner)?,
+    };
     let timeout = policy::timeout(kind, mount.unary_timeout, mount.timeout, caller);
     Ok(Plan { mount, carriage, deadline: Deadline::after(now, timeout), timeout })
 }
 
 type Choice = (Arc<Mount>, Carriage, CallKind);
 
-fn choose(routing: &Routing, head: &Parts) -> Result<Choice, Fault> {
+fn choose(routing: &Routing, head: &Parts, manner: Manner) -> Result<Choice, Fault> {
     let host = head.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
     let path = head.uri.path();
     let table = &routing.table;
-    if is_grpc_call(head) {
-        // Routes come before services, and services are known by their names: REST rules are not for gRPC callers.
+    if manner.names_method() {
+        // Routes come before services, and services are known by their names: REST rules are not for these callers.
         return match table.find_in(Tier::Routes, host, &head.method, path, &head.headers) {
-            Ok(found) => to_target(found.target, head),
-            Err(_) => to_service(routing, head),
+            Ok(found) => to_target(found.target, head, manner),
+            Err(_) => to_service(routing, head, manner),
         };
     }
     match table.find(host, &head.method, path, &head.headers) {
-        Ok(found) => to_target(found.target, head),
+        Ok(found) => to_target(found.target, head, manner),
         Err(miss) => Err(missed(routing, head, miss)),
     }
 }
 
-/// A gRPC caller's path names the method itself.
-fn to_service(routing: &Routing, head: &Parts) -> Result<Choice, Fault> {
+/// The caller's path names the method itself.
+fn to_service(routing: &Routing, head: &Parts, manner: Manner) -> Result<Choice, Fault> {
     let path = head.uri.path();
     let Some(found) = routing.table.service(path) else {
         return Err(Fault::new(Kind::UnknownMethod, Stage::Plan, format!("no servlet serves `{path}`")));
     };
     let mount = Arc::clone(&found.target.mount);
-    let known = mount.schema.as_ref().and_then(|schema| schema.method(found.service, found.method));
-    let kind = known.map_or(CallKind::Unknown, |method| kind_of(method));
-    Ok((mount, Carriage::Grpc { path: None }, kind))
+    let known = mount.schema.as_ref().and_then(|schema| schema.method(found.service, found.method)).cloned();
+    let kind = known.as_deref().map_or(CallKind::Unknown, kind_of);
+    let carriage = match manner {
+        Manner::Grpc => Carriage::Grpc { path: None },
+        _ => {
+            let named = PathAndQuery::try_from(path).map_err(|_| invalid("the path is no gRPC path"))?;
+            Carriage::Translated(by_name(manner, head, named, known, mount.message_limit)?)
+        }
+    };
+    Ok((mount, carriage, kind))
 }
 
-fn to_target(target: &Target, head: &Parts) -> Result<Choice, Fault> {
+fn to_target(target: &Target, head: &Parts, manner: Manner) -> Result<Choice, Fault> {
     let mount = Arc::clone(&target.mount);
     match (mount.upstream, &target.call) {
         (Upstream::Http1 | Upstream::Http2, _) => Ok((mount, Carriage::Http, CallKind::Unknown)),
-        (Upstream::Grpc, Some(call)) if is_grpc_call(head) => {
-            let path = Some(call.method.path.clone());
-            Ok((mount, Carriage::Grpc { path }, kind_of(&call.method)))
-        }
         (Upstream::Grpc, Some(call)) => {
-            let method = Arc::clone(&call.method);
-            let kind = kind_of(&method);
-            let binding = Arc::clone(call.binding_for(&head.method));
-            let plan = RestPlan { method, binding, message_limit: mount.message_limit };
-            Ok((mount, Carriage::Translated(Translation::Rest(plan)), kind))
+            let (method, kind) = (Arc::clone(&call.method), kind_of(&call.method));
+            let carriage = match manner {
+                Manner::Grpc => Carriage::Grpc { path: Some(method.path.clone()) },
+                Manner::Rest | Manner::Http => {
+                    let binding = Arc::clone(call.binding_for(&head.method));
+                    let plan = RestPlan { method, binding, message_limit: mount.message_limit };
+                    Carriage::Translated(Translation::Rest(plan))
+                }
+                _ => {
+                    let path = method.path.clone();
+                    Carriage::Translated(by_name(manner, head, path, Some(method), mount.message_limit)?)
+                }
+            };
+            Ok((mount, carriage, kind))
         }
         // The configuration refuses such a route; a defect here must not carry traffic anywhere.
         (Upstream::Grpc, None) => {
             Err(Fault::new(Kind::Internal, Stage::Plan, format!("a route of `{}` names no method", mount.name)))
         }
     }
+}
+
+/// A call of the method at `path`, in a dialect whose callers name the method. `method`: what is known of it.
+fn by_name(
+    manner: Manner,
+    head: &Parts,
+    path: PathAndQuery,
+    method: Option<Arc<schema::Method>>,
+    message_limit: usize,
+) -> Result<Translation, Fault> {
+    let get = manner == Manner::ConnectUnary(None);
+    if get && !method.as_ref().is_some_and(|method| method.no_side_effects) {
+        let told = format!("`{path}` is called by POST: it is not declared to have no side effects");
+        return Err(Fault { allow: vec![Method::POST], ..Fault::new(Kind::MethodNotAllowed, Stage::Plan, told) });
+    }
+    if !get && head.method != Method::POST {
+        let told = format!("`{path}` is called by POST, not {}", head.method);
+        return Err(Fault { allow: vec![Method::POST], ..Fault::new(Kind::MethodNotAllowed, Stage::Plan, told) });
+    }
+    let connect =
+        |codec, form| connect(ConnectPlan { path: path.clone(), method: method.clone(), codec, form, message_limit });
+    match manner {
+        Manner::GrpcWeb { text } => Ok(Translation::Web(WebPlan { path, text })),
+        Manner::ConnectUnary(Some(codec)) => connect(codec, Form::Post),
+        Manner::ConnectUnary(None) => connect(connect_get_codec(head.uri.query().unwrap_or_default())?, Form::Get),
+        Manner::ConnectStream(codec) => connect(codec, Form::Stream),
+        Manner::Grpc | Manner::GrpcHttp1 | Manner::Rest | Manner::Http => {
+            Ok(Translation::Unary(UnaryPlan { path, message_limit }))
+        }
+    }
+}
+
+/// Holds a Connect call against what is known of its method.
+fn connect(plan: ConnectPlan) -> Result<Translation, Fault> {
+    let unsupported = |told: String| Err(Fault::new(Kind::UnsupportedMediaType, Stage::Plan, told));
+    match &plan.method {
+        Some(method) => {
+            let streams = method.client_streaming || method.server_streaming;
+            if streams != (plan.form == Form::Stream) {
+                let (kind, expected) =
+                    if streams { ("streams", "application/connect+") } else { ("is unary", "application/") };
+                return unsupported(format!(
+                    "`{}` {kind}: its content types are {expected}proto and {expected}json",
+                    plan.path
+                ));
+            }
+        }
+        None if plan.codec == Codec::Json => {
+            return unsupported(format!("`{}` is in no schema here: JSON cannot be read; send protobuf", plan.path));
+        }
+        None => {}
+    }
+    Ok(Translation::Connect(plan))
 }
 
 /// What to tell when no rule matches.
@@ -139,15 +209,19 @@ fn missed(routing: &Routing, head: &Parts, miss: Miss) -> Fault {
     }
 }
 
-pub(super) fn is_grpc_call(head: &Parts) -> bool {
-    Manner::of(head.version, &head.headers) == Manner::Grpc
-}
-
 fn kind_of(method: &schema::Method) -> CallKind {
     if method.client_streaming || method.server_streaming { CallKind::Streaming } else { CallKind::Unary }
 }
 
-fn caller_timeout(head: &Parts) -> Result<Option<Duration>, Fault> {
+/// The time that the caller gives the call, in its own dialect's words.
+fn caller_timeout(head: &Parts, manner: Manner) -> Result<Option<Duration>, Fault> {
+    if manner.dialect() == Dialect::Connect {
+        let Some(value) = head.headers.get("connect-timeout-ms") else { return Ok(None) };
+        let digits =
+            value.to_str().ok().filter(|text| text.len() <= 10 && text.bytes().all(|byte| byte.is_ascii_digit()));
+        let timeout = digits.and_then(|text| text.parse().ok()).map(Duration::from_millis);
+        return timeout.map(Some).ok_or_else(|| invalid("`connect-timeout-ms` is one to ten digits"));
+    }
     let Some(value) = head.headers.get("grpc-timeout") else { return Ok(None) };
     let timeout = parse_grpc_timeout(value.as_bytes());
     timeout.map(Some).ok_or_else(|| invalid("`grpc-timeout` is one to eight digits and one of H, M, S, m, u, n"))

@@ -15,6 +15,9 @@ use super::sources::Texts;
 /// google.protobuf.MethodOptions, as far as it matters here.
 #[derive(Clone, PartialEq, prost::Message)]
 struct MethodOptions {
+    /// google.protobuf.MethodOptions.IdempotencyLevel.
+    #[prost(int32, optional, tag = "34")]
+    idempotency_level: Option<i32>,
     #[prost(message, optional, tag = "72295728")]
     http: Option<HttpRule>,
 }
@@ -55,6 +58,15 @@ struct CustomHttpPattern {
     kind: String,
     #[prost(string, tag = "2")]
     path: String,
+}
+
+/// `MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS` (google/protobuf/descriptor.proto).
+const NO_SIDE_EFFECTS: i32 = 1;
+
+/// Whether a method's options say that it only reads: it may then be called by GET.
+pub(super) fn has_no_side_effects(method: &MethodDescriptor) -> bool {
+    MethodOptions::decode(method.options().encode_to_vec().as_slice())
+        .is_ok_and(|options| options.idempotency_level == Some(NO_SIDE_EFFECTS))
 }
 
 /// The bindings that a method's options give it, in the order written; none when there is no rule. What is wrong with any of them

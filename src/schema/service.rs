@@ -43,6 +43,8 @@ pub struct Method {
     pub output: MessageId,
     pub client_streaming: bool,
     pub server_streaming: bool,
+    /// Whether it is declared to only read: `option idempotency_level = NO_SIDE_EFFECTS`.
+    pub no_side_effects: bool,
     /// Its google.api.http rules; without any, [`Method::mappings`] gives the one that follows from its name.
     pub bindings: Vec<Arc<Binding>>,
     auto: Arc<Binding>,
@@ -146,6 +148,7 @@ fn build_method(
         output,
         client_streaming: method.is_client_streaming(),
         server_streaming: method.is_server_streaming(),
+        no_side_effects: rule::has_no_side_effects(method),
         bindings,
         auto: Arc::new(auto),
         messages: messages.clone(),

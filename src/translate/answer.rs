@@ -4,21 +4,34 @@
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 
+use super::connect::{content_type, end_frame, error_json};
 use super::dialect::Manner;
 use super::status::Status;
+use super::web::{self, trailer_frame, web_content_type};
 use crate::model::{Fault, Kind};
 
 /// The whole answer. Its body is short; a HEAD request gets the head of it.
 pub fn fault_reply(fault: &Fault, manner: Manner) -> Response<Bytes> {
     let status = Status::from_fault(fault);
     let mut response = match manner {
-        Manner::Grpc => {
+        Manner::Grpc | Manner::GrpcHttp1 => {
             // Trailers-Only (PROTOCOL-HTTP2.md): a head that ends the stream.
             let mut response = Response::new(Bytes::new());
             let head = response.headers_mut();
             head.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
             status.to_trailers(head);
             return response;
+        }
+        Manner::GrpcWeb { text } => {
+            return framed(web_content_type(text, None), web::whole(text, trailer_frame(&status, None)));
+        }
+        Manner::ConnectStream(codec) if !wants_status(fault.kind) => {
+            return framed(content_type(true, codec), end_frame(&status, None));
+        }
+        Manner::ConnectUnary(_) | Manner::ConnectStream(_) => {
+            let mut response = framed(HeaderValue::from_static("application/json"), error_json(&status));
+            *response.status_mut() = fault.answer().http;
+            response
         }
         Manner::Rest => status.to_rest(Some(fault.answer().http), None),
         Manner::Http => {
@@ -38,12 +51,27 @@ pub fn fault_reply(fault: &Fault, manner: Manner) -> Response<Bytes> {
     response
 }
 
+/// A whole answer that is 200 whatever became of the call.
+fn framed(content_type: HeaderValue, body: Bytes) -> Response<Bytes> {
+    let length = HeaderValue::from(body.len());
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response.headers_mut().insert(header::CONTENT_LENGTH, length);
+    response
+}
+
+/// What Connect has an HTTP status for even where it frames errors: the caller may not have understood what it asked for.
+fn wants_status(kind: Kind) -> bool {
+    matches!(kind, Kind::UnsupportedMediaType | Kind::MethodNotAllowed)
+}
+
 #[cfg(test)]
 mod tests {
     use http::{Method, StatusCode};
 
     use super::*;
     use crate::model::Stage;
+    use crate::translate::Codec;
 
     #[test]
     fn every_fault_is_told_to_every_caller() {
@@ -51,6 +79,19 @@ mod tests {
             let fault = Fault::new(*kind, Stage::Plan, "what \"was\" wrong: caf\u{e9}");
             let answer = fault.answer();
             let code = answer.grpc.digits();
+
+            for manner in [Manner::GrpcWeb { text: false }, Manner::ConnectStream(Codec::Json)] {
+                let reply = fault_reply(&fault, manner);
+                if reply.status() == StatusCode::OK {
+                    let frame = reply.body();
+                    assert!(matches!(frame[0], 0x80 | 0x02), "{manner:?}");
+                    assert_eq!(u32::from_be_bytes(frame[1..5].try_into().unwrap()) as usize, frame.len() - 5);
+                }
+            }
+            let connect = fault_reply(&fault, Manner::ConnectUnary(None));
+            assert_eq!(connect.status(), answer.http);
+            let body: serde_json::Value = serde_json::from_slice(connect.body()).unwrap();
+            assert_eq!(body["message"], fault.message.as_ref());
 
             let grpc = fault_reply(&fault, Manner::Grpc);
             assert_eq!(grpc.status(), StatusCode::OK);

@@ -1,12 +1,21 @@
 //! What a caller speaks, told from the request's head. The answer to a fault, too, is told in it.
 
-use http::{HeaderMap, Version, header};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Version, header};
+
+use super::connect::{self, Codec};
+
+const CONNECT_PROTOCOL_VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
 
 /// What a caller speaks (design §2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
-    /// gRPC over HTTP/2.
+    /// gRPC, over HTTP/2; unary calls over HTTP/1 as well.
     Grpc,
+    /// gRPC-Web, binary or text.
+    GrpcWeb,
+    /// The Connect protocol.
+    Connect,
     /// JSON by `google.api.http`, or by `POST /pkg.Service/Method`.
     Rest,
     /// HTTP that is carried through untranslated.
@@ -14,24 +23,34 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    pub const ALL: [Dialect; 3] = [Dialect::Grpc, Dialect::Rest, Dialect::Http];
+    pub const ALL: [Dialect; 5] = [Dialect::Grpc, Dialect::GrpcWeb, Dialect::Connect, Dialect::Rest, Dialect::Http];
 
     /// The word for it in logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Dialect::Grpc => "grpc",
+            Dialect::GrpcWeb => "grpc-web",
+            Dialect::Connect => "connect",
             Dialect::Rest => "rest",
             Dialect::Http => "http",
         }
     }
 }
 
-/// The form of a dialect that a caller is answered in. Told from the request's head alone, so that what is wrong with the rest of
-/// it can be told as well.
+/// The form of a dialect that a caller speaks and is answered in. Told from the request's head alone, so that what is wrong with the
+/// rest of it can be told as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
     /// A status in trailers.
     Grpc,
+    /// gRPC over HTTP/1: the status in the head.
+    GrpcHttp1,
+    /// The status in a frame that ends the body.
+    GrpcWeb { text: bool },
+    /// An HTTP status and a JSON error. The codec of a GET is in its query.
+    ConnectUnary(Option<Codec>),
+    /// The error in a frame that ends the body.
+    ConnectStream(Codec),
     /// An HTTP status and `google.rpc.Status` in JSON.
     Rest,
     /// The same, without a word of gRPC.
@@ -41,11 +60,20 @@ pub enum Manner {
 impl Manner {
     /// How a request is meant that nothing but its head is known of.
     ///
-    /// gRPC is HTTP/2 only (PROTOCOL-HTTP2.md): over HTTP/1 its content type makes a request that REST refuses with 415.
-    pub fn of(version: Version, headers: &HeaderMap) -> Manner {
-        let content_type = headers.get(header::CONTENT_TYPE);
-        if version == Version::HTTP_2 && content_type.is_some_and(|value| is_grpc(value.as_bytes())) {
-            Manner::Grpc
+    /// JSON over POST is Connect's when it says so by `connect-protocol-version`, which Connect's clients send, else it is REST's.
+    pub fn of(head: &Parts) -> Manner {
+        let Some(content_type) = head.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes) else {
+            let connect = head.method == Method::GET && head.uri.query().is_some_and(connect::is_connect_get);
+            return if connect { Manner::ConnectUnary(None) } else { Manner::Rest };
+        };
+        if is_grpc(content_type) {
+            if head.version == Version::HTTP_2 { Manner::Grpc } else { Manner::GrpcHttp1 }
+        } else if let Some(text) = grpc_web(content_type) {
+            Manner::GrpcWeb { text }
+        } else if let Some((codec, stream)) = connect::codec_of(content_type) {
+            if stream { Manner::ConnectStream(codec) } else { Manner::ConnectUnary(Some(codec)) }
+        } else if head.headers.contains_key(CONNECT_PROTOCOL_VERSION) && head.method == Method::POST {
+            Manner::ConnectUnary(Some(Codec::Json))
         } else {
             Manner::Rest
         }
@@ -53,10 +81,34 @@ impl Manner {
 
     pub fn dialect(self) -> Dialect {
         match self {
-            Manner::Grpc => Dialect::Grpc,
+            Manner::Grpc | Manner::GrpcHttp1 => Dialect::Grpc,
+            Manner::GrpcWeb { .. } => Dialect::GrpcWeb,
+            Manner::ConnectUnary(_) | Manner::ConnectStream(_) => Dialect::Connect,
             Manner::Rest => Dialect::Rest,
             Manner::Http => Dialect::Http,
         }
+    }
+
+    /// Whether a caller names the method itself, by `/pkg.Service/Method`. REST rules are not for these.
+    pub fn names_method(self) -> bool {
+        match self {
+            Manner::Grpc | Manner::GrpcHttp1 | Manner::GrpcWeb { .. } => true,
+            Manner::ConnectUnary(_) | Manner::ConnectStream(_) => true,
+            Manner::Rest | Manner::Http => false,
+        }
+    }
+}
+
+/// Whether a content type is gRPC-Web's, and then whether in its text form.
+fn grpc_web(content_type: &[u8]) -> Option<bool> {
+    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let name = essence.split(|byte| *byte == b'+').next().unwrap_or_default();
+    if name.eq_ignore_ascii_case(b"application/grpc-web") {
+        Some(false)
+    } else if name.eq_ignore_ascii_case(b"application/grpc-web-text") {
+        Some(true)
+    } else {
+        None
     }
 }
 
@@ -69,32 +121,59 @@ pub fn is_grpc(content_type: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::Request;
 
     use super::*;
 
-    #[test]
-    fn grpc_is_told_by_its_content_type_over_http2_alone() {
-        let cases = [
-            ("application/grpc", true),
-            ("application/grpc+proto", true),
-            ("application/grpc+json", true),
-            ("application/grpc;charset=utf-8", true),
-            ("Application/gRPC", true),
-            ("application/grpc-web", false),
-            ("application/grpc-web+proto", false),
-            ("application/grpcx", false),
-            ("application/grp", false),
-            ("application/json", false),
-            ("", false),
-        ];
-        for (text, grpc) in cases {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(text));
-            let expected = if grpc { Manner::Grpc } else { Manner::Rest };
-            assert_eq!(Manner::of(Version::HTTP_2, &headers), expected, "{text}");
-            assert_eq!(Manner::of(Version::HTTP_11, &headers), Manner::Rest, "{text}");
+    fn head(version: Version, method: &str, uri: &str, fields: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().version(version).method(method).uri(uri);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
         }
-        assert_eq!(Manner::of(Version::HTTP_2, &HeaderMap::new()), Manner::Rest);
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn a_caller_is_known_by_its_content_type() {
+        let web = |text| Manner::GrpcWeb { text };
+        let unary = |codec| Manner::ConnectUnary(Some(codec));
+        let stream = Manner::ConnectStream;
+        let cases = [
+            ("application/grpc", Manner::Grpc),
+            ("application/grpc+proto", Manner::Grpc),
+            ("application/grpc+json", Manner::Grpc),
+            ("application/grpc;charset=utf-8", Manner::Grpc),
+            ("Application/gRPC", Manner::Grpc),
+            ("application/grpc-web", web(false)),
+            ("application/grpc-web+proto", web(false)),
+            ("Application/grpc-Web-Text", web(true)),
+            ("application/grpc-web-text+proto; charset=utf-8", web(true)),
+            ("application/grpc-webx", Manner::Rest),
+            ("application/grpcx", Manner::Rest),
+            ("application/grp", Manner::Rest),
+            ("application/proto", unary(Codec::Proto)),
+            ("application/connect+proto", stream(Codec::Proto)),
+            ("application/connect+json; charset=utf-8", stream(Codec::Json)),
+            ("application/connect+xml", Manner::Rest),
+            ("application/json", Manner::Rest),
+            ("", Manner::Rest),
+        ];
+        for (text, expected) in cases {
+            let fields = [("content-type", text)];
+            assert_eq!(Manner::of(&head(Version::HTTP_2, "POST", "/p.S/M", &fields)), expected, "{text}");
+            let expected = if expected == Manner::Grpc { Manner::GrpcHttp1 } else { expected };
+            assert_eq!(Manner::of(&head(Version::HTTP_11, "POST", "/p.S/M", &fields)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn json_is_connects_when_it_says_so() {
+        let of = |method, uri, fields: &[(&str, &str)]| Manner::of(&head(Version::HTTP_11, method, uri, fields));
+        let said = [("content-type", "application/json"), ("connect-protocol-version", "1")];
+        assert_eq!(of("POST", "/p.S/M", &said), Manner::ConnectUnary(Some(Codec::Json)));
+        assert_eq!(of("PUT", "/p.S/M", &said), Manner::Rest);
+        assert_eq!(of("GET", "/p.S/M?connect=v1&encoding=json&message=%7B%7D", &[]), Manner::ConnectUnary(None));
+        assert_eq!(of("GET", "/p.S/M?encoding=json", &[]), Manner::Rest);
+        assert_eq!(of("POST", "/p.S/M?connect=v1", &[]), Manner::Rest);
     }
 }

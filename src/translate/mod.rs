@@ -2,17 +2,22 @@
 //! step takes bounded input and yields at most one bounded frame. gRPC to gRPC never comes through here.
 
 mod answer;
+mod conclusion;
+mod connect;
 mod dialect;
 mod frame;
 pub mod json;
 mod metadata;
 mod middle;
 mod protobuf;
+mod relay;
 mod rest;
 mod status;
 mod translation;
+mod web;
 
 pub use answer::fault_reply;
+pub use connect::{Codec, ConnectPlan, Form, connect_get_codec};
 pub use dialect::{Dialect, Manner, is_grpc};
 pub use frame::{FrameDecoder, FrameError, HEADER_LEN, Message, frame_header};
 pub use metadata::{reply_headers, request_metadata};
@@ -20,3 +25,4 @@ pub use middle::{Farewell, ReplyStep, ReplyTranslator, RequestStep, RequestTrans
 pub use rest::RestPlan;
 pub use status::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS, Status, decode_message, encode_message};
 pub use translation::Translation;
+pub use web::{UnaryPlan, WebPlan};

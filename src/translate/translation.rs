@@ -4,10 +4,12 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 
+use super::connect::{self, Codec, ConnectPlan, ConnectRequest, Form, GetRequest, StreamReply};
 use super::dialect::{Dialect, Manner};
 use super::metadata::request_metadata;
 use super::middle::{ReplyTranslator, RequestTranslator};
 use super::rest::{RestPlan, RestReply, RestRequest};
+use super::web::{self, RelayedRequest, UnaryPlan, WebPlan, WebReply};
 use crate::model::{Fault, Kind, Stage};
 
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
@@ -17,6 +19,12 @@ const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-en
 pub enum Translation {
     /// JSON by `google.api.http`.
     Rest(RestPlan),
+    /// gRPC-Web.
+    Web(WebPlan),
+    /// gRPC over HTTP/1, unary.
+    Unary(UnaryPlan),
+    /// The Connect protocol.
+    Connect(ConnectPlan),
 }
 
 impl Translation {
@@ -28,6 +36,10 @@ impl Translation {
     pub fn manner(&self) -> Manner {
         match self {
             Translation::Rest(_) => Manner::Rest,
+            Translation::Web(web) => Manner::GrpcWeb { text: web.text },
+            Translation::Unary(_) => Manner::GrpcHttp1,
+            Translation::Connect(ConnectPlan { form: Form::Stream, codec, .. }) => Manner::ConnectStream(*codec),
+            Translation::Connect(connect) => Manner::ConnectUnary(Some(connect.codec)),
         }
     }
 
@@ -35,6 +47,9 @@ impl Translation {
     pub fn method_path(&self) -> &PathAndQuery {
         match self {
             Translation::Rest(rest) => &rest.method.path,
+            Translation::Web(web) => &web.path,
+            Translation::Unary(unary) => &unary.path,
+            Translation::Connect(connect) => &connect.path,
         }
     }
 
@@ -42,6 +57,9 @@ impl Translation {
     pub fn is_gathered(&self) -> bool {
         match self {
             Translation::Rest(rest) => !rest.method.client_streaming,
+            // What a method takes is not known without a schema, and nothing needs to be gathered.
+            Translation::Web(_) | Translation::Unary(_) => false,
+            Translation::Connect(connect) => connect.form != Form::Stream,
         }
     }
 
@@ -59,6 +77,13 @@ impl Translation {
                     .map_err(|error| Fault::new(Kind::InvalidRequest, Stage::Plan, error.to_string()))?;
                 Box::new(RestRequest::new(rest, &captures, head.uri.query(), &head.headers)?)
             }
+            Translation::Web(web) => Box::new(RelayedRequest::new(web.text)),
+            Translation::Unary(_) => Box::new(RelayedRequest::new(false)),
+            Translation::Connect(connect) => match (connect.form, connect.codec) {
+                (Form::Get, _) => Box::new(GetRequest::new(connect, head.uri.query().unwrap_or_default())?),
+                (Form::Stream, Codec::Proto) => Box::new(RelayedRequest::new(false)),
+                (Form::Post, _) | (Form::Stream, Codec::Json) => Box::new(ConnectRequest::new(connect)),
+            },
         })
     }
 
@@ -66,6 +91,10 @@ impl Translation {
     pub fn reply(&self) -> Box<dyn ReplyTranslator> {
         match self {
             Translation::Rest(rest) => Box::new(RestReply::new(rest)),
+            Translation::Web(web) => Box::new(WebReply::new(web.text)),
+            Translation::Unary(unary) => Box::new(web::UnaryReply::new(unary.message_limit)),
+            Translation::Connect(plan) if plan.form == Form::Stream => Box::new(StreamReply::new(plan)),
+            Translation::Connect(plan) => Box::new(connect::UnaryReply::new(plan)),
         }
     }
 
@@ -74,6 +103,14 @@ impl Translation {
         let mut headers = request_metadata(from);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        match self {
+            Translation::Rest(_) => {}
+            Translation::Web(_) | Translation::Unary(_) => {
+                headers.insert(header::CONTENT_TYPE, web::grpc_content_type(from));
+                web::keep_encodings(from, &mut headers);
+            }
+            Translation::Connect(plan) => connect::metadata(from, plan.form, plan.codec, &mut headers),
+        }
         headers
     }
 }

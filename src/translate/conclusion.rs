@@ -1,0 +1,56 @@
+//! What a servlet's answer says of how the call ended: in its head, in its trailers, or by not being gRPC at all. Leans towards
+//! UNKNOWN, as `status` does.
+
+use http::{HeaderMap, StatusCode, header};
+
+use super::dialect::is_grpc;
+use super::status::{GRPC_STATUS, Status};
+use crate::model::Code;
+
+/// The end of a call, as far as it is known.
+#[derive(Debug, Default)]
+pub(super) struct Conclusion {
+    /// The servlet's initial metadata.
+    pub(super) initial: HeaderMap,
+    /// Its trailing metadata, once there.
+    pub(super) trailers: Option<HeaderMap>,
+    /// What the head alone says of the status, should no trailers follow.
+    early: Option<Status>,
+    status: Option<Status>,
+}
+
+impl Conclusion {
+    /// The head of the servlet's answer. One that is no gRPC answer is an error at once.
+    pub(super) fn head(&mut self, status: StatusCode, headers: HeaderMap) {
+        let said = headers.contains_key(GRPC_STATUS).then(|| Status::from_trailers(&headers));
+        let grpc = headers.get(header::CONTENT_TYPE).is_some_and(|value| is_grpc(value.as_bytes()));
+        self.initial = headers;
+        if status == StatusCode::OK && (grpc || said.is_some()) {
+            self.early = said;
+            return;
+        }
+        let known = said.filter(|said| !said.is_ok());
+        self.status = Some(known.unwrap_or_else(|| match status {
+            StatusCode::OK => {
+                Status::new(Code::Unknown, "the servlet's answer is not gRPC: its content type is another")
+            }
+            status => Status::from_http(status),
+        }));
+    }
+
+    /// The servlet's answer has ended.
+    pub(super) fn finish(&mut self, trailers: Option<HeaderMap>) {
+        if self.status.is_some() {
+            return;
+        }
+        let told = trailers.as_ref().filter(|trailers| trailers.contains_key(GRPC_STATUS)).map(Status::from_trailers);
+        let status = told.or(self.early.take()).unwrap_or_else(|| Status::from_trailers(&HeaderMap::new()));
+        self.status = Some(status);
+        self.trailers = trailers;
+    }
+
+    /// How the call ended, once that is known.
+    pub(super) fn status(&self) -> Option<&Status> {
+        self.status.as_ref()
+    }
+}

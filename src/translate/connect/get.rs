@@ -1,0 +1,76 @@
+//! The message of a unary GET, which stands in the query.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use super::Codec;
+use crate::model::{Fault, Kind, Stage};
+
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// What the query of a GET says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) codec: Codec,
+    pub(crate) message: Vec<u8>,
+}
+
+/// Whether a query is that of a Connect call: `connect=v1`.
+pub(crate) fn is_connect(query: &str) -> bool {
+    query.split('&').any(|pair| pair == "connect=v1")
+}
+
+/// Reads the query of a GET.
+///
+/// # Errors
+/// `InvalidRequest` for a parameter that is missing or cannot be read, `UnsupportedMediaType` for an encoding or a compression that
+/// is not known.
+pub(crate) fn read(query: &str) -> Result<Asked, Fault> {
+    let (mut codec, mut message, mut base64) = (None, None, false);
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match name {
+            "encoding" => {
+                codec = Some(match &*decoded(value) {
+                    b"proto" => Codec::Proto,
+                    b"json" => Codec::Json,
+                    _ => return Err(unsupported("`encoding` is `proto` or `json`")),
+                });
+            }
+            "base64" => base64 = value == "1",
+            "compression" if !matches!(value, "" | "identity") => {
+                return Err(unsupported("a compressed message in the query is not taken"));
+            }
+            "message" => message = Some(decoded(value)),
+            _ => {}
+        }
+    }
+    let codec = codec.ok_or_else(|| invalid("`encoding` is missing: `proto` or `json`"))?;
+    let message = message.ok_or_else(|| invalid("`message` is missing"))?;
+    let message = match base64 {
+        true => URL_SAFE.decode(&message).map_err(|_| invalid("`message` is not URL-safe base64"))?,
+        false => message.into_owned(),
+    };
+    Ok(Asked { codec, message })
+}
+
+fn decoded(value: &str) -> Cow<'_, [u8]> {
+    if value.contains('+') {
+        let spaced = value.replace('+', " ");
+        return Cow::Owned(percent_encoding::percent_decode_str(&spaced).collect());
+    }
+    percent_encoding::percent_decode_str(value).into()
+}
+
+fn invalid(told: &'static str) -> Fault {
+    Fault::new(Kind::InvalidRequest, Stage::Plan, told)
+}
+
+fn unsupported(told: &'static str) -> Fault {
+    Fault::new(Kind::UnsupportedMediaType, Stage::Plan, told)
+}

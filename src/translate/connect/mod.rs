@@ -1,0 +1,166 @@
+//! The Connect protocol (connectrpc.com/docs/protocol), version 1: unary calls by POST and GET, and streams; messages as protobuf, which
+//! pass as they are, or as JSON, which needs the servlet's schema. Unary calls are plain HTTP: a message is a body, a status an HTTP
+//! status. Streams frame messages as gRPC does, and end with a frame of their own.
+
+mod error;
+mod get;
+mod request;
+mod stream_reply;
+mod unary_reply;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+
+use super::json::{ReadOptions, WriteOptions, from_wire, to_wire};
+use crate::model::{Fault, Kind, Stage};
+use crate::schema::Method;
+
+pub(super) use error::{end_frame, to_json as error_json};
+pub(super) use get::is_connect as is_connect_get;
+pub(super) use request::{ConnectRequest, GetRequest};
+pub(super) use stream_reply::StreamReply;
+pub(super) use unary_reply::UnaryReply;
+
+/// Each message of a stream compressed on its own: Connect's names for gRPC's fields.
+const ENCODINGS: [(HeaderName, HeaderName); 2] = [
+    (HeaderName::from_static("connect-content-encoding"), HeaderName::from_static("grpc-encoding")),
+    (HeaderName::from_static("connect-accept-encoding"), HeaderName::from_static("grpc-accept-encoding")),
+];
+
+/// How messages are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    Proto,
+    Json,
+}
+
+/// How the call is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Unary, the message in the body.
+    Post,
+    /// Unary and without side effects, the message in the query.
+    Get,
+    Stream,
+}
+
+/// A Connect call.
+#[derive(Clone, Debug)]
+pub struct ConnectPlan {
+    /// `/pkg.Service/Method`.
+    pub path: PathAndQuery,
+    /// Needed for JSON.
+    pub method: Option<Arc<Method>>,
+    pub codec: Codec,
+    pub form: Form,
+    /// The most bytes of one message.
+    pub message_limit: usize,
+}
+
+impl ConnectPlan {
+    /// A caller's message as protobuf, behind `out`.
+    fn read(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        let refused = |told: String| Fault::new(Kind::InvalidRequest, Stage::RequestBody, told);
+        match (self.codec, &self.method) {
+            (Codec::Proto, _) => out.extend_from_slice(message),
+            (Codec::Json, Some(method)) => {
+                // Connect's own servers pass over fields that they do not know, and its clients count on it.
+                let options = ReadOptions { ignore_unknown: true };
+                let start = out.len();
+                to_wire(&method.messages, method.input, message, &options, out)
+                    .map_err(|error| refused(format!("the message does not fit: {error}")))?;
+                if out.len() - start > self.message_limit {
+                    return Err(self.too_large());
+                }
+            }
+            (Codec::Json, None) => return Err(refused("JSON needs a schema, which the servlet has none of".into())),
+        }
+        Ok(())
+    }
+
+    /// A servlet's message as the caller reads it, behind `out`.
+    fn write(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        let refused = |told: String| Fault::new(Kind::UntranslatableReply, Stage::ReplyBody, told);
+        match (self.codec, &self.method) {
+            (Codec::Proto, _) => out.extend_from_slice(message),
+            (Codec::Json, Some(method)) => {
+                from_wire(&method.messages, method.output, message, &WriteOptions::default(), out)
+                    .map_err(|error| refused(format!("the reply has no JSON form: {error}")))?;
+            }
+            (Codec::Json, None) => return Err(refused("JSON needs a schema, which the servlet has none of".into())),
+        }
+        Ok(())
+    }
+
+    fn too_large(&self) -> Fault {
+        let told = format!("the message is over the limit of {} bytes", self.message_limit);
+        Fault::new(Kind::BodyTooLarge, Stage::RequestBody, told)
+    }
+
+    /// `application/proto`, `application/connect+json`, …
+    fn content_type(&self) -> HeaderValue {
+        content_type(self.form == Form::Stream, self.codec)
+    }
+}
+
+/// The content type of a message, or of a stream of them.
+pub(super) fn content_type(stream: bool, codec: Codec) -> HeaderValue {
+    HeaderValue::from_static(match (stream, codec) {
+        (false, Codec::Proto) => "application/proto",
+        (false, Codec::Json) => "application/json",
+        (true, Codec::Proto) => "application/connect+proto",
+        (true, Codec::Json) => "application/connect+json",
+    })
+}
+
+/// The codec that the query of a GET names.
+///
+/// # Errors
+/// As [`get::read`].
+pub fn connect_get_codec(query: &str) -> Result<Codec, Fault> {
+    get::read(query).map(|asked| asked.codec)
+}
+
+/// The codec and form that a content type names, of any but JSON alone, which is REST's as well.
+pub(super) fn codec_of(content_type: &[u8]) -> Option<(Codec, bool)> {
+    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let is = |name: &str| essence.eq_ignore_ascii_case(name.as_bytes());
+    if is("application/proto") {
+        Some((Codec::Proto, false))
+    } else if is("application/connect+proto") {
+        Some((Codec::Proto, true))
+    } else if is("application/connect+json") {
+        Some((Codec::Json, true))
+    } else {
+        None
+    }
+}
+
+/// The protocol's own header fields become gRPC's, or end here.
+pub(super) fn metadata(from: &HeaderMap, form: Form, codec: Codec, to: &mut HeaderMap) {
+    for name in
+        ["connect-protocol-version", "connect-timeout-ms", "connect-content-encoding", "connect-accept-encoding"]
+    {
+        to.remove(name);
+    }
+    if form == Form::Stream && codec == Codec::Proto {
+        for (connect, grpc) in &ENCODINGS {
+            if let Some(value) = from.get(connect) {
+                to.insert(grpc, value.clone());
+            }
+        }
+    }
+}
+
+/// A frame of a stream: flag, length, message.
+fn frame(flag: u8, message: &[u8]) -> Bytes {
+    let mut frame = Vec::with_capacity(message.len() + 5);
+    frame.push(flag);
+    // Messages are bounded by their limit, which is far below 4 GiB.
+    frame.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
+    frame.extend_from_slice(message);
+    Bytes::from(frame)
+}

@@ -1,0 +1,156 @@
+//! A gRPC reply on its way to a Connect stream: the head goes out as soon as the servlet's is here, and whatever becomes of the call is
+//! told in the last frame.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode, header};
+
+use super::{Codec, ConnectPlan, ENCODINGS, end_frame, frame};
+use crate::model::{Fault, Kind, Stage};
+use crate::translate::conclusion::Conclusion;
+use crate::translate::frame::{FrameDecoder, FrameError};
+use crate::translate::metadata::reply_headers;
+use crate::translate::middle::{Farewell, ReplyStep, ReplyTranslator};
+use crate::translate::relay::Walker;
+use crate::translate::status::Status;
+
+/// One reply.
+///
+/// ```text
+/// head ─▶ Head(200) ─▶ Data … ──finish──▶ Data(end of stream) End
+/// ```
+#[derive(Debug)]
+pub(crate) struct StreamReply {
+    plan: ConnectPlan,
+    conclusion: Conclusion,
+    messages: Messages,
+    head: Option<Response<()>>,
+    ended: bool,
+}
+
+#[derive(Debug)]
+enum Messages {
+    /// Protobuf: as they come.
+    Relayed { walker: Walker, ready: VecDeque<Bytes>, failed: Option<FrameError> },
+    /// JSON.
+    Decoded(FrameDecoder),
+}
+
+impl Messages {
+    /// The next piece of the answer.
+    fn next(&mut self, plan: &ConnectPlan) -> Result<Option<Bytes>, Fault> {
+        match self {
+            Messages::Relayed { ready, failed, .. } => match (ready.pop_front(), *failed) {
+                (Some(bytes), _) => Ok(Some(bytes)),
+                (None, Some(error)) => Err(error.in_reply()),
+                (None, None) => Ok(None),
+            },
+            Messages::Decoded(decoder) => match decoder.next().map_err(|error| error.in_reply())? {
+                Some(message) if message.compressed => {
+                    let told = "a compressed message, which was not asked for";
+                    Err(Fault::new(Kind::MalformedReply, Stage::ReplyBody, told))
+                }
+                Some(message) => {
+                    let mut json = Vec::with_capacity(message.bytes.len() * 2);
+                    plan.write(&message.bytes, &mut json)?;
+                    Ok(Some(frame(0, &json)))
+                }
+                None => Ok(None),
+            },
+        }
+    }
+
+    fn at_end(&self) -> Result<(), FrameError> {
+        match self {
+            Messages::Relayed { walker, failed: None, .. } if walker.at_boundary() => Ok(()),
+            Messages::Relayed { failed, .. } => Err(failed.unwrap_or(FrameError::Truncated)),
+            Messages::Decoded(decoder) => decoder.at_end(),
+        }
+    }
+
+    /// Whether the caller has been given whole frames.
+    fn at_boundary(&self) -> bool {
+        match self {
+            Messages::Relayed { walker, .. } => walker.at_boundary(),
+            Messages::Decoded(_) => true,
+        }
+    }
+}
+
+impl StreamReply {
+    pub(crate) fn new(plan: &ConnectPlan) -> StreamReply {
+        let messages = match plan.codec {
+            Codec::Proto => Messages::Relayed { walker: Walker::default(), ready: VecDeque::new(), failed: None },
+            Codec::Json => Messages::Decoded(FrameDecoder::new(plan.message_limit)),
+        };
+        StreamReply { plan: plan.clone(), conclusion: Conclusion::default(), messages, head: None, ended: false }
+    }
+}
+
+impl ReplyTranslator for StreamReply {
+    fn head(&mut self, status: StatusCode, headers: HeaderMap) {
+        let mut response = Response::new(());
+        let fields = response.headers_mut();
+        *fields = reply_headers(&headers, None);
+        if self.plan.codec == Codec::Proto {
+            for (connect, grpc) in ENCODINGS {
+                if let Some(value) = headers.get(grpc) {
+                    fields.insert(connect, value.clone());
+                }
+            }
+        }
+        fields.insert(header::CONTENT_TYPE, self.plan.content_type());
+        self.conclusion.head(status, headers);
+        self.head = Some(response);
+    }
+
+    fn push(&mut self, chunk: Bytes) {
+        if self.conclusion.status().is_some() || chunk.is_empty() {
+            return;
+        }
+        match &mut self.messages {
+            Messages::Relayed { walker, ready, failed } => match walker.walk(&chunk) {
+                Ok(()) => ready.push_back(chunk),
+                Err(error) => *failed = Some(error),
+            },
+            Messages::Decoded(decoder) => decoder.push(chunk),
+        }
+    }
+
+    fn finish(&mut self, trailers: Option<HeaderMap>) {
+        self.conclusion.finish(trailers);
+    }
+
+    fn step(&mut self) -> Result<ReplyStep, Fault> {
+        if let Some(head) = self.head.take() {
+            return Ok(ReplyStep::Head(head));
+        }
+        if self.ended {
+            return Ok(ReplyStep::End);
+        }
+        if let Some(data) = self.messages.next(&self.plan)? {
+            return Ok(ReplyStep::Data(data));
+        }
+        let Some(status) = self.conclusion.status() else { return Ok(ReplyStep::NeedInput) };
+        if status.is_ok() || !self.messages.at_boundary() {
+            self.messages.at_end().map_err(FrameError::in_reply)?;
+        }
+        let end = end_frame(status, self.conclusion.trailers.as_ref());
+        self.ended = true;
+        Ok(ReplyStep::Data(end))
+    }
+
+    fn status(&self) -> Option<&Status> {
+        self.conclusion.status()
+    }
+
+    fn farewell(&mut self, fault: &Fault) -> Farewell {
+        // A frame in the middle of another would be read as a part of it.
+        if self.messages.at_boundary() {
+            Farewell::End(end_frame(&Status::from_fault(fault), None))
+        } else {
+            Farewell::Break(Bytes::new())
+        }
+    }
+}
