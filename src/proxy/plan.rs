@@ -162,6 +162,10 @@ fn by_name(
         Manner::ConnectUnary(None) => connect(connect_get_codec(head.uri.query().unwrap_or_default())?, Form::Get),
         Manner::ConnectStream(codec) => connect(codec, Form::Stream),
         Manner::Grpc | Manner::GrpcHttp1 | Manner::Rest | Manner::Http => {
+            if method.as_ref().is_some_and(|method| kind_of(method) == CallKind::Streaming) {
+                let told = format!("`{path}` streams: over HTTP/1 gRPC is unary; use HTTP/2, gRPC-Web or Connect");
+                return Err(Fault::new(Kind::UnsupportedMediaType, Stage::Plan, told));
+            }
             Ok(Translation::Unary(UnaryPlan { path, message_limit }))
         }
     }
