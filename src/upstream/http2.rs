@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
@@ -35,6 +35,10 @@ const INTERIM_HEADS: u32 = 16;
 pub(super) struct Http2Connection {
     send: SendRequest<Bytes>,
     active: Cell<usize>,
+    /// It has carried a call.
+    served: Cell<bool>,
+    /// The same, since it was last asked.
+    used: Cell<bool>,
     closed: Cell<bool>,
     /// Called when a stream ends.
     pub(super) freed: Rc<Notify>,
@@ -81,8 +85,16 @@ pub(super) async fn connect(
         let told = format!("the servlet did not take a connection within {:?}", options.connect_timeout);
         Fault::new(Kind::ConnectTimeout, Stage::Connect, told)
     })??;
-    let handle = Rc::new(Http2Connection { send, active: Cell::new(0), closed: Cell::new(false), freed });
-    let driver = drive(connection, Rc::clone(&handle), options.clone());
+    let handle = Rc::new(Http2Connection {
+        send,
+        active: Cell::new(0),
+        served: Cell::new(false),
+        used: Cell::new(true),
+        closed: Cell::new(false),
+        freed,
+    });
+    // Held by whoever may send on it: when they let go, and the last call is over, the connection ends.
+    let driver = drive(connection, Rc::downgrade(&handle), options.clone());
     Ok((handle, driver))
 }
 
@@ -102,13 +114,16 @@ async fn greeted(send: &SendRequest<Bytes>, connection: &mut Connection<Stream, 
 }
 
 /// Drives a connection to its end, and ends it when a ping is not answered.
-async fn drive(mut connection: Connection<Stream, Bytes>, handle: Rc<Http2Connection>, options: Options) {
+async fn drive(mut connection: Connection<Stream, Bytes>, handle: Weak<Http2Connection>, options: Options) {
     let pings = connection.ping_pong();
-    let handle = Rc::downgrade(&handle);
+    let pinged = handle.clone();
     let pinging = async {
         let Some(mut pings) = pings else { return std::future::pending().await };
         loop {
             tokio::time::sleep(options.ping_interval).await;
+            if pinged.upgrade().is_some_and(|handle| handle.active() == 0) {
+                continue;
+            }
             if pings.send_ping(Ping::opaque()).is_err() {
                 return std::future::pending().await;
             }
@@ -141,6 +156,11 @@ impl Http2Connection {
         self.active.get()
     }
 
+    /// Whether it has carried a call since this was last asked.
+    pub(super) fn take_used(&self) -> bool {
+        self.used.replace(false) || self.active() > 0
+    }
+
     pub(super) fn has_room(&self) -> bool {
         self.active() < self.send.current_max_send_streams()
     }
@@ -161,13 +181,16 @@ impl Http2Connection {
             return Err(body);
         }
         let end = body.is_end();
+        let retry = self.served.replace(true) && self.active() == 0 && head.method().is_idempotent();
         self.active.set(self.active.get() + 1);
+        self.used.set(true);
         let active = Active(Rc::clone(self));
         match send.send_request(head, end) {
             Ok((response, stream)) => Ok(Http2Exchange {
                 pump: Pump::new(body, stream, end),
                 answer: Answer::Head(response),
                 interim: 0,
+                retry,
                 _active: active,
             }),
             Err(_) => {
@@ -183,6 +206,9 @@ pub(super) struct Http2Exchange<B> {
     pump: Pump<B>,
     answer: Answer,
     interim: u32,
+    /// A connection without calls that breaks before the answer was most likely closed as we wrote; what is idempotent may go again
+    /// (RFC 9110 §9.2.2).
+    retry: bool,
     _active: Active,
 }
 
@@ -212,7 +238,12 @@ impl<B: Body + Unpin> Http2Exchange<B> {
                 return Poll::Ready(Err(Fault::new(Kind::MalformedReply, Stage::Wait, told)));
             }
         }
-        let response = ready!(Pin::new(response).poll(cx)).map_err(|error| fault_of(&error, Stage::Wait))?;
+        let response = ready!(Pin::new(response).poll(cx)).map_err(|error| match fault_of(&error, Stage::Wait) {
+            Fault { kind: Kind::ConnectionLost, message, .. } if self.retry => {
+                Fault::new(Kind::GoneAway, Stage::Wait, message)
+            }
+            fault => fault,
+        })?;
         let (parts, stream) = response.into_parts();
         self.answer = Answer::Body(stream);
         Poll::Ready(Ok(Response::from_parts(parts, ())))
