@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use super::Options;
 use super::pump::Pump;
+use super::window::{Watched, Window};
 use crate::model::{Address, Body, Fault, Frame, Kind, Stage};
 use crate::transport::{self, Stream};
 
@@ -25,6 +26,9 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// servers take at a time. What waits is bounded by the streams' own windows.
 const CONNECTION_WINDOW: u32 = 128 * STREAM_WINDOW;
 
+/// With less than one frame's worth of its send window left, a connection is for nobody new.
+const CHOKED: i64 = 16 * 1024;
+
 const SEND_BUFFER: usize = 256 * 1024;
 
 /// Interim answers to one call. More are no help to anybody, and each is a head to parse.
@@ -34,6 +38,7 @@ const INTERIM_HEADS: u32 = 16;
 #[derive(Debug)]
 pub(super) struct Http2Connection {
     send: SendRequest<Bytes>,
+    window: Window,
     active: Cell<usize>,
     /// It has carried a call.
     served: Cell<bool>,
@@ -62,7 +67,7 @@ pub(super) async fn connect(
     freed: Rc<Notify>,
 ) -> Result<(Rc<Http2Connection>, impl Future<Output = ()> + use<>), Fault> {
     let connecting = async {
-        let stream = transport::connect(address, options.connect_timeout).await?;
+        let (stream, window) = Watched::new(transport::connect(address, options.connect_timeout).await?);
         let (send, mut connection) = h2::client::Builder::new()
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -79,14 +84,16 @@ pub(super) async fn connect(
                 Fault::new(Kind::ConnectFailed, Stage::Connect, format!("no HTTP/2 with the servlet: {error}"))
             })?;
         greeted(&send, &mut connection).await?;
-        Ok((send, connection))
+        Ok((send, connection, window))
     };
-    let (send, connection) = tokio::time::timeout(options.connect_timeout, connecting).await.map_err(|_| {
-        let told = format!("the servlet did not take a connection within {:?}", options.connect_timeout);
-        Fault::new(Kind::ConnectTimeout, Stage::Connect, told)
-    })??;
+    let (send, connection, window) =
+        tokio::time::timeout(options.connect_timeout, connecting).await.map_err(|_| {
+            let told = format!("the servlet did not take a connection within {:?}", options.connect_timeout);
+            Fault::new(Kind::ConnectTimeout, Stage::Connect, told)
+        })??;
     let handle = Rc::new(Http2Connection {
         send,
+        window,
         active: Cell::new(0),
         served: Cell::new(false),
         used: Cell::new(true),
@@ -100,7 +107,7 @@ pub(super) async fn connect(
 
 /// Waits for the servlet's SETTINGS, which must be the first that it says (RFC 9113 §3.4): a socket that is accepted and never answered
 /// is no connection, and until then nobody knows how many streams it takes.
-async fn greeted(send: &SendRequest<Bytes>, connection: &mut Connection<Stream, Bytes>) -> Result<(), Fault> {
+async fn greeted(send: &SendRequest<Bytes>, connection: &mut Connection<Watched<Stream>, Bytes>) -> Result<(), Fault> {
     poll_fn(|cx| match Pin::new(&mut *connection).poll(cx) {
         Poll::Ready(ended) => {
             let why = ended.err().map_or_else(|| "it was closed".into(), |error| error.to_string());
@@ -114,7 +121,7 @@ async fn greeted(send: &SendRequest<Bytes>, connection: &mut Connection<Stream, 
 }
 
 /// Drives a connection to its end, and ends it when a ping is not answered.
-async fn drive(mut connection: Connection<Stream, Bytes>, handle: Weak<Http2Connection>, options: Options) {
+async fn drive(mut connection: Connection<Watched<Stream>, Bytes>, handle: Weak<Http2Connection>, options: Options) {
     let pings = connection.ping_pong();
     let pinged = handle.clone();
     let pinging = async {
@@ -169,6 +176,11 @@ impl Http2Connection {
     pub(super) fn runs_short(&self) -> bool {
         let limit = self.send.current_max_send_streams();
         self.active() >= limit - limit / 4
+    }
+
+    /// Whether uploads that the peer does not read have taken what it allows on the whole connection, or nearly.
+    pub(super) fn is_choked(&self) -> bool {
+        self.window.bytes() < CHOKED
     }
 
     /// Sends a call. `Err` gives the body back: nothing was sent, and the connection

@@ -6,6 +6,7 @@ mod http2;
 mod pool;
 mod pump;
 mod tunnel;
+mod window;
 
 use std::time::Duration;
 
@@ -17,8 +18,8 @@ pub use pool::{NotSent, Pool, Protocol};
 pub struct Options {
     /// A replica on the same network answers within a millisecond; a second is for one that is starting.
     pub connect_timeout: Duration,
-    /// Connections to one endpoint from one worker. The second of HTTP/2 is opened when the first one's streams run short; calls that
-    /// find none left wait.
+    /// Connections to one endpoint from one worker. The second of HTTP/2 is opened when the first one's streams run short, or its window;
+    /// calls that find no stream left wait.
     pub connections: usize,
     /// Between pings on an HTTP/2 connection with calls. gRPC servers take pings more often than every five minutes, or without calls,
     /// for abuse and close the connection; a host that vanished is noticed sooner by the kernel (`transport`).

@@ -221,6 +221,12 @@ impl<B: Body + Unpin + 'static> Pool<B> {
                 if connection.runs_short() && replica.may_open() {
                     self.attempt(replica);
                 }
+                if connection.is_choked() && replica.may_open() && self.attempt(replica).wait().await.is_ok() {
+                    // The further one, or what has opened meanwhile.
+                    if replica.least_busy().is_some_and(|other| !Rc::ptr_eq(&other, &connection)) {
+                        continue;
+                    }
+                }
                 if connection.has_room() {
                     match connection.send(head(), body) {
                         Ok(exchange) => return Ok(Exchange(Kind::Http2(exchange))),
@@ -356,13 +362,13 @@ impl<B> Replica<B> {
 }
 
 impl<B: Body + Unpin + 'static> Replica<B> {
-    /// The open connection with the fewest streams.
+    /// The open connection with the fewest streams, of those that let data through if there is one.
     fn least_busy(&self) -> Option<Rc<Http2Connection>> {
         let mut connections = self.http2.borrow_mut();
         if connections.iter().any(|connection| connection.is_closed()) {
             connections.retain(|connection| !connection.is_closed());
         }
-        connections.iter().min_by_key(|connection| connection.active()).map(Rc::clone)
+        connections.iter().min_by_key(|connection| (connection.is_choked(), connection.active())).map(Rc::clone)
     }
 
     fn open_http2(&self) -> usize {
