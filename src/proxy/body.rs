@@ -211,6 +211,8 @@ impl Source {
     fn ending(&mut self, fault: Fault) -> Ending {
         match self {
             Source::Grpc(_) => {
+                // Also after a message that was cut: gRPC's clients take the status from the trailers all the same (C core 1.85 and
+                // grpc-js do), and make CANCELLED of a reset, as if the caller had given up.
                 let mut trailers = HeaderMap::new();
                 Status::from_fault(&fault).to_trailers(&mut trailers);
                 Ending::Trailers(trailers)
