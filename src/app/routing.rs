@@ -45,8 +45,10 @@ pub(super) fn mount(def: &ServletDef, servlet: Arc<Servlet>, metrics: &Metrics) 
         connections: Options {
             connect_timeout: options.connect_timeout,
             connections: size(options.endpoint_connections.get().into()),
+            idle_http1_timeout: options.endpoint_idle,
             ping_interval: options.ping_interval,
             ping_timeout: options.ping_timeout,
+            tunnel_idle: options.tunnel_idle,
             ..Options::default()
         },
         metrics: ServletMetrics::new(metrics, &def.name),

@@ -23,10 +23,14 @@ record! {
         pub replay_size: Size<0, { 64 << 20 }> = Size::kib(64),
         /// Connections to one endpoint, for each worker. Keeps one servlet from using up the host's ports.
         pub endpoint_connections: Count<1, 65_535> = Count::new(1024),
-        /// A connection to an endpoint is asked whether it lives after this time. HTTP/2 only. gRPC servers take more than one in five minutes for abuse.
+        /// How long an HTTP/1 connection to an endpoint is kept without a call. Set it below the time that the servers keep theirs: a POST that meets a closing connection fails. 5 s is common; gunicorn has 2 s.
+        pub endpoint_idle: Duration = Duration::from_secs(4),
+        /// A connection with calls is asked whether it lives after this time. HTTP/2 only. gRPC servers take more than one in five minutes for abuse.
         pub ping_interval: Duration = Duration::from_secs(310),
         /// How long the answer may take before the connection is given up.
         pub ping_timeout: Duration = Duration::from_secs(20),
+        /// How long an upgraded connection may be without a byte in either direction. WebSockets that live ping far more often; one whose ends are both gone must not be held for ever.
+        pub tunnel_idle: Duration = Duration::from_secs(3600),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::{Code, Fault, Kind, Side};
+use super::{Code, Fault, Kind, Side, Stage};
 
 /// How one try on one endpoint ended.
 #[derive(Clone, Debug)]
@@ -33,8 +33,8 @@ impl Outcome {
             Outcome::Http(status) => status.is_server_error() && *status != StatusCode::NOT_IMPLEMENTED,
             Outcome::Fault(fault) => match fault.side() {
                 Side::Servlet => true,
-                // An endpoint that let a deadline pass held its place all the while.
-                Side::Proxy if fault.kind == Kind::DeadlineExceeded => true,
+                // An endpoint that let a deadline pass held its place all the while, unless it was the caller that it waited for.
+                Side::Proxy if fault.kind == Kind::DeadlineExceeded && fault.stage != Stage::RequestBody => true,
                 Side::Caller | Side::Proxy => return Verdict::Void,
             },
             Outcome::Cancelled => return Verdict::Void,

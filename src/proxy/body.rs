@@ -102,10 +102,9 @@ impl ReplyBody {
 }
 
 /// Ready with the fault when the deadline has passed; else its waker is set.
-fn poll_late(deadline: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> Poll<Fault> {
+fn poll_late(deadline: Pin<&mut Option<Sleep>>, tally: &Tally, cx: &mut Context<'_>) -> Poll<Fault> {
     let Some(timer) = deadline.as_pin_mut() else { return Poll::Pending };
-    let told = "the deadline passed before the answer was whole";
-    timer.poll(cx).map(|()| Fault::new(Kind::DeadlineExceeded, Stage::ReplyBody, told))
+    timer.poll(cx).map(|()| tally.deadline_passed(Stage::ReplyBody))
 }
 
 /// How an answer that was cut short ends for its caller.
@@ -152,6 +151,8 @@ impl Source {
                             Pulled::Frame(Frame::Data(data))
                         }
                     }
+                    // The servlet's side of a tunnel; the caller's goes on.
+                    Some(trailers) if *status == StatusCode::SWITCHING_PROTOCOLS => Pulled::Frame(trailers),
                     Some(Frame::Trailers(mut trailers)) => {
                         wire::filter_trailers(&mut trailers);
                         Pulled::Last(Frame::Trailers(trailers), outcome)
@@ -210,6 +211,8 @@ impl Source {
     fn ending(&mut self, fault: Fault) -> Ending {
         match self {
             Source::Grpc(_) => {
+                // Also after a message that was cut: gRPC's clients take the status from the trailers all the same (C core 1.85 and
+                // grpc-js do), and make CANCELLED of a reset, as if the caller had given up.
                 let mut trailers = HeaderMap::new();
                 Status::from_fault(&fault).to_trailers(&mut trailers);
                 Ending::Trailers(trailers)
@@ -264,7 +267,7 @@ impl Body for ReplyBody {
                 *this.unwatched += 1;
                 let late = if *this.unwatched >= UNWATCHED_FRAMES {
                     *this.unwatched = 0;
-                    poll_late(this.deadline.as_mut(), cx)
+                    poll_late(this.deadline.as_mut(), this.tally, cx)
                 } else {
                     Poll::Pending
                 };
@@ -274,7 +277,7 @@ impl Body for ReplyBody {
                 }
             }
             Poll::Ready(pulled) => pulled,
-            Poll::Pending => Err(ready!(poll_late(this.deadline.as_mut(), cx))),
+            Poll::Pending => Err(ready!(poll_late(this.deadline.as_mut(), this.tally, cx))),
         };
         let (frame, outcome) = match pulled {
             Ok(Pulled::Frame(frame)) => (Some(Ok(frame)), None),
@@ -306,7 +309,7 @@ impl Body for ReplyBody {
             }
             Source::Whole(_) | Source::Cut(_) | Source::Said(_) | Source::Over => return,
         }
-        if let Poll::Ready(fault) = poll_late(this.deadline, cx) {
+        if let Poll::Ready(fault) = poll_late(this.deadline, this.tally, cx) {
             // The servlet learns of it now, the caller when it reads on.
             this.tally.close(&Outcome::Fault(fault.clone()));
             *this.source = Source::Cut(this.source.ending(fault));

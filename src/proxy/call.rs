@@ -109,7 +109,7 @@ async fn begun(plan: &Plan, body: Result<RequestStream, Fault>) -> Result<Reques
 
 /// The request's body as the servlet will take it.
 fn to_stream(plan: &Plan, head: &Parts, body: RequestBody, tally: &Tally) -> Result<RequestStream, Fault> {
-    let taken = Rc::clone(&tally.bytes_in);
+    let intake = Rc::clone(&tally.intake);
     let promised = body.exact_len();
     if let (Some(limit), Some(promised)) = (plan.mount.body_limit, promised)
         && promised > limit
@@ -118,11 +118,11 @@ fn to_stream(plan: &Plan, head: &Parts, body: RequestBody, tally: &Tally) -> Res
         return Err(Fault::new(Kind::BodyTooLarge, Stage::RequestBody, told));
     }
     Ok(match &plan.carriage {
-        Carriage::Grpc { .. } | Carriage::Http => RequestStream::relayed(body, &plan.mount, taken),
+        Carriage::Grpc { .. } | Carriage::Http => RequestStream::relayed(body, &plan.mount, intake),
         Carriage::Translated(translation) => {
             let mut translator = translation.request(head)?;
             translator.expect_len(promised.unwrap_or(0));
-            RequestStream::translated(body, translator, &plan.mount, taken)
+            RequestStream::translated(body, translator, &plan.mount, intake)
         }
     })
 }

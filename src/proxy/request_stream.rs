@@ -28,8 +28,27 @@ pub(super) struct RequestStream {
     ahead: Option<Option<Frame>>,
     kept: Kept,
     body_limit: Option<u64>,
-    /// Body bytes as the caller sent them; shared with the tally.
-    taken: Rc<Cell<u64>>,
+    intake: Rc<Intake>,
+}
+
+/// What a call's account knows of its request's body, wherever that is: an HTTP/1 connection has it to itself.
+#[derive(Debug, Default)]
+pub(super) struct Intake {
+    /// Body bytes as the caller sent them.
+    bytes: Cell<u64>,
+    /// The upstream has room for more, and the caller has not sent it.
+    starves: Cell<bool>,
+}
+
+impl Intake {
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    /// Whether it is the caller that the call waits for.
+    pub(super) fn starves(&self) -> bool {
+        self.starves.get()
+    }
 }
 
 #[derive(Debug)]
@@ -53,22 +72,24 @@ struct Kept {
 }
 
 impl RequestStream {
-    pub(super) fn relayed(body: RequestBody, mount: &Mount, taken: Rc<Cell<u64>>) -> RequestStream {
-        RequestStream::new(Source::Relayed(body), mount, taken)
+    pub(super) fn relayed(body: RequestBody, mount: &Mount, intake: Rc<Intake>) -> RequestStream {
+        // An upgrade has no body: what follows it are bytes of another protocol.
+        let body_limit = mount.body_limit.filter(|_| body.upgrade().is_none());
+        RequestStream { body_limit, ..RequestStream::new(Source::Relayed(body), mount, intake) }
     }
 
     pub(super) fn translated(
         body: RequestBody,
         translator: Box<dyn RequestTranslator>,
         mount: &Mount,
-        taken: Rc<Cell<u64>>,
+        intake: Rc<Intake>,
     ) -> RequestStream {
-        RequestStream::new(Source::Translated { body, translator, ended: false }, mount, taken)
+        RequestStream::new(Source::Translated { body, translator, ended: false }, mount, intake)
     }
 
-    fn new(source: Source, mount: &Mount, taken: Rc<Cell<u64>>) -> RequestStream {
+    fn new(source: Source, mount: &Mount, intake: Rc<Intake>) -> RequestStream {
         let kept = Kept { limit: mount.replay_limit, ..Kept::default() };
-        RequestStream { source, ahead: None, kept, body_limit: mount.body_limit, taken }
+        RequestStream { source, ahead: None, kept, body_limit: mount.body_limit, intake }
     }
 
     pub(super) fn upgrade(&self) -> Option<HeaderValue> {
@@ -106,6 +127,7 @@ impl RequestStream {
     pub(super) fn rewind(&mut self) -> bool {
         if !self.kept.given_up {
             self.kept.replaying = Some(0);
+            self.intake.starves.set(false);
         }
         !self.kept.given_up
     }
@@ -117,7 +139,7 @@ impl RequestStream {
                 if let Some(Ok(Frame::Trailers(trailers))) = &mut frame {
                     wire::filter_trailers(trailers);
                 }
-                Poll::Ready(counted(frame, &self.taken, self.body_limit))
+                Poll::Ready(counted(frame, &self.intake.bytes, self.body_limit))
             }
             Source::Translated { body, translator, ended } => loop {
                 match translator.step() {
@@ -131,7 +153,7 @@ impl RequestStream {
                     return Poll::Ready(None);
                 }
                 let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
-                match counted(frame, &self.taken, self.body_limit) {
+                match counted(frame, &self.intake.bytes, self.body_limit) {
                     Some(Ok(Frame::Data(data))) => translator.push(data),
                     Some(Ok(Frame::Trailers(_))) => {}
                     Some(Err(fault)) => return Poll::Ready(Some(Err(fault))),
@@ -211,7 +233,11 @@ impl Body for RequestStream {
         }
         let frame = match this.ahead.take() {
             Some(ahead) => ahead.map(Ok),
-            None => ready!(this.poll_source(cx)),
+            None => {
+                let polled = this.poll_source(cx);
+                this.intake.starves.set(polled.is_pending());
+                ready!(polled)
+            }
         };
         match &frame {
             Some(Ok(frame)) => this.kept.keep(Some(frame)),

@@ -1,7 +1,6 @@
 //! What a call leaves behind: its lease given back with an outcome, its metrics, its line in the access log. Closed once, at the end
 //! of the stream; a call that is dropped before closes as cancelled.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -11,6 +10,7 @@ use http::{StatusCode, header};
 
 use super::call::{Connection, Proxy};
 use super::mount::Mount;
+use super::request_stream::Intake;
 use crate::model::{Code, Fault, HttpProtocol, Kind, Outcome, Stage};
 use crate::runtime::now;
 use crate::servlet::{Endpoint, Lease};
@@ -32,8 +32,8 @@ pub(super) struct Tally {
     attempts: u32,
     head_at: Option<Instant>,
     status: Option<StatusCode>,
-    /// Shared with the request's body, which counts it.
-    pub(super) bytes_in: Rc<Cell<u64>>,
+    /// Shared with the request's body, which keeps it.
+    pub(super) intake: Rc<Intake>,
     pub(super) bytes_out: u64,
     closed: bool,
     /// Also without an access log, of HTTP/1.0 callers: the account of them names it.
@@ -76,7 +76,7 @@ impl Tally {
             attempts: 0,
             head_at: None,
             status: None,
-            bytes_in: Rc::default(),
+            intake: Rc::default(),
             bytes_out: 0,
             closed: false,
             user_agent: head.headers.get(header::USER_AGENT).filter(|_| named).cloned(),
@@ -163,7 +163,7 @@ impl Tally {
             reply,
             endpoint: self.endpoint.as_ref().map(|endpoint| endpoint.address()),
             attempts: self.attempts,
-            bytes_in: self.bytes_in.get(),
+            bytes_in: self.intake.bytes(),
             bytes_out: self.bytes_out,
             duration: ended.duration_since(self.started),
             head_after: self.head_at.map(|at| at.duration_since(self.started)),
@@ -178,8 +178,15 @@ impl Tally {
         self.proxy.worker().record(&record, ended, logged.is_some());
     }
 
+    /// A deadline that passes while the servlet waits for more of the request is the caller's own.
     pub(super) fn deadline_passed(&self, stage: Stage) -> Fault {
+        let stage = match stage {
+            Stage::Wait | Stage::ReplyBody if self.intake.starves() => Stage::RequestBody,
+            stage => stage,
+        };
         let told = match stage {
+            Stage::RequestBody => "the deadline passed before the request's body was there",
+            Stage::ReplyBody => "the deadline passed before the answer was whole",
             Stage::Connect | Stage::Pick => "the deadline passed before an endpoint took the call",
             _ => "the deadline passed before the servlet answered",
         };

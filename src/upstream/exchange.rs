@@ -11,7 +11,8 @@ use super::http2::Http2Exchange;
 use super::tunnel::Tunnel;
 use crate::model::{Body, Fault, Frame};
 
-/// Poll for the head until it is there, then as the body of the answer.
+/// Poll for the head until it is there, then as the body of the answer. After a 101 `Trailers`, which are empty, say that the servlet has
+/// ended its side, and `None` follows when the caller has, too.
 #[derive(Debug)]
 pub struct Exchange<B: 'static>(pub(super) Kind<B>);
 
@@ -54,7 +55,7 @@ impl<B: Body + Unpin + 'static> Exchange<B> {
         match &mut self.0 {
             Kind::Http2(exchange) => act(exchange.body_mut()),
             Kind::Http1(exchange) => exchange.with_body(act),
-            Kind::Tunnel(_) => {}
+            Kind::Tunnel(tunnel) => act(tunnel.caller_mut()),
         }
     }
 }

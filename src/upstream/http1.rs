@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
@@ -26,6 +27,13 @@ pub(super) struct Connection<B> {
 
 /// A body that the connection reads and that its call takes back when the connection fails.
 type Shared<B> = Rc<RefCell<Option<B>>>;
+
+/// A change of protocols that the caller asks for.
+pub(super) struct Upgrade {
+    pub(super) protocol: HeaderValue,
+    /// How long the tunnel may be without a byte.
+    pub(super) idle: Duration,
+}
 
 /// What hyper takes for a body.
 pub(super) enum Outgoing<B> {
@@ -97,13 +105,14 @@ pub(super) fn send<B: Body + Unpin + 'static>(
     idle: Rc<IdleHttp1<B>>,
     reused: bool,
     mut head: Request<()>,
-    upgrade: Option<HeaderValue>,
+    upgrade: Option<Upgrade>,
     body: B,
 ) -> Http1Exchange<B> {
     let safe = head.method().is_idempotent();
     let body = Rc::new(RefCell::new(Some(body)));
+    let tunnel_idle = upgrade.as_ref().map(|upgrade| upgrade.idle);
     let outgoing = match upgrade {
-        Some(protocol) => {
+        Some(Upgrade { protocol, .. }) => {
             head.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             head.headers_mut().insert(header::UPGRADE, protocol);
             Outgoing::Upgrade
@@ -120,13 +129,12 @@ pub(super) fn send<B: Body + Unpin + 'static>(
             Outgoing::Body(Rc::clone(&body))
         }
     };
-    let upgrades = matches!(outgoing, Outgoing::Upgrade);
     let asked = head.map(|()| outgoing);
     let sending = Box::pin(async move {
         let answer = connection.send.try_send_request(asked).await;
         (answer, connection)
     });
-    Http1Exchange { stage: HttpStage::Sending(sending), idle, body, upgrades, reused, retry: safe && reused }
+    Http1Exchange { stage: HttpStage::Sending(sending), idle, body, tunnel_idle, reused, retry: safe && reused }
 }
 
 type Sent<B> =
@@ -137,7 +145,8 @@ pub(super) struct Http1Exchange<B: 'static> {
     idle: Rc<IdleHttp1<B>>,
     /// The request's body, which the connection reads; or the caller's side of a tunnel that is asked for.
     body: Shared<B>,
-    upgrades: bool,
+    /// Of the tunnel that was asked for.
+    tunnel_idle: Option<Duration>,
     reused: bool,
     /// A kept connection that breaks before the answer was most likely closed as we wrote; what is idempotent may go again
     /// (RFC 9110 §9.2.2).
@@ -183,17 +192,14 @@ impl<B: Body + Unpin + 'static> Http1Exchange<B> {
                 return Poll::Ready(Err(fault_of(failed.error(), unsent, self.retry, Stage::Wait)));
             }
         };
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS && !self.upgrades {
-            let told = "the servlet switched protocols, and nobody had asked for it";
-            return Poll::Ready(Err(Fault::new(Kind::MalformedReply, Stage::Wait, told)));
-        }
-        let tunnel = (self.upgrades && response.status() == StatusCode::SWITCHING_PROTOCOLS)
-            .then(|| self.body.take())
-            .flatten()
-            .map(|caller| Tunnel::new(hyper::upgrade::on(&mut response), caller, Rc::clone(&connection.open)));
+        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let tunnel = self.tunnel_idle.filter(|_| switches).and_then(|idle| {
+            let caller = self.body.take()?;
+            Some(Tunnel::new(hyper::upgrade::on(&mut response), caller, idle, Rc::clone(&connection.open)))
+        });
         let (parts, incoming) = response.into_parts();
-        if parts.status == StatusCode::SWITCHING_PROTOCOLS && tunnel.is_none() {
-            let told = "the servlet switched protocols unasked";
+        if switches && tunnel.is_none() {
+            let told = "the servlet switched protocols, and nobody had asked for it";
             return Poll::Ready(Err(Fault::new(Kind::MalformedReply, Stage::Wait, told)));
         }
         if tunnel.is_none() {

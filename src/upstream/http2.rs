@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use super::Options;
 use super::pump::Pump;
+use super::window::{Watched, Window};
 use crate::model::{Address, Body, Fault, Frame, Kind, Stage};
 use crate::transport::{self, Stream};
 
@@ -25,6 +26,9 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// servers take at a time. What waits is bounded by the streams' own windows.
 const CONNECTION_WINDOW: u32 = 128 * STREAM_WINDOW;
 
+/// With less than one frame's worth of its send window left, a connection is for nobody new.
+const CHOKED: i64 = 16 * 1024;
+
 const SEND_BUFFER: usize = 256 * 1024;
 
 /// Interim answers to one call. More are no help to anybody, and each is a head to parse.
@@ -34,7 +38,12 @@ const INTERIM_HEADS: u32 = 16;
 #[derive(Debug)]
 pub(super) struct Http2Connection {
     send: SendRequest<Bytes>,
+    window: Window,
     active: Cell<usize>,
+    /// It has carried a call.
+    served: Cell<bool>,
+    /// The same, since it was last asked.
+    used: Cell<bool>,
     closed: Cell<bool>,
     /// Called when a stream ends.
     pub(super) freed: Rc<Notify>,
@@ -58,7 +67,7 @@ pub(super) async fn connect(
     freed: Rc<Notify>,
 ) -> Result<(Rc<Http2Connection>, impl Future<Output = ()> + use<>), Fault> {
     let connecting = async {
-        let stream = transport::connect(address, options.connect_timeout).await?;
+        let (stream, window) = Watched::new(transport::connect(address, options.connect_timeout).await?);
         let (send, mut connection) = h2::client::Builder::new()
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -75,20 +84,30 @@ pub(super) async fn connect(
                 Fault::new(Kind::ConnectFailed, Stage::Connect, format!("no HTTP/2 with the servlet: {error}"))
             })?;
         greeted(&send, &mut connection).await?;
-        Ok((send, connection))
+        Ok((send, connection, window))
     };
-    let (send, connection) = tokio::time::timeout(options.connect_timeout, connecting).await.map_err(|_| {
-        let told = format!("the servlet did not take a connection within {:?}", options.connect_timeout);
-        Fault::new(Kind::ConnectTimeout, Stage::Connect, told)
-    })??;
-    let handle = Rc::new(Http2Connection { send, active: Cell::new(0), closed: Cell::new(false), freed });
-    let driver = drive(connection, Rc::clone(&handle), options.clone());
+    let (send, connection, window) =
+        tokio::time::timeout(options.connect_timeout, connecting).await.map_err(|_| {
+            let told = format!("the servlet did not take a connection within {:?}", options.connect_timeout);
+            Fault::new(Kind::ConnectTimeout, Stage::Connect, told)
+        })??;
+    let handle = Rc::new(Http2Connection {
+        send,
+        window,
+        active: Cell::new(0),
+        served: Cell::new(false),
+        used: Cell::new(true),
+        closed: Cell::new(false),
+        freed,
+    });
+    // Held by whoever may send on it: when they let go, and the last call is over, the connection ends.
+    let driver = drive(connection, Rc::downgrade(&handle), options.clone());
     Ok((handle, driver))
 }
 
 /// Waits for the servlet's SETTINGS, which must be the first that it says (RFC 9113 §3.4): a socket that is accepted and never answered
 /// is no connection, and until then nobody knows how many streams it takes.
-async fn greeted(send: &SendRequest<Bytes>, connection: &mut Connection<Stream, Bytes>) -> Result<(), Fault> {
+async fn greeted(send: &SendRequest<Bytes>, connection: &mut Connection<Watched<Stream>, Bytes>) -> Result<(), Fault> {
     poll_fn(|cx| match Pin::new(&mut *connection).poll(cx) {
         Poll::Ready(ended) => {
             let why = ended.err().map_or_else(|| "it was closed".into(), |error| error.to_string());
@@ -102,13 +121,16 @@ async fn greeted(send: &SendRequest<Bytes>, connection: &mut Connection<Stream, 
 }
 
 /// Drives a connection to its end, and ends it when a ping is not answered.
-async fn drive(mut connection: Connection<Stream, Bytes>, handle: Rc<Http2Connection>, options: Options) {
+async fn drive(mut connection: Connection<Watched<Stream>, Bytes>, handle: Weak<Http2Connection>, options: Options) {
     let pings = connection.ping_pong();
-    let handle = Rc::downgrade(&handle);
+    let pinged = handle.clone();
     let pinging = async {
         let Some(mut pings) = pings else { return std::future::pending().await };
         loop {
             tokio::time::sleep(options.ping_interval).await;
+            if pinged.upgrade().is_some_and(|handle| handle.active() == 0) {
+                continue;
+            }
             if pings.send_ping(Ping::opaque()).is_err() {
                 return std::future::pending().await;
             }
@@ -141,6 +163,11 @@ impl Http2Connection {
         self.active.get()
     }
 
+    /// Whether it has carried a call since this was last asked.
+    pub(super) fn take_used(&self) -> bool {
+        self.used.replace(false) || self.active() > 0
+    }
+
     pub(super) fn has_room(&self) -> bool {
         self.active() < self.send.current_max_send_streams()
     }
@@ -149,6 +176,11 @@ impl Http2Connection {
     pub(super) fn runs_short(&self) -> bool {
         let limit = self.send.current_max_send_streams();
         self.active() >= limit - limit / 4
+    }
+
+    /// Whether uploads that the peer does not read have taken what it allows on the whole connection, or nearly.
+    pub(super) fn is_choked(&self) -> bool {
+        self.window.bytes() < CHOKED
     }
 
     /// Sends a call. `Err` gives the body back: nothing was sent, and the connection
@@ -161,13 +193,16 @@ impl Http2Connection {
             return Err(body);
         }
         let end = body.is_end();
+        let retry = self.served.replace(true) && self.active() == 0 && head.method().is_idempotent();
         self.active.set(self.active.get() + 1);
+        self.used.set(true);
         let active = Active(Rc::clone(self));
         match send.send_request(head, end) {
             Ok((response, stream)) => Ok(Http2Exchange {
                 pump: Pump::new(body, stream, end),
                 answer: Answer::Head(response),
                 interim: 0,
+                retry,
                 _active: active,
             }),
             Err(_) => {
@@ -183,6 +218,9 @@ pub(super) struct Http2Exchange<B> {
     pump: Pump<B>,
     answer: Answer,
     interim: u32,
+    /// A connection without calls that breaks before the answer was most likely closed as we wrote; what is idempotent may go again
+    /// (RFC 9110 §9.2.2).
+    retry: bool,
     _active: Active,
 }
 
@@ -212,7 +250,12 @@ impl<B: Body + Unpin> Http2Exchange<B> {
                 return Poll::Ready(Err(Fault::new(Kind::MalformedReply, Stage::Wait, told)));
             }
         }
-        let response = ready!(Pin::new(response).poll(cx)).map_err(|error| fault_of(&error, Stage::Wait))?;
+        let response = ready!(Pin::new(response).poll(cx)).map_err(|error| match fault_of(&error, Stage::Wait) {
+            Fault { kind: Kind::ConnectionLost, message, .. } if self.retry => {
+                Fault::new(Kind::GoneAway, Stage::Wait, message)
+            }
+            fault => fault,
+        })?;
         let (parts, stream) = response.into_parts();
         self.answer = Answer::Body(stream);
         Poll::Ready(Ok(Response::from_parts(parts, ())))

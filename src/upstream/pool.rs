@@ -3,8 +3,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 use http::{HeaderValue, Request};
@@ -88,10 +89,15 @@ struct Attempt {
 
 /// Kept HTTP/1 connections, the newest used first.
 pub(super) struct IdleHttp1<B: 'static> {
-    connections: RefCell<Vec<http1::Connection<B>>>,
+    connections: RefCell<Vec<Kept<B>>>,
     most: usize,
     closed: Cell<bool>,
     freed: Rc<Notify>,
+}
+
+struct Kept<B: 'static> {
+    connection: http1::Connection<B>,
+    since: Instant,
 }
 
 impl<B> std::fmt::Debug for IdleHttp1<B> {
@@ -104,7 +110,7 @@ impl<B> IdleHttp1<B> {
     pub(super) fn put(&self, connection: http1::Connection<B>) {
         let mut connections = self.connections.borrow_mut();
         if connections.len() < self.most && !self.closed.get() {
-            connections.push(connection);
+            connections.push(Kept { connection, since: now() });
             self.freed.notify_one();
         }
     }
@@ -112,6 +118,12 @@ impl<B> IdleHttp1<B> {
     /// Lets go of all: one that was closed unnoticed is seldom alone.
     pub(super) fn clear(&self) {
         self.connections.borrow_mut().clear();
+    }
+
+    /// Lets go of what has been kept for `limit`.
+    pub(super) fn expire(&self, limit: Duration) {
+        let now = now();
+        self.connections.borrow_mut().retain(|kept| now.duration_since(kept.since) < limit);
     }
 }
 
@@ -209,6 +221,12 @@ impl<B: Body + Unpin + 'static> Pool<B> {
                 if connection.runs_short() && replica.may_open() {
                     self.attempt(replica);
                 }
+                if connection.is_choked() && replica.may_open() && self.attempt(replica).wait().await.is_ok() {
+                    // The further one, or what has opened meanwhile.
+                    if replica.least_busy().is_some_and(|other| !Rc::ptr_eq(&other, &connection)) {
+                        continue;
+                    }
+                }
                 if connection.has_room() {
                     match connection.send(head(), body) {
                         Ok(exchange) => return Ok(Exchange(Kind::Http2(exchange))),
@@ -251,7 +269,8 @@ impl<B: Body + Unpin + 'static> Pool<B> {
             match http1::connect(replica.endpoint.address(), &replica.options(), open).await {
                 Ok((connection, driver)) => {
                     replica.endpoint.connected();
-                    spawn(&self.tasks, driver);
+                    let expiring = expire(Rc::downgrade(&replica.idle), replica.options().idle_http1_timeout);
+                    spawn(&self.tasks, first_of(driver, expiring));
                     break (connection, false);
                 }
                 Err(fault) => {
@@ -260,6 +279,8 @@ impl<B: Body + Unpin + 'static> Pool<B> {
                 }
             }
         };
+        let idle = replica.options().tunnel_idle;
+        let upgrade = upgrade.map(|protocol| http1::Upgrade { protocol, idle });
         let exchange = http1::send(connection, Rc::clone(&replica.idle), reused, head(), upgrade, body);
         Ok(Exchange(Kind::Http1(exchange)))
     }
@@ -282,12 +303,13 @@ impl<B: Body + Unpin + 'static> Pool<B> {
             match connected {
                 Ok((connection, driver)) => {
                     replica.endpoint.connected();
+                    let retiring = retire(Rc::downgrade(&replica), Rc::downgrade(&connection));
                     replica.http2.borrow_mut().push(connection);
                     replica.freed.notify_waiters();
                     drop(replica);
                     told.tell(Ok(()));
                     if let Some(tasks) = tasks.upgrade() {
-                        spawn(&tasks, driver);
+                        spawn(&tasks, first_of(driver, retiring));
                     }
                 }
                 Err(fault) => {
@@ -340,13 +362,17 @@ impl<B> Replica<B> {
 }
 
 impl<B: Body + Unpin + 'static> Replica<B> {
-    /// The open connection with the fewest streams.
+    /// The open connection with the fewest streams, of those that let data through if there is one.
     fn least_busy(&self) -> Option<Rc<Http2Connection>> {
         let mut connections = self.http2.borrow_mut();
         if connections.iter().any(|connection| connection.is_closed()) {
             connections.retain(|connection| !connection.is_closed());
         }
-        connections.iter().min_by_key(|connection| connection.active()).map(Rc::clone)
+        connections.iter().min_by_key(|connection| (connection.is_choked(), connection.active())).map(Rc::clone)
+    }
+
+    fn open_http2(&self) -> usize {
+        self.http2.borrow().iter().filter(|connection| !connection.is_closed()).count()
     }
 
     fn may_open(&self) -> bool {
@@ -354,12 +380,48 @@ impl<B: Body + Unpin + 'static> Replica<B> {
     }
 
     async fn kept(&self) -> Option<http1::Connection<B>> {
+        self.idle.expire(self.options().idle_http1_timeout);
         loop {
-            let mut connection = self.idle.connections.borrow_mut().pop()?;
+            let mut connection = self.idle.connections.borrow_mut().pop()?.connection;
             if http1::is_fit(&mut connection).await {
                 return Some(connection);
             }
         }
+    }
+}
+
+/// Lets go of the HTTP/2 connection when it has had no call for a while and there is another one: one is kept warm.
+async fn retire<B: Body + Unpin + 'static>(replica: Weak<Replica<B>>, connection: Weak<Http2Connection>) {
+    let idle = |replica: &Replica<B>| replica.options().idle_http2_timeout;
+    while let Some(after) = replica.upgrade().map(|replica| idle(&replica)) {
+        tokio::time::sleep(after).await;
+        let (Some(replica), Some(connection)) = (replica.upgrade(), connection.upgrade()) else { return };
+        if !connection.take_used() && replica.open_http2() > 1 {
+            // Whoever else holds it has no call on it, and so it ends.
+            return replica.http2.borrow_mut().retain(|other| !Rc::ptr_eq(other, &connection));
+        }
+    }
+}
+
+/// Lets go of HTTP/1 connections that have been kept for `limit`, so that they do not wait for the next call.
+async fn expire<B>(idle: Weak<IdleHttp1<B>>, limit: Duration) {
+    loop {
+        tokio::time::sleep(limit).await;
+        let Some(idle) = idle.upgrade() else { return };
+        idle.expire(limit);
+    }
+}
+
+/// Runs `driver` to its end, and what watches over its connection beside it.
+async fn first_of(driver: impl Future<Output = ()>, watch: impl Future<Output = ()>) {
+    let watch = async {
+        watch.await;
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        biased;
+        () = driver => {}
+        () = watch => {}
     }
 }
 
@@ -369,3 +431,6 @@ fn spawn(tasks: &RefCell<JoinSet<()>>, task: impl Future<Output = ()> + 'static)
     while tasks.try_join_next().is_some() {}
     tasks.spawn_local(task);
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,17 +1,29 @@
 //! An upgraded connection to a servlet: after its 101, raw bytes both ways (RFC 9110 §7.8).
+//!
+//! ```text
+//!   both open ──servlet ends: `Trailers`──▶ caller still sends ──it ends──▶ over: `None`
+//!       │                                                                     ▲
+//!       └──caller ends: our side is shut──▶ servlet still sends ──it ends─────┘
+//! ```
+//! Each way ends by itself, because protocols differ in who has the last word. What nobody uses any more ends by the idle limit. Whatever
+//! else ends it is a reset on both sides, so that nothing that was cut looks whole.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use http::HeaderMap;
+use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
+use tokio::time::{Instant, Sleep};
 
 use super::pool::Open;
 use crate::model::{Body, Fault, Frame, Kind, Stage};
+use crate::transport::Stream;
 
 /// One read's room, and so the most that waits in either direction.
 const ROOM: usize = 16 * 1024;
@@ -24,82 +36,166 @@ pub(super) struct Tunnel<B> {
     /// From the caller, on its way to the servlet.
     waiting: Bytes,
     caller_ended: bool,
+    /// The servlet has all of what the caller sent, and its end.
     shut: bool,
+    /// What broke the caller's side off.
+    fault: Option<Fault>,
+    servlet_ended: bool,
+    /// From the servlet.
     buf: BytesMut,
+    idle: Idle,
     _open: Rc<Open>,
 }
 
 #[derive(Debug)]
 enum Socket {
     Coming(OnUpgrade),
-    Open(Box<TokioIo<Upgraded>>),
+    Open(Stream),
+}
+
+/// Runs out when no byte has moved either way for so long.
+#[derive(Debug)]
+struct Idle {
+    limit: Duration,
+    moved: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Idle {
+    fn new(limit: Duration) -> Idle {
+        Idle { limit, moved: Instant::now(), timer: Box::pin(tokio::time::sleep(limit)) }
+    }
+
+    fn moved(&mut self) {
+        self.moved = Instant::now();
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.timer.as_mut().poll(cx));
+            // The timer is not set anew for each byte; most often it finds that some have moved.
+            let due = self.moved + self.limit;
+            if due <= Instant::now() {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(due);
+        }
+    }
 }
 
 impl<B: Body + Unpin> Tunnel<B> {
-    pub(super) fn new(coming: OnUpgrade, caller: B, open: Rc<Open>) -> Tunnel<B> {
+    /// `idle`: how long it may be without a byte in either direction.
+    pub(super) fn new(coming: OnUpgrade, caller: B, idle: Duration, open: Rc<Open>) -> Tunnel<B> {
         Tunnel {
             socket: Socket::Coming(coming),
             caller,
             waiting: Bytes::new(),
             caller_ended: false,
             shut: false,
+            fault: None,
+            servlet_ended: false,
             buf: BytesMut::new(),
+            idle: Idle::new(idle),
             _open: open,
         }
     }
 
+    pub(super) fn caller_mut(&mut self) -> &mut B {
+        &mut self.caller
+    }
+
+    /// The servlet's bytes; `Trailers`, which are empty, when it has ended its side and the caller has not; `None` when both have.
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
         if let Socket::Coming(coming) = &mut self.socket {
-            let upgraded = ready!(Pin::new(coming).poll(cx));
-            match upgraded {
-                Ok(upgraded) => self.socket = Socket::Open(Box::new(TokioIo::new(upgraded))),
+            let upgraded = match ready!(Pin::new(coming).poll(cx)) {
+                Ok(upgraded) => upgraded.downcast::<TokioIo<Stream>>(),
                 Err(error) => return Poll::Ready(Some(Err(lost(&error)))),
+            };
+            let Ok(Parts { io, read_buf, .. }) = upgraded else {
+                let fault = Fault::new(Kind::Internal, Stage::ReplyBody, "the tunnel runs over no socket of ours");
+                return Poll::Ready(Some(Err(fault)));
+            };
+            self.socket = Socket::Open(io.into_inner());
+            if !read_buf.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::Data(read_buf))));
             }
         }
         self.poll_progress(cx);
-        let Socket::Open(socket) = &mut self.socket else { return Poll::Pending };
-        self.buf.resize(ROOM, 0);
-        let mut room = ReadBuf::new(&mut self.buf);
-        match ready!(Pin::new(socket).poll_read(cx, &mut room)) {
-            Ok(()) => {
-                let filled = room.filled().len();
-                let data = self.buf.split_to(filled).freeze();
-                Poll::Ready((!data.is_empty()).then_some(Ok(Frame::Data(data))))
-            }
-            Err(error) => Poll::Ready(Some(Err(lost(&error)))),
+        if let Some(fault) = self.fault.take() {
+            return Poll::Ready(Some(Err(fault)));
         }
+        if !self.servlet_ended
+            && let Poll::Ready(read) = self.poll_read(cx)
+        {
+            match read {
+                Ok(data) if data.is_empty() => self.servlet_ended = true,
+                Ok(data) => return Poll::Ready(Some(Ok(Frame::Data(data)))),
+                Err(error) => return Poll::Ready(Some(Err(lost(&error)))),
+            }
+            if !self.shut {
+                return Poll::Ready(Some(Ok(Frame::Trailers(HeaderMap::new()))));
+            }
+        }
+        if self.servlet_ended && self.shut {
+            return Poll::Ready(None);
+        }
+        ready!(self.idle.poll(cx));
+        let told = format!("no byte went through the tunnel for {:?}", self.idle.limit);
+        Poll::Ready(Some(Err(Fault::new(Kind::BodyTimeout, Stage::ReplyBody, told))))
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<Bytes>> {
+        let Socket::Open(socket) = &self.socket else { return Poll::Pending };
+        ready!(socket.poll_read_buf(cx, &mut self.buf, ROOM))?;
+        self.idle.moved();
+        Poll::Ready(Ok(self.buf.split().freeze()))
     }
 
     /// Carries the caller's bytes on. A failed write is told by the read that follows.
     pub(super) fn poll_progress(&mut self, cx: &mut Context<'_>) {
         let Socket::Open(socket) = &mut self.socket else { return };
         let mut socket = Pin::new(socket);
-        loop {
+        while !self.shut {
             if !self.waiting.is_empty() {
                 match socket.as_mut().poll_write(cx, &self.waiting) {
-                    Poll::Ready(Ok(written @ 1..)) => self.waiting.advance(written),
+                    Poll::Ready(Ok(written @ 1..)) => {
+                        self.waiting.advance(written);
+                        self.idle.moved();
+                    }
                     Poll::Ready(Ok(0) | Err(_)) => {
                         self.waiting.clear();
                         self.caller_ended = true;
+                        self.shut = true;
                     }
                     Poll::Pending => return,
                 }
                 continue;
             }
             if self.caller_ended {
-                if !self.shut && socket.as_mut().poll_shutdown(cx).is_ready() {
-                    self.shut = true;
-                }
+                self.shut = socket.as_mut().poll_shutdown(cx).is_ready();
                 return;
             }
             match Pin::new(&mut self.caller).poll_frame(cx) {
                 Poll::Ready(Some(Ok(Frame::Data(data)))) => self.waiting = data,
-                Poll::Ready(Some(Ok(Frame::Trailers(_)) | Err(_)) | None) => self.caller_ended = true,
-                Poll::Pending => {
-                    let _ = socket.as_mut().poll_flush(cx);
-                    return;
+                Poll::Ready(Some(Ok(Frame::Trailers(_))) | None) => self.caller_ended = true,
+                Poll::Ready(Some(Err(fault))) => {
+                    // It is gone, and with it both ways.
+                    self.fault = Some(fault);
+                    self.caller_ended = true;
+                    self.shut = true;
                 }
+                Poll::Pending => return,
             }
+        }
+    }
+}
+
+impl<B> Drop for Tunnel<B> {
+    fn drop(&mut self) {
+        if let Socket::Open(socket) = &self.socket
+            && !(self.servlet_ended && self.shut)
+        {
+            socket.reset();
         }
     }
 }

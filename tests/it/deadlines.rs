@@ -134,6 +134,41 @@ async fn a_call_that_is_late_is_told_and_reset() {
 }
 
 /// Sends one item, then holds the stream until it is reset.
+/// Whose fault a deadline is: an endpoint's that has the whole request, a caller's that keeps the rest back.
+#[tokio::test]
+async fn a_deadline_that_passes_while_the_caller_sends_is_not_held_against_the_endpoint() {
+    for (answers, reads) in [(false, true), (true, true), (false, false)] {
+        let servlet = Servlet::start(move |mut call: Call| async move {
+            let mut begun = answers.then(|| call.begin());
+            if reads {
+                call.read().await;
+            }
+            match &mut begun {
+                Some(send) => drop(std::future::poll_fn(|cx| send.poll_reset(cx)).await),
+                None => call.reset().await,
+            }
+        })
+        .await;
+        let proxy = proxy(&servlet.address, "").await;
+        let caller = Caller::connect(&proxy.address).await;
+        let failures = async || proxy.endpoints("echo").await[0]["failures"].as_u64().unwrap();
+
+        let mut ready = caller.send.clone().ready().await.unwrap();
+        let (response, mut send) = ready.send_request(with_timeout("/echo.v1.Echo/Join", "150m"), false).unwrap();
+        // More than the servlet's window: one that reads takes all, and waits.
+        send.send_data(vec![0; 100_000].into(), false).unwrap();
+        assert_eq!(read(response).await.unwrap().grpc_status(), "4");
+        proxy.at_rest("echo").await;
+        assert_eq!(failures().await, u64::from(!reads), "answers: {answers}, reads: {reads}");
+
+        let answer = caller.send(with_timeout("/echo.v1.Echo/Join", "150m"), &[b"all"]).await.unwrap();
+        assert_eq!(answer.grpc_status(), "4");
+        proxy.at_rest("echo").await;
+        assert_eq!(failures().await, u64::from(!reads) + 1, "answers: {answers}, reads: {reads}");
+        drop(send);
+    }
+}
+
 async fn one_item() -> Servlet {
     Servlet::start(|mut call: Call| async move {
         call.read().await;

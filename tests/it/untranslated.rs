@@ -2,6 +2,7 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::support::frames::{self, Frames};
 use crate::support::http1::{Answer, Caller};
 use crate::support::origin::{Origin, Wire};
 use crate::support::proxy::table;
@@ -229,6 +230,52 @@ async fn a_kept_connection_that_closes_is_gone_around_for_what_may_be_sent_twice
     let answer = caller.answer().await.unwrap();
     assert_eq!(answer.status, 502);
     assert_eq!(origin.asked().iter().filter(|asked| asked.body == b"once").count(), 1);
+    rests(&proxy).await;
+}
+
+#[tokio::test]
+async fn a_kept_connection_is_let_go_when_it_is_not_used() {
+    let origin = Origin::start(|mut wire: Wire| async move {
+        while wire.request().await.is_some() {
+            wire.write(OK).await;
+        }
+    })
+    .await;
+    let proxy = proxy(&origin.address, "http1", "endpoint_idle: 20ms\n").await;
+    let mut caller = Caller::connect(&proxy.address).await;
+    for asked in 1..3 {
+        caller.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(caller.answer().await.unwrap().text(), "ok");
+        // No call is needed for that.
+        until(|| origin.ended() == asked).await;
+    }
+    assert_eq!(origin.connections(), 2);
+    rests(&proxy).await;
+}
+
+#[tokio::test]
+async fn a_quiet_http2_connection_that_closes_is_gone_around_for_what_may_be_sent_twice() {
+    let servlet = frames::Server::start(&[], |mut wire: Frames| async move {
+        for _ in 0..2 {
+            // The connection dies under its third call, without a word.
+            let Some(stream) = wire.call().await else { return };
+            wire.head(stream, true, &[(":status", "204")]).await;
+        }
+        wire.call().await;
+    })
+    .await;
+    let proxy = proxy(&servlet.address, "http2", "").await;
+    let mut caller = Caller::connect(&proxy.address).await;
+    for _ in 0..10 {
+        caller.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(caller.answer().await.unwrap().status, 204);
+    }
+    let mut told = Vec::new();
+    for _ in 0..6 {
+        caller.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nonce").await;
+        told.push(caller.answer().await.unwrap().status);
+    }
+    assert!(told.contains(&502) && told.iter().all(|status| [204, 502].contains(status)), "{told:?}");
     rests(&proxy).await;
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::support::frames::{self, Frames, HEADERS};
+use crate::support::frames::{self, DATA, END_STREAM, Frames, HEADERS};
 use crate::support::grpc::{Caller, read};
 use crate::support::proxy::{ECHO, ECHO_PROTO, table};
 use crate::support::servlet::{self, trailers};
@@ -327,6 +327,43 @@ async fn a_crowd_of_callers_that_do_not_read_freezes_nobody() {
         assert_eq!(Caller::connect(&proxy.address).await.call(SAY, &[1; 10_000]).await.grpc_status(), "0");
     }
     drop(stalled);
+    proxy.at_rest("echo").await;
+}
+
+#[tokio::test]
+async fn uploads_that_a_servlet_does_not_read_freeze_no_later_call() {
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&taken);
+    // Windows as RFC 9113 begins with: one stream may take what the whole connection allows.
+    let servlet = frames::Server::narrow(move |mut wire: Frames| {
+        let count = Arc::clone(&count);
+        async move {
+            while let Some(frame) = wire.next().await {
+                count.fetch_add(if frame.kind == DATA { frame.payload.len() } else { 0 }, SeqCst);
+                if frame.flags & END_STREAM != 0 {
+                    wire.answer(frame.stream, b"hi").await;
+                }
+            }
+        }
+    })
+    .await;
+    let proxy = proxy(&[(&servlet.address, 1)], "").await;
+    let mut stuck = Vec::new();
+    for uploads in 1..4 {
+        let caller = Caller::connect(&proxy.address).await;
+        let mut ready = caller.send.clone().ready().await.unwrap();
+        let (response, mut send) = ready.send_request(Caller::request("/echo.v1.Echo/Join"), false).unwrap();
+        send.send_data(Bytes::from(vec![0; 1024 * 1024]), false).unwrap();
+        // A window, but for the few bytes of the calls before.
+        until(|| taken.load(SeqCst) >= 65_000 * uploads).await;
+        for _ in 0..5 {
+            // Over the same connection, and so by the same worker.
+            assert_eq!(caller.call(SAY, b"x").await.grpc_status(), "0");
+        }
+        stuck.push((caller, response, send));
+    }
+    assert!(servlet.connections() <= 5, "one for each upload, one for the rest: {}", servlet.connections());
+    drop(stuck);
     proxy.at_rest("echo").await;
 }
 

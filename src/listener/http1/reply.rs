@@ -97,7 +97,8 @@ pub(super) async fn write_reply<B: Body>(
     ending(written.is_ok(), encoder.keep_alive())
 }
 
-/// After a 101: bytes both ways until either side ends (RFC 9110 §7.8).
+/// After a 101: bytes both ways until both sides have ended (RFC 9110 §7.8). Trailers of the body say that the servlet has, and that the
+/// caller may go on.
 async fn write_tunnel<B: Body>(
     shared: &Shared,
     terms: &ReplyTerms,
@@ -107,12 +108,14 @@ async fn write_tunnel<B: Body>(
 ) -> Ending {
     with_date(|date| ReplyEncoder::start(terms, parts, BodyLength::Empty, date, &mut writer.out.staging));
     shared.start_tunnel();
+    let mut servlet = ServletSide::Open;
     let written = poll_fn(|cx| {
         loop {
             while !writer.finished && writer.out.len() < GATHER {
                 match body.as_mut().poll_frame(cx) {
                     Poll::Ready(Some(Ok(Frame::Data(data)))) => writer.out.push_raw(data),
-                    Poll::Ready(Some(Ok(Frame::Trailers(_))) | None) => writer.finished = true,
+                    Poll::Ready(Some(Ok(Frame::Trailers(_)))) => servlet = ServletSide::Ended,
+                    Poll::Ready(None) => writer.finished = true,
                     Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(Broken)),
                     Poll::Pending => break,
                 }
@@ -132,12 +135,25 @@ async fn write_tunnel<B: Body>(
             if writer.finished {
                 return Poll::Ready(Ok(()));
             }
+            if servlet == ServletSide::Ended {
+                shared.stream().shut_down_writing();
+                servlet = ServletSide::Told;
+            }
             if empty {
                 return Poll::Pending;
             }
         }
     });
     ending(written.await.is_ok(), false)
+}
+
+/// What of a tunnel comes from the servlet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ServletSide {
+    Open,
+    Ended,
+    /// The caller knows.
+    Told,
 }
 
 fn ending(whole: bool, keep_alive: bool) -> Ending {

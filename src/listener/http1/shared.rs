@@ -263,6 +263,8 @@ impl Shared {
             }
             match incoming.poll_fill(Reader::Body, &self.stream, cx, BODY_READ_ROOM) {
                 Poll::Ready(_) => incoming.stall = None,
+                // Who is silent may be listening: a tunnel has a limit for both ways together.
+                Poll::Pending if incoming.tunnel => return Poll::Pending,
                 Poll::Pending => {
                     ready!(incoming.poll_stalled(self.stall_timeout, cx));
                     incoming.broken = true;
@@ -335,6 +337,9 @@ impl Incoming {
 
     fn next_piece(&mut self) -> Result<Option<Piece>, Fault> {
         if self.tunnel {
+            if self.buf.is_empty() && self.reset {
+                return Err(Fault::new(Kind::CallerGone, Stage::RequestBody, "the caller broke the tunnel off"));
+            }
             if self.buf.is_empty() {
                 return Ok(self.ended.then_some(Piece::End));
             }

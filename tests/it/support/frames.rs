@@ -48,6 +48,23 @@ impl Server {
         F: Fn(Frames) -> T + Send + Sync + 'static,
         T: Future<Output = ()> + Send + 'static,
     {
+        Server::within(1 << 30, settings, script).await
+    }
+
+    /// The same with the windows that a connection begins with, for itself and for each stream.
+    pub async fn narrow<F, T>(script: F) -> Server
+    where
+        F: Fn(Frames) -> T + Send + Sync + 'static,
+        T: Future<Output = ()> + Send + 'static,
+    {
+        Server::within(0, &[], script).await
+    }
+
+    async fn within<F, T>(window: u32, settings: &'static [(u16, u32)], script: F) -> Server
+    where
+        F: Fn(Frames) -> T + Send + Sync + 'static,
+        T: Future<Output = ()> + Send + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let connections = Arc::new(AtomicUsize::new(0));
@@ -66,7 +83,9 @@ impl Server {
                             .flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()[..]].concat())
                             .collect();
                         frames.write(SETTINGS, 0, 0, &payload).await;
-                        frames.write(WINDOW_UPDATE, 0, 0, &(1_u32 << 30).to_be_bytes()).await;
+                        if window > 0 {
+                            frames.write(WINDOW_UPDATE, 0, 0, &window.to_be_bytes()).await;
+                        }
                         script(frames).await;
                     }
                 });

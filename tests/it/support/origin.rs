@@ -99,6 +99,11 @@ impl Origin {
     pub fn connections(&self) -> usize {
         self.connections.lock().unwrap().len()
     }
+
+    /// Connections whose script is over.
+    pub fn ended(&self) -> usize {
+        self.connections.lock().unwrap().iter().filter(|connection| connection.is_finished()).count()
+    }
 }
 
 impl Drop for Origin {
