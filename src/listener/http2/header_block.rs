@@ -11,13 +11,17 @@ const REFUSABLE: &[u8] = &[0x00, 0x02, b't', b'e', 0x01, b'x'];
 /// Whether every field may go on. A block that is no HPACK is for the library to refuse, so it may.
 pub(super) fn is_sound(block: &[u8]) -> bool {
     let mut rest = block;
-    while let Some((field, after)) = Field::of(rest) {
+    loop {
+        // Nearly all fields are references of one byte.
+        while let [0x80..=0xfe, after @ ..] = rest {
+            rest = after;
+        }
+        let Some((field, after)) = Field::of(rest) else { return true };
         rest = after;
         if !field.is_sound() {
             return false;
         }
     }
-    true
 }
 
 /// `block` with an authority that names no host as the library can hold it, and with its malformed fields made harmless and a field
@@ -212,6 +216,7 @@ impl<'block> Text<'block> {
                 self.all(|byte| is_value_byte(byte) && byte.is_ascii() && byte != b'%')
                     || (self.is_sound(Kind::Utf8) && self.bytes().is_none_or(|text| !wire::is_encoded_name(&text)))
             }
+            Kind::Utf8 | Kind::Value if self.huffman && huffman::is_plain(self.raw) => true,
             Kind::Utf8 => {
                 self.all(|byte| is_value_byte(byte) && byte.is_ascii())
                     || (self.all(is_value_byte) && self.bytes().is_none_or(|bytes| String::from_utf8(bytes).is_ok()))
