@@ -102,6 +102,7 @@ pub(super) async fn serve<S: Serve>(
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Next::Broken(error)),
                 Poll::Ready(None) => return Poll::Ready(Next::Closed),
                 Poll::Pending if sight.flooded.get() => return Poll::Ready(Next::Flooded),
+                Poll::Pending if sight.has_resets() => return Poll::Ready(Next::Tell),
                 Poll::Pending => {}
             }
             if !calls.is_empty() {
@@ -158,6 +159,7 @@ pub(super) async fn serve<S: Serve>(
                 }
                 return;
             }
+            Next::Tell => {}
             Next::Closed => return,
         }
     }
@@ -176,6 +178,8 @@ enum Next {
     Drain,
     Idle,
     Flooded,
+    /// Only that streams were reset.
+    Tell,
     /// Draining has run out of time, and its calls have ended.
     Cut,
     /// With what ended it.

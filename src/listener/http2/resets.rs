@@ -8,7 +8,7 @@ use h2::Reason;
 use super::guard::{FRAME_HEAD, Frame, RST_STREAM};
 use crate::model::{Fault, Kind, Stage};
 
-/// Resets kept until they are told; what is over is counted as one of them.
+/// Resets kept until they are told, which is at the end of the same turn; more than these are not counted.
 const MOST: usize = 256;
 
 /// A stream that the library reset.
@@ -40,7 +40,11 @@ pub(super) struct Sight {
 impl Sight {
     /// What the library reset since this was last asked.
     pub(super) fn take(&self) -> Vec<Unseen> {
-        if self.resets.borrow().is_empty() { Vec::new() } else { self.resets.take() }
+        if self.has_resets() { self.resets.take() } else { Vec::new() }
+    }
+
+    pub(super) fn has_resets(&self) -> bool {
+        !self.resets.borrow().is_empty()
     }
 
     fn saw(&self, unseen: Unseen) {
