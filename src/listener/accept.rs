@@ -2,6 +2,7 @@
 //! kernel's hashing leaves few long connections lopsided, a worker that holds clearly more than the least loaded one hands a new
 //! socket over before its first read. A loop never ends for want of descriptors: it sheds, waits a little and goes on.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
@@ -26,6 +27,9 @@ const SHED_PAUSE: Duration = Duration::from_millis(20);
 
 /// A connection that was accepted but has said nothing when draining begins: its request may be a round trip away.
 const QUEUED_GRACE: Duration = Duration::from_secs(1);
+
+/// When draining has run out of time, how long the callers whose calls are cut then have to take the news.
+const CUT_GRACE: Duration = Duration::from_secs(1);
 
 /// Open connections, a worker and in all. One value a process.
 #[derive(Debug)]
@@ -165,10 +169,13 @@ pub async fn accept<S: Serve, O: Observer>(accept: Accept<S, O>) {
     while let Some((socket, counted)) = strip.0.recv().await {
         floor.land(socket, counted);
     }
+    let connections = &mut floor.connections;
+    let mut ended = pin!(async { while connections.join_next().await.is_some() {} });
     tokio::select! {
         () = over.over() => {}
-        () = async { while floor.connections.join_next().await.is_some() {} } => {}
+        () = &mut ended => return,
     }
+    let _ = tokio::time::timeout(CUT_GRACE, ended).await;
 }
 
 async fn accept_one(acceptor: Option<&Acceptor>) -> io::Result<Stream> {
@@ -224,7 +231,8 @@ impl<S: Serve, O: Observer> Floor<S, O> {
         self.observer.opened();
         self.connections.spawn_local(async move {
             let _open = Open { observer, _counted: counted };
-            serve_connection(stream, conn, service, limits, drain).await;
+            let over = drain.clone();
+            woken_at(over, serve_connection(stream, conn, service, limits, drain)).await;
         });
     }
 
@@ -248,6 +256,23 @@ impl<O: Observer> Drop for Open<O> {
     fn drop(&mut self) {
         self.observer.closed();
     }
+}
+
+/// `serving`, which is polled once more when draining runs out of time: whatever waits in it then has to look.
+async fn woken_at(drain: Drain, serving: impl Future<Output = ()>) {
+    let mut over = Box::pin(drain.clone().into_over());
+    let mut serving = pin!(serving);
+    let mut is_asked = false;
+    let mut is_over = false;
+    poll_fn(|cx| {
+        // A task's waker stays the same: one that is registered need not be again, until something comes of it.
+        if !is_over && (!is_asked || drain.is_draining()) {
+            is_asked = true;
+            is_over = over.as_mut().poll(cx).is_ready();
+        }
+        serving.as_mut().poll(cx)
+    })
+    .await;
 }
 
 async fn serve_connection<S: Serve>(

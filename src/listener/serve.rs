@@ -5,7 +5,8 @@ use std::future::Future;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::{Request, Response, Version};
+use http::request::Parts;
+use http::{Request, Response};
 
 use super::RequestBody;
 use crate::model::{Body, ConnInfo, Fault};
@@ -29,6 +30,9 @@ pub trait Serve: 'static {
         request: Request<RequestBody>,
     ) -> impl Future<Output = Response<Self::Reply>>;
 
-    /// The answer to what never became a request.
-    fn refuse(&self, conn: &Rc<Self::Connection>, version: Version, fault: &Fault) -> Response<Bytes>;
+    /// The answer to what never became a request. `head`: what could be read of it, to tell the caller in its own dialect.
+    fn refuse(&self, conn: &Rc<Self::Connection>, head: Option<&Parts>, fault: &Fault) -> Response<Bytes>;
+
+    /// What never became a request has got no answer: its stream was reset, or its connection ended.
+    fn gave_up(&self, conn: &Rc<Self::Connection>, fault: &Fault);
 }

@@ -11,6 +11,7 @@ use tokio::time::Sleep;
 
 use super::request_stream::RequestStream;
 use super::tally::Tally;
+use super::worker::cut;
 use crate::model::{Body, Code, Deadline, Fault, Frame, Kind, Outcome, Stage};
 use crate::translate::{Farewell, ReplyStep, ReplyTranslator, Status};
 use crate::upstream::Exchange;
@@ -263,6 +264,7 @@ impl Body for ReplyBody {
             });
         }
         let pulled = match this.source.poll_pull(cx) {
+            Poll::Ready(Ok(Pulled::Frame(_))) | Poll::Pending if this.tally.is_cutting() => Err(cut(Stage::ReplyBody)),
             Poll::Ready(Ok(Pulled::Frame(frame))) => {
                 *this.unwatched += 1;
                 let late = if *this.unwatched >= UNWATCHED_FRAMES {

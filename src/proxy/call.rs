@@ -1,17 +1,19 @@
 //! The story of a request.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response, Version};
+use http::{Request, Response};
 
 use super::attempt::attempt;
 use super::body::ReplyBody;
 use super::outbound;
 use super::plan::{Carriage, Plan, plan};
+use super::rarely::Rarely;
 use super::reply;
 use super::request_stream::RequestStream;
 use super::tally::Tally;
@@ -38,6 +40,7 @@ struct Inner {
     listener: Arc<str>,
     metrics: Metrics,
     trust: Trust,
+    given_up: RefCell<Rarely>,
 }
 
 /// Whether a peer's `X-Forwarded-*` is believed.
@@ -52,7 +55,7 @@ pub struct Connection {
 
 impl Proxy {
     pub fn new(worker: Rc<Worker>, listener: Arc<str>, metrics: Metrics, trust: Trust) -> Proxy {
-        Proxy(Rc::new(Inner { worker, listener, metrics, trust }))
+        Proxy(Rc::new(Inner { worker, listener, metrics, trust, given_up: RefCell::default() }))
     }
 
     pub(super) fn worker(&self) -> &Worker {
@@ -79,13 +82,15 @@ impl Proxy {
             Err(fault) => return reply::told(&fault, asked, tally),
         };
         tally.planned(&plan.mount, plan.manner().dialect(), plan.method_path(&head));
-        let body = match begun(&plan, to_stream(&plan, &head, body, &tally)).await {
+        let beginning = begun(&plan, to_stream(&plan, &head, body, &tally));
+        let body = match self.worker().unless_cut(Stage::RequestBody, beginning).await {
             Ok(body) => body,
             Err(fault) => return reply::told(&fault, plan.manner(), tally),
         };
         let method = head.method.clone();
         let outbound = outbound::head(&plan, head, conn);
-        match attempt(self.worker(), &plan.mount, &outbound, body, plan.deadline, &mut tally).await {
+        let attempt = attempt(self.worker(), &plan.mount, &outbound, body, plan.deadline, &mut tally);
+        match self.worker().unless_cut(Stage::Wait, attempt).await {
             Ok(answered) => reply::reply(plan, &method, answered, tally).await,
             Err(fault) => reply::told(&fault, plan.manner(), tally),
         }
@@ -141,9 +146,17 @@ impl Serve for Proxy {
         self.serve(conn, request).await
     }
 
-    fn refuse(&self, conn: &Rc<Connection>, _version: Version, fault: &Fault) -> Response<Bytes> {
+    fn refuse(&self, conn: &Rc<Connection>, head: Option<&Parts>, fault: &Fault) -> Response<Bytes> {
         self.unrouted(fault.kind);
         tracing::debug!(peer = ?conn.info.peer, %fault, "a request was refused before it was one");
-        fault_reply(fault, Manner::Http)
+        fault_reply(fault, head.map_or(Manner::Rest, Manner::of))
+    }
+
+    fn gave_up(&self, conn: &Rc<Connection>, fault: &Fault) {
+        self.unrouted(fault.kind);
+        if let Some(unsaid) = self.0.given_up.borrow_mut().say(now()) {
+            let (peer, listener) = (conn.info.peer, &*self.0.listener);
+            tracing::warn!(listener, ?peer, unsaid, %fault, "a caller got no answer to what it sent");
+        }
     }
 }

@@ -17,6 +17,7 @@ mod explain;
 mod mount;
 mod outbound;
 mod plan;
+mod rarely;
 mod reply;
 mod request_stream;
 mod tally;

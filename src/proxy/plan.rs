@@ -7,7 +7,7 @@ use http::Method;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 
-use super::mount::{Mount, Routing, Target, Upstream};
+use super::mount::{Call, Mount, Routing, Target, Upstream};
 use crate::model::{Deadline, Fault, Kind, Stage, parse_grpc_timeout};
 use crate::policy::{self, CallKind};
 use crate::route::{Miss, Tier};
@@ -87,8 +87,25 @@ fn choose(routing: &Routing, head: &Parts, manner: Manner) -> Result<Choice, Fau
     }
     match table.find(host, &head.method, path, &head.headers) {
         Ok(found) => to_target(found.target, head, manner),
-        Err(miss) => Err(missed(routing, head, miss)),
+        Err(miss) => match as_get(routing, head, &miss) {
+            Some(target) if head.method == Method::HEAD => to_target(target, head, manner),
+            answered => Err(missed(routing, head, miss, answered.is_some())),
+        },
     }
+}
+
+/// The unary method that a GET would reach where the request's own method reaches nothing: it answers HEAD as well, without the body
+/// (RFC 9110 §9.3.2). A stream does not: it would run for nobody.
+fn as_get<'r>(routing: &'r Routing, head: &Parts, miss: &Miss) -> Option<&'r Target> {
+    let Miss::MethodNotAllowed(allow) = miss else { return None };
+    if !allow.contains(&Method::GET) {
+        return None;
+    }
+    let host = head.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
+    let found = routing.table.find(host, &Method::GET, head.uri.path(), &head.headers).ok()?;
+    let is_unary = |call: &Call| kind_of(&call.method) == CallKind::Unary;
+    (found.target.mount.upstream == Upstream::Grpc && found.target.call.as_ref().is_some_and(is_unary))
+        .then_some(found.target)
 }
 
 /// The caller's path names the method itself.
@@ -194,11 +211,14 @@ fn connect(plan: ConnectPlan) -> Result<Translation, Fault> {
     Ok(Translation::Connect(plan))
 }
 
-/// What to tell when no rule matches.
-fn missed(routing: &Routing, head: &Parts, miss: Miss) -> Fault {
+/// What to tell when no rule matches. `takes_head`: where GET would be taken, so would HEAD.
+fn missed(routing: &Routing, head: &Parts, miss: Miss, takes_head: bool) -> Fault {
     let path = head.uri.path();
     match miss {
-        Miss::MethodNotAllowed(allow) => {
+        Miss::MethodNotAllowed(mut allow) => {
+            if takes_head && !allow.contains(&Method::HEAD) {
+                allow.push(Method::HEAD);
+            }
             let names: Vec<&str> = allow.iter().map(Method::as_str).collect();
             let told = format!("`{path}` takes {}, not {}", names.join(", "), head.method);
             Fault { allow, ..Fault::new(Kind::MethodNotAllowed, Stage::Plan, told) }

@@ -104,6 +104,7 @@ async fn translated(
     translator.head(parts.status, parts.headers);
     let mut exchange = exchange;
     let beginning = begin(&mut *translator, &mut exchange);
+    let beginning = tally.unless_cut(Stage::ReplyBody, beginning);
     let begun = match deadline.at() {
         Some(at) => match tokio::time::timeout_at(at.into(), beginning).await {
             Ok(begun) => begun,

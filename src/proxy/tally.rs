@@ -1,6 +1,7 @@
 //! What a call leaves behind: its lease given back with an outcome, its metrics, its line in the access log. Closed once, at the end
 //! of the stream; a call that is dropped before closes as cancelled.
 
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -11,6 +12,7 @@ use http::{StatusCode, header};
 use super::call::{Connection, Proxy};
 use super::mount::Mount;
 use super::request_stream::Intake;
+use super::worker::cut;
 use crate::model::{Code, Fault, HttpProtocol, Kind, Outcome, Stage};
 use crate::runtime::now;
 use crate::servlet::{Endpoint, Lease};
@@ -178,6 +180,20 @@ impl Tally {
         self.proxy.worker().record(&record, ended, logged.is_some());
     }
 
+    /// Whether calls are being cut, because draining has run out of time.
+    pub(super) fn is_cutting(&self) -> bool {
+        self.proxy.worker().is_cutting()
+    }
+
+    /// `doing`, unless calls are being cut.
+    pub(super) async fn unless_cut<T>(
+        &self,
+        stage: Stage,
+        doing: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        self.proxy.worker().unless_cut(stage, doing).await
+    }
+
     /// A deadline that passes while the servlet waits for more of the request is the caller's own.
     pub(super) fn deadline_passed(&self, stage: Stage) -> Fault {
         let stage = match stage {
@@ -196,9 +212,8 @@ impl Tally {
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        if !self.closed && self.proxy.worker().is_cutting() {
-            let told = "the process ended before the call did";
-            return self.close(&Outcome::Fault(Fault::new(Kind::Draining, Stage::Wait, told)));
+        if !self.closed && self.is_cutting() {
+            return self.close(&Outcome::Fault(cut(Stage::Wait)));
         }
         self.close(&Outcome::Cancelled);
     }

@@ -2,8 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Instant, SystemTime};
 
 use arc_swap::{ArcSwap, Cache};
@@ -11,7 +14,7 @@ use foldhash::fast::RandomState;
 
 use super::mount::{Mount, Routing, Upstream};
 use super::request_stream::RequestStream;
-use crate::model::{Fault, HttpProtocol};
+use crate::model::{Fault, HttpProtocol, Kind, Stage};
 use crate::runtime::Drain;
 use crate::servlet::{EndpointId, Lease, Picker};
 use crate::telemetry::{CallRecord, LegacyTally, WorkerLog};
@@ -70,6 +73,20 @@ impl Worker {
         self.drain.is_draining() && self.drain.is_over()
     }
 
+    /// `doing`, unless calls are being cut: then its fault. The listener has every call look when that begins.
+    pub(super) async fn unless_cut<T>(
+        &self,
+        stage: Stage,
+        doing: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        let mut doing = pin!(doing);
+        poll_fn(|cx| match doing.as_mut().poll(cx) {
+            Poll::Pending if self.is_cutting() => Poll::Ready(Err(cut(stage))),
+            polled => polled,
+        })
+        .await
+    }
+
     /// A call is over.
     pub(super) fn record(&self, call: &CallRecord<'_>, now: Instant, logged: bool) {
         if call.protocol == HttpProtocol::Http10 {
@@ -126,6 +143,11 @@ impl Worker {
         }
         self.pool.retain(|id| wanted.contains(&id));
     }
+}
+
+/// The end of a call that draining had no time for.
+pub(super) fn cut(stage: Stage) -> Fault {
+    Fault::new(Kind::Draining, stage, "the process ended before the call did")
 }
 
 /// The address of a servlet's state: the routing keeps it alive for as long as the worker knows it.

@@ -91,4 +91,9 @@ impl Drain {
             _ = self.step.wait_for(|step| *step == Step::Ended) => {}
         }
     }
+
+    /// `over`, owning what it waits on.
+    pub async fn into_over(mut self) {
+        self.over().await;
+    }
 }

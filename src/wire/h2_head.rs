@@ -19,6 +19,8 @@ use crate::model::{Fault, Kind, Stage};
 /// What each field costs beside its bytes (RFC 7541 §4.1).
 const FIELD_OVERHEAD: usize = 32;
 
+const TWO_HOSTS: Refusal = Refusal::head("`:authority` and Host differ");
+
 const TOO_LARGE: Refusal = Refusal::new(Kind::HeadTooLarge, "too many or too large header fields");
 
 /// What an HTTP/2 head said to this hop; taken out of its fields, as with HTTP/1.
@@ -32,25 +34,36 @@ pub struct H2Terms {
 }
 
 /// Checks a head and rewrites it: the URI becomes path and query alone, `Host` holds the authority, cookie crumbs are joined
-/// (RFC 9113 §8.2.3). Faults are those of an HTTP/1 head.
-pub fn check_h2_request<B>(request: &mut Request<B>, limits: &HeadLimits) -> Result<H2Terms, Fault> {
-    check(request, limits).map_err(|refusal| refusal.at(Stage::Head))
+/// (RFC 9113 §8.2.3). An authority that is [`nameless`](super::nameless) counts as none, and none is needed then: `default_host`
+/// stands in. Faults are those of an HTTP/1 head.
+pub fn check_h2_request<B>(
+    request: &mut Request<B>,
+    limits: &HeadLimits,
+    default_host: Option<&HeaderValue>,
+) -> Result<H2Terms, Fault> {
+    check(request, limits, default_host).map_err(|refusal| refusal.at(Stage::Head))
 }
 
-fn check<B>(request: &mut Request<B>, limits: &HeadLimits) -> Result<H2Terms, Refusal> {
+fn check<B>(
+    request: &mut Request<B>,
+    limits: &HeadLimits,
+    default_host: Option<&HeaderValue>,
+) -> Result<H2Terms, Refusal> {
     if request.method() == Method::CONNECT {
         return Err(Refusal::new(Kind::NotImplemented, "CONNECT is not implemented"));
     }
     let path = check_uri(request.method(), request.uri())?;
     let terms = check_fields(request.headers(), limits)?;
-    let host = effective_authority(request.uri(), request.headers())?;
+    let host = effective_authority(request.uri(), request.headers())?.or_else(|| default_host.cloned());
     *request.uri_mut() = Uri::from(path);
     let headers = request.headers_mut();
     for name in [CONTENT_LENGTH, EXPECT, TE] {
         headers.remove(name);
     }
     headers.remove("http2-settings");
-    headers.try_insert(HOST, host).map_err(|_| TOO_LARGE)?;
+    if let Some(host) = host {
+        headers.try_insert(HOST, host).map_err(|_| TOO_LARGE)?;
+    }
     join_cookies(headers)?;
     Ok(terms)
 }
@@ -100,14 +113,18 @@ fn check_fields(headers: &HeaderMap, limits: &HeadLimits) -> Result<H2Terms, Ref
     Ok(terms)
 }
 
-/// `:authority`, or `Host` in its place; when both are there they are the same (RFC 9113 §8.3.1).
-fn effective_authority(uri: &Uri, headers: &HeaderMap) -> Result<HeaderValue, Refusal> {
+/// `:authority`, or `Host` in its place; when both are there they are the same (RFC 9113 §8.3.1). `None`: one was given, and names
+/// no host.
+fn effective_authority(uri: &Uri, headers: &HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next().cloned().map(authority::canonical).transpose()?;
     if hosts.next().is_some() {
         return Err(Refusal::head("more than one Host"));
     }
     let named = match uri.authority() {
+        Some(named) if authority::is_nameless(named.as_str().as_bytes()) => {
+            return if host.is_none() { Ok(None) } else { Err(TWO_HOSTS) };
+        }
         Some(named) => {
             let value = HeaderValue::from_str(named.as_str()).map_err(|_| Refusal::head("malformed :authority"))?;
             Some(authority::canonical(value)?)
@@ -115,10 +132,8 @@ fn effective_authority(uri: &Uri, headers: &HeaderMap) -> Result<HeaderValue, Re
         None => None,
     };
     match (named, host) {
-        (Some(named), Some(host)) if !named.as_bytes().eq_ignore_ascii_case(host.as_bytes()) => {
-            Err(Refusal::head("`:authority` and Host differ"))
-        }
-        (Some(authority), _) | (None, Some(authority)) => Ok(authority),
+        (Some(named), Some(host)) if !named.as_bytes().eq_ignore_ascii_case(host.as_bytes()) => Err(TWO_HOSTS),
+        (Some(authority), _) | (None, Some(authority)) => Ok(Some(authority)),
         (None, None) => Err(Refusal::head("the request has no :authority")),
     }
 }

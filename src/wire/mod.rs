@@ -22,7 +22,7 @@ mod trailers;
 #[cfg(test)]
 mod tests;
 
-pub use authority::is_authority;
+pub use authority::{is_authority, is_encoded_name, nameless};
 pub use body::{BodyDecoder, Piece};
 pub use detect::{Protocol, detect};
 pub use forwarded::Forwarding;

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import google.api
 import grpc
@@ -367,6 +368,17 @@ def test_a_refused_connection_goes_elsewhere_unseen(telamon):
 def test_endpoints_and_listeners_may_be_unix_sockets(telamon):
     with channel(f"unix:{telamon.unix}", grpc__default_authority="local.example") as it:
         assert probe_pb2_grpc.ProbeStub(it).Unary(Ask(text="u"), timeout=10).replica == "local"
+
+
+def test_a_unix_socket_needs_no_authority(telamon):
+    """What gRPC C-core makes of the socket's path by itself, and what it is when it is written out."""
+    path = str(telamon.unix)
+    encoded = quote(path, safe="")
+    for options in ({}, {"grpc__default_authority": encoded}, {"grpc__default_authority": encoded.removeprefix("%2F")}):
+        with channel(f"unix:{path}", **options) as it:
+            stub = probe_pb2_grpc.ProbeStub(it)
+            for text in ("one", "two"):
+                assert stub.Unary(Ask(text=text), timeout=10).text == text
 
 
 def test_grpc_without_a_schema_needs_two_lines(telamon, servlet):

@@ -11,7 +11,7 @@ use crate::support::grpc::Caller;
 use crate::support::program::Program;
 use crate::support::proxy::{ECHO, ECHO_PROTO, table};
 use crate::support::servlet::trailers;
-use crate::support::{Call, Running, Servlet, framed, http1, text_field};
+use crate::support::{Call, Running, Servlet, framed, http1, http2, text_field};
 
 const SAY: &str = "/echo.v1.Echo/Say";
 const LONG: Duration = Duration::from_secs(3600);
@@ -168,6 +168,66 @@ async fn what_outlasts_the_limit_is_cut_and_does_not_look_whole() {
     }
 }
 
+#[tokio::test]
+async fn a_call_that_is_cut_before_its_answer_began_is_told_so() {
+    let (servlet, _gate) = gated().await;
+    let proxy = Running::with(
+        &[
+            ("protos/echo.proto", ECHO_PROTO),
+            ("servlets/echo.yaml", ECHO),
+            ("endpoints/echo.yaml", &table(&[(&servlet.address, 1)])),
+        ],
+        "access_log: access.log\n",
+    )
+    .await;
+    let log = proxy.path("access.log");
+    let kept = tempfile::tempdir().unwrap();
+    let copy = kept.path().join("access.log");
+    std::fs::write(&log, "").unwrap();
+    std::fs::hard_link(&log, &copy).unwrap();
+    let mut old = Vec::new();
+    // The last of them waits for the first item of a stream.
+    for request in [
+        "GET /v1/say/x HTTP/1.0\r\n\r\n",
+        "GET /v1/say/x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        "GET /v1/say/x HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST /v1/say HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{",
+        "GET /v1/count/x HTTP/1.1\r\nHost: a\r\n\r\n",
+    ] {
+        let mut caller = http1::Caller::connect(&proxy.address).await;
+        caller.write(request).await;
+        old.push((request, caller));
+    }
+    // Half a head.
+    let mut half = http1::Caller::connect(&proxy.address).await;
+    half.write("GET /v1/say/x HTTP/1.1\r\nHo").await;
+    let grpc = Caller::connect(&proxy.address).await;
+    let waiting = tokio::spawn(async move { grpc.call(SAY, b"").await });
+    let address = proxy.address.clone();
+    let json = tokio::spawn(async move {
+        http2::once(&address, http2::request("GET", "/v1/say/x").body(()).unwrap(), b"").await.unwrap()
+    });
+    until_calls(&servlet, 6).await;
+    proxy.stop(Duration::from_millis(50)).await;
+    for (request, mut caller) in old {
+        let answer = caller.answer().await.unwrap();
+        assert_eq!((answer.status, answer.header("grpc-status")), (503, Some("14")), "{request:?}");
+        assert_eq!((answer.header("connection"), answer.json()["code"].as_u64()), (Some("close"), Some(14)));
+        assert!(caller.answer().await.is_none());
+    }
+    let answer = half.answer().await.unwrap();
+    assert_eq!((answer.status, answer.header("connection"), &answer.json()["code"]), (503, Some("close"), &14.into()));
+    let answer = waiting.await.unwrap();
+    assert_eq!((answer.status.as_u16(), answer.grpc_status()), (200, "14"));
+    assert!(answer.messages.is_empty() && answer.headers == answer.trailers, "trailers only");
+    let answer = json.await.unwrap();
+    assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (503, &14.into()));
+    let log = std::fs::read_to_string(copy).unwrap();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 7, "{log}");
+    assert!(lines.iter().all(|line| line["flag"] == "draining"), "{log}");
+}
+
 /// The real program before one gated servlet.
 struct Alone {
     program: Program,
@@ -238,13 +298,13 @@ async fn a_second_signal_ends_at_once_and_so_does_the_limit() {
     until_draining(&alone.admin).await;
     alone.program.signal(Signal::INT);
     assert_eq!(alone.program.end().await.status.code(), Some(0));
-    assert!(caller.rest().await.0.is_empty());
+    assert_eq!(caller.answer().await.unwrap().status, 503);
 
     let alone = Alone::start("limits: { drain: 50ms }\n").await;
     let mut caller = alone.waiting().await;
     alone.program.signal(Signal::TERM);
     assert_eq!(alone.program.end().await.status.code(), Some(0));
-    assert!(caller.rest().await.0.is_empty());
+    assert_eq!(caller.answer().await.unwrap().status, 503);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod drain;
 mod elsewhere;
 mod faults;
 mod grpc;
+mod heads;
 mod hostile;
 mod http10;
 mod http11;

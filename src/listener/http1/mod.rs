@@ -124,7 +124,17 @@ impl<S: Serve> Connection<S> {
             }
         };
         let head_until = head_until.unwrap_or_else(|| Instant::now() + self.limits.head_timeout);
-        match tokio::time::timeout_at(head_until, rest).await {
+        let drain = &self.drain;
+        let mut rest = pin!(tokio::time::timeout_at(head_until, rest));
+        let rest = poll_fn(|cx| match rest.as_mut().poll(cx) {
+            Poll::Pending if drain.is_draining() && drain.is_over() => {
+                let fault =
+                    Fault::new(Kind::Draining, Stage::Head, "the process ended before the request's head was whole");
+                Poll::Ready(Ok(NextHead::Refused(fault)))
+            }
+            polled => polled,
+        });
+        match rest.await {
             Ok(next) => next,
             Err(_) => NextHead::Refused(Fault::new(
                 Kind::HeadTimeout,
@@ -138,7 +148,7 @@ impl<S: Serve> Connection<S> {
         // What follows the head, or may still come, is not looked at, but read away, so that the answer arrives.
         self.shared.break_off();
         let version = Version::HTTP_11;
-        let response = self.service.refuse(&self.conn, version, fault);
+        let response = self.service.refuse(&self.conn, None, fault);
         let terms = ReplyTerms {
             version,
             head_request: false,

@@ -1,10 +1,9 @@
 //! Stands between an HTTP/2 connection's socket and the library that speaks it, and mends what the library leaves open (h2 0.4):
 //! frames that cost work and bring none are not bounded there, and a header field that it cannot hold ends the whole connection,
-//! although it concerns one stream (RFC 9113 §8.1.1).
+//! although it concerns one stream (RFC 9113 §8.1.1). What the library resets by itself is seen here as it leaves.
 //!
 //! Frames pass where they lie; only a header block that has not wholly arrived, or is malformed, is held and copied.
 
-use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,12 +15,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::header_block;
+use super::resets::{Outgoing, Sight};
 use crate::transport::Stream;
 
 /// What precedes the first frame.
 const PREFACE: usize = 24;
 
-const FRAME_HEAD: usize = 9;
+pub(super) const FRAME_HEAD: usize = 9;
 
 /// The largest frame that we allow; the library ends a connection that sends a larger one.
 const MAX_FRAME: usize = 16 * 1024;
@@ -41,14 +41,16 @@ pub(super) struct Guarded {
     checked: BytesMut,
     /// From the first byte of a header block that is not whole.
     held: BytesMut,
-    flooded: Rc<Cell<bool>>,
+    outgoing: Outgoing,
+    sight: Rc<Sight>,
 }
 
 impl Guarded {
-    /// `flooded` is set when the peer wastes our time; nothing more is read then.
-    pub(super) fn new(stream: Stream, seen: BytesMut, flooded: Rc<Cell<bool>>) -> Guarded {
+    /// `sight`: where what is seen is told.
+    pub(super) fn new(stream: Stream, seen: BytesMut, sight: Rc<Sight>) -> Guarded {
         let frames = Frames { pass: PREFACE, budget: Budget::new() };
-        let mut guarded = Guarded { stream, frames, checked: BytesMut::new(), held: seen, flooded };
+        let mut guarded =
+            Guarded { stream, frames, checked: BytesMut::new(), held: seen, outgoing: Outgoing::default(), sight };
         guarded.sift();
         guarded
     }
@@ -72,7 +74,7 @@ impl Guarded {
         if self.held.is_empty() {
             self.held = BytesMut::new();
         }
-        self.flooded.set(self.frames.is_flooding());
+        self.sight.flooded.set(self.frames.is_flooding());
     }
 
     fn give(&mut self, buf: &mut ReadBuf<'_>) {
@@ -81,6 +83,17 @@ impl Guarded {
         self.checked.advance(step);
         if self.checked.is_empty() {
             self.checked = BytesMut::new();
+        }
+    }
+
+    /// The first `written` bytes of `pieces` have left.
+    fn wrote(&mut self, pieces: &[io::IoSlice<'_>], written: usize) {
+        self.frames.budget.wrote(written);
+        let mut left = written;
+        for piece in pieces {
+            let sent = piece.get(..left).unwrap_or(piece);
+            self.outgoing.look(sent, &self.sight);
+            left -= sent.len();
         }
     }
 
@@ -118,7 +131,7 @@ impl AsyncRead for Guarded {
                 this.give(buf);
                 return Poll::Ready(Ok(()));
             }
-            if this.flooded.get() {
+            if this.sight.flooded.get() {
                 return Poll::Pending;
             }
             let is_there = if this.held.is_empty() {
@@ -140,7 +153,7 @@ impl AsyncRead for Guarded {
 impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, data))?;
-        self.frames.budget.wrote(written);
+        self.wrote(&[io::IoSlice::new(data)], written);
         Poll::Ready(Ok(written))
     }
 
@@ -150,7 +163,7 @@ impl AsyncWrite for Guarded {
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, pieces))?;
-        self.frames.budget.wrote(written);
+        self.wrote(pieces, written);
         Poll::Ready(Ok(written))
     }
 
@@ -169,7 +182,7 @@ impl AsyncWrite for Guarded {
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
+pub(super) const RST_STREAM: u8 = 3;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
@@ -180,16 +193,16 @@ const PADDED: u8 = 0x8;
 const WITH_PRIORITY: u8 = 0x20;
 
 /// The head of a frame (RFC 9113 §4.1).
-struct Frame {
+pub(super) struct Frame {
     /// Of head and payload.
-    len: usize,
-    kind: u8,
+    pub(super) len: usize,
+    pub(super) kind: u8,
     flags: u8,
-    stream: [u8; 4],
+    pub(super) stream: [u8; 4],
 }
 
 impl Frame {
-    fn of(bytes: &[u8]) -> Option<Frame> {
+    pub(super) fn of(bytes: &[u8]) -> Option<Frame> {
         let [a, b, c, kind, flags, s, t, r, m, ..] = *bytes else { return None };
         let payload = u32::from_be_bytes([0, a, b, c]) as usize;
         Some(Frame { len: FRAME_HEAD + payload, kind, flags, stream: [s, t, r, m] })
@@ -304,7 +317,7 @@ impl Block {
             return None;
         }
         if !header_block::is_sound(&block) {
-            block = header_block::refusable(&block)?;
+            block = header_block::mended(&block)?;
         } else if pieces == 1 {
             return None;
         }

@@ -1,7 +1,9 @@
 //! Header blocks (RFC 7541) looked over without their table: is there a field that HTTP/2 forbids and that the library takes for a
-//! broken connection? Only fields written out are looked at; what refers to the table was looked at when it was put there.
+//! broken connection, or one that is fine and that it cannot hold? Only fields written out are looked at; what refers to the table was
+//! looked at when it was put there.
 
 use super::huffman;
+use crate::wire;
 
 /// `te: x`, in no table: a field that the library refuses as the fault of its stream alone (RFC 9113 §8.2.2).
 const REFUSABLE: &[u8] = &[0x00, 0x02, b't', b'e', 0x01, b'x'];
@@ -9,38 +11,50 @@ const REFUSABLE: &[u8] = &[0x00, 0x02, b't', b'e', 0x01, b'x'];
 /// Whether every field may go on. A block that is no HPACK is for the library to refuse, so it may.
 pub(super) fn is_sound(block: &[u8]) -> bool {
     let mut rest = block;
-    while let Some((field, after)) = Field::of(rest) {
+    loop {
+        // Nearly all fields are references of one byte.
+        while let [0x80..=0xfe, after @ ..] = rest {
+            rest = after;
+        }
+        let Some((field, after)) = Field::of(rest) else { return true };
         rest = after;
         if !field.is_sound() {
             return false;
         }
     }
-    true
 }
 
-/// `block` with its malformed fields made harmless and a field that gets its stream refused. What goes into the table keeps its size,
-/// so that the table goes on as its writer believes. `None` when that cannot be done.
-pub(super) fn refusable(block: &[u8]) -> Option<Vec<u8>> {
+/// `block` with an authority that names no host as the library can hold it, and with its malformed fields made harmless and a field
+/// that gets its stream refused. What goes into the table keeps its size, so that the table goes on as its writer believes. `None`
+/// when that cannot be done.
+pub(super) fn mended(block: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(block.len() + REFUSABLE.len());
     let mut rest = block;
+    let mut is_malformed = false;
     while !rest.is_empty() {
         let (field, after) = Field::of(rest)?;
-        if field.is_sound() {
-            out.extend_from_slice(rest.get(..rest.len() - after.len())?);
-        } else if let Field::Literal { name, value, indexed: true } = &field {
-            // No index is used for a name here: one that is written out makes the same entry.
-            match name {
-                Name::Index(index) => put_int(*index, 6, 0x40, &mut out),
-                Name::Text(text) => {
-                    out.push(0x40);
-                    put_text(&harmless(&text.bytes()?, Kind::Name)?, &mut out);
+        match &field {
+            Field::Literal { name, value, indexed } if !field.is_sound() => {
+                if let Some(stand_in) = field.nameless() {
+                    name.put(*indexed, &name.bytes()?, &mut out);
+                    put_text(&stand_in, &mut out);
+                } else {
+                    is_malformed = true;
+                    // What is in no table is left out.
+                    if *indexed {
+                        let (own, text) = harmless_entry(name, &value.bytes()?)?;
+                        name.put(true, &own, &mut out);
+                        put_text(&text, &mut out);
+                    }
                 }
             }
-            put_text(&harmless(&value.bytes()?, name.kind_of_value())?, &mut out);
+            _ => out.extend_from_slice(rest.get(..rest.len() - after.len())?),
         }
         rest = after;
     }
-    out.extend_from_slice(REFUSABLE);
+    if is_malformed {
+        out.extend_from_slice(REFUSABLE);
+    }
     Some(out)
 }
 
@@ -73,7 +87,9 @@ enum Kind {
     Name,
     Value,
     Method,
-    /// What must be text: authority, path, scheme.
+    /// Text that fits a URI.
+    Authority,
+    /// What must be text: path, scheme.
     Utf8,
     /// A response's.
     Status,
@@ -106,18 +122,47 @@ impl<'block> Field<'block> {
         }
         value.is_sound(name.kind_of_value())
     }
+
+    /// In place of an authority that names no host: what the library holds, and `wire` takes for none.
+    fn nameless(&self) -> Option<Vec<u8>> {
+        let Field::Literal { name, value, .. } = self else { return None };
+        let named = (name.kind_of_value() == Kind::Authority).then(|| value.bytes()).flatten()?;
+        wire::is_encoded_name(&named).then(|| wire::nameless(named.len()))
+    }
 }
 
 impl Name<'_> {
+    /// The bytes of a name that is written out.
+    fn bytes(&self) -> Option<Vec<u8>> {
+        match self {
+            Name::Index(_) => Some(Vec::new()),
+            Name::Text(text) => text.bytes(),
+        }
+    }
+
+    /// Writes the beginning of a literal: the index that there was, or else `text`.
+    fn put(&self, indexed: bool, text: &[u8], out: &mut Vec<u8>) {
+        let (bits, pattern) = if indexed { (6, 0x40) } else { (4, 0x00) };
+        match self {
+            Name::Index(index) => put_int(*index, bits, pattern, out),
+            Name::Text(_) => {
+                out.push(pattern);
+                put_text(text, out);
+            }
+        }
+    }
+
     fn kind_of_value(&self) -> Kind {
         match self {
             // RFC 7541 Appendix A.
-            Name::Index(1 | 4..=7) => Kind::Utf8,
+            Name::Index(1) => Kind::Authority,
+            Name::Index(4..=7) => Kind::Utf8,
             Name::Index(2 | 3) => Kind::Method,
             Name::Index(8..=14) => Kind::Status,
             Name::Index(_) => Kind::Value,
             Name::Text(text) if !text.starts_pseudo() => Kind::Value,
             Name::Text(text) => match text.bytes().as_deref() {
+                Some(b":authority") => Kind::Authority,
                 Some(b":method") => Kind::Method,
                 Some(b":status") => Kind::Status,
                 _ => Kind::Utf8,
@@ -167,6 +212,11 @@ impl<'block> Text<'block> {
                     None | Some(b":authority" | b":method" | b":path" | b":protocol" | b":scheme" | b":status")
                 )
             }
+            Kind::Authority => {
+                self.all(|byte| is_value_byte(byte) && byte.is_ascii() && byte != b'%')
+                    || (self.is_sound(Kind::Utf8) && self.bytes().is_none_or(|text| !wire::is_encoded_name(&text)))
+            }
+            Kind::Utf8 | Kind::Value if self.huffman && huffman::is_plain(self.raw) => true,
             Kind::Utf8 => {
                 self.all(|byte| is_value_byte(byte) && byte.is_ascii())
                     || (self.all(is_value_byte) && self.bytes().is_none_or(|bytes| String::from_utf8(bytes).is_ok()))
@@ -204,12 +254,28 @@ fn is_value_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
+/// The name, where it is written out, and the value of an entry that the library takes and that is as large.
+fn harmless_entry(name: &Name<'_>, value: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    if let Name::Text(text) = name
+        && text.bytes()?.is_empty()
+    {
+        // A name must be something: a byte of the value's.
+        let (_, shorter) = value.split_last()?;
+        return Some((b"x".to_vec(), harmless(shorter, Kind::Value)?));
+    }
+    let own = match name {
+        Name::Index(_) => Vec::new(),
+        Name::Text(text) => harmless(&text.bytes()?, Kind::Name)?,
+    };
+    Some((own, harmless(value, name.kind_of_value())?))
+}
+
 /// As many bytes, which the library takes.
 fn harmless(text: &[u8], kind: Kind) -> Option<Vec<u8>> {
     let good = match kind {
         Kind::Name => is_name_byte,
         Kind::Method => is_token_byte,
-        Kind::Utf8 => |byte: u8| is_value_byte(byte) && byte.is_ascii(),
+        Kind::Authority | Kind::Utf8 => |byte: u8| is_value_byte(byte) && byte.is_ascii(),
         Kind::Value => is_value_byte,
         Kind::Status => return (text.len() == 3).then(|| b"200".to_vec()),
     };
@@ -336,20 +402,45 @@ mod tests {
     fn what_is_mended_is_sound_and_as_large_in_the_table() {
         for (name, value) in [(&b"X-Name"[..], &b"v"[..]), (b"x", b"a\nb"), (b":nope", b"\0"), (b":path", b"/\xff")] {
             let block = [&[0x82][..], &literal(0x40, name, value), &[0x84]].concat();
-            let mended = refusable(&block).unwrap();
+            let mended = mended(&block).unwrap();
             assert!(is_sound(&mended));
             assert_eq!(mended.len(), block.len() + REFUSABLE.len());
             assert!(mended.ends_with(REFUSABLE) && mended.starts_with(&[0x82, 0x40]));
         }
         let untabled = [&literal(0x00, b"X", b"")[..], &[0x84]].concat();
-        assert_eq!(refusable(&untabled).unwrap(), [&[0x84][..], REFUSABLE].concat());
-        assert_eq!(refusable(&literal(0x40, b"", b"")), None);
+        assert_eq!(mended(&untabled).unwrap(), [&[0x84][..], REFUSABLE].concat());
+        // No entry with a name is as small as one with nothing at all.
+        assert_eq!(mended(&literal(0x40, b"", b"")), None);
+        assert_eq!(mended(&literal(0x40, b"", b"a\n")).unwrap(), [&literal(0x40, b"x", b"a")[..], REFUSABLE].concat());
+    }
+
+    #[test]
+    fn an_authority_that_names_no_host_stays_and_gets_nobody_refused() {
+        let path = b"%2Frun%2Fa.sock";
+        let stand_in = wire::nameless(path.len());
+        for (start, kept) in [
+            (&[0x41][..], &[0x41][..]),
+            (&[0x01], &[0x01]),
+            (&[0x11], &[0x01]),
+            (b"\x40\x0a:authority", b"\x40\x0a:authority"),
+            (b"\x00\x0a:authority", b"\x00\x0a:authority"),
+        ] {
+            let block = [&[0x82][..], start, &text(path), &[0x84]].concat();
+            assert!(!is_sound(&block));
+            let expected = [&[0x82][..], kept, &text(&stand_in), &[0x84]].concat();
+            assert_eq!(mended(&block).unwrap(), expected, "{:?}", start.escape_ascii());
+            assert!(is_sound(&expected));
+        }
+        // A host as such, and what is neither, go on as they are.
+        for other in [&b"a.example"[..], b"%zz", b"u%2Fb@c", b"[fe80::1%25eth0]"] {
+            assert!(is_sound(&[&[0x41][..], &text(other)].concat()));
+        }
     }
 
     proptest::proptest! {
         #[test]
         fn any_bytes_are_judged_and_what_is_mended_is_sound(block in proptest::collection::vec(proptest::num::u8::ANY, 0..64)) {
-            if !is_sound(&block) && let Some(mended) = refusable(&block) {
+            if !is_sound(&block) && let Some(mended) = mended(&block) {
                 proptest::prop_assert!(is_sound(&mended));
             }
         }

@@ -88,6 +88,31 @@ const fn short() -> [(u8, u8); 256] {
     short
 }
 
+/// Whether `coded` holds printable ASCII alone, as far as a glance shows; true is certain. Codes are given out in order, so that those
+/// of more than twelve bits, which all other bytes have, begin with ten ones.
+pub(super) fn is_plain(coded: &[u8]) -> bool {
+    let mut rest = coded;
+    loop {
+        let window = rest.first_chunk().copied().unwrap_or_else(|| {
+            let mut window = [0; 8];
+            window.iter_mut().zip(rest).for_each(|(place, byte)| *place = *byte);
+            window
+        });
+        let ones = u64::from_be_bytes(window);
+        let twos = ones & (ones << 1);
+        let fours = twos & (twos << 2);
+        let eights = fours & (fours << 4);
+        if eights & (eights << 2) != 0 {
+            return false;
+        }
+        // Ten bits may lie in three bytes: two are looked at again.
+        match rest.get(6..) {
+            Some(after) if rest.len() > 8 => rest = after,
+            Some(_) | None => return true,
+        }
+    }
+}
+
 /// Gives the bytes of `coded` to `take` until it returns false. False when the code is broken, which is seen only where it is read.
 pub(super) fn decode(coded: &[u8], mut take: impl FnMut(u8) -> bool) -> bool {
     let mut bits: u64 = 0;
@@ -181,6 +206,38 @@ mod tests {
     fn every_byte_has_a_code() {
         for byte in 0..=255 {
             assert_eq!(decoded(&encoded(&[byte, b'a', byte])).unwrap(), [byte, b'a', byte]);
+        }
+    }
+
+    #[test]
+    fn a_glance_misses_no_byte_that_is_not_printable_wherever_it_stands() {
+        for byte in (0..=255).filter(|byte| !(0x20..0x7f).contains(byte)) {
+            for before in 0..40 {
+                let text = [&b"abcdefghij".repeat(4)[..before], &[byte], b"0123456789"].concat();
+                assert!(!is_plain(&encoded(&text)), "{byte} after {before}");
+                assert!(!is_plain(&encoded(&text[..=before])), "{byte} at the end, after {before}");
+            }
+        }
+        for text in [
+            "",
+            "99981234u",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "application/json",
+            "curl/7.88.1",
+        ] {
+            assert!(is_plain(&encoded(text.as_bytes())), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_looks_plain_is(coded in proptest::collection::vec(proptest::num::u8::ANY, 0..32)) {
+            if is_plain(&coded) {
+                decode(&coded, |byte| {
+                    assert!((0x20..0x7f).contains(&byte));
+                    true
+                });
+            }
         }
     }
 

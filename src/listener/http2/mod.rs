@@ -3,8 +3,10 @@
 mod guard;
 mod header_block;
 mod huffman;
+mod resets;
+mod running;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -19,6 +21,8 @@ use http::{Method, Request, Response, Version};
 use tokio::time::{Instant, Sleep, timeout, timeout_at};
 
 use self::guard::Guarded;
+use self::resets::Sight;
+use self::running::{Ended, Running};
 use super::sniff::Sniffed;
 use super::{Limits, RequestBody, Serve};
 use crate::model::{Body, Fault, Frame, Kind, Stage};
@@ -31,6 +35,9 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 
 /// One stalled upload must not freeze the rest.
 const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
+
+/// How much larger a head may be than the limit and still get an answer of ours: the library's own is a bare 431, for gRPC callers too.
+const HEAD_ROOM: usize = 2;
 
 /// Bytes of one answer that may wait for the socket: two of the largest usual frames.
 const SEND_BUFFER: usize = 64 * 1024;
@@ -59,37 +66,50 @@ pub(super) async fn serve<S: Serve>(
     limits: Rc<Limits>,
     drain: Drain,
 ) {
-    let flooded = Rc::new(Cell::new(false));
+    let sight = Rc::new(Sight::default());
     let handshake = h2::server::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(limits.streams)
-        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(limits.head_bytes.saturating_mul(HEAD_ROOM)).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
         .data_frame_budget(FRAME_BUDGET)
         .max_pending_accept_reset_streams(GIVEN_UP)
-        .handshake::<_, Bytes>(Guarded::new(stream, sniffed.seen, Rc::clone(&flooded)));
+        .handshake::<_, Bytes>(Guarded::new(stream, sniffed.seen, Rc::clone(&sight)));
     let Ok(Ok(mut connection)) = timeout_at(sniffed.head_until, handshake).await else { return };
     let mut calls = FuturesUnordered::new();
+    let mut ended = Ended::default();
     let mut draining = false;
     // Its time-out runs from the end of the last call.
     let mut is_idle = true;
     let mut idle = pin!(tokio::time::sleep(limits.idle_timeout));
-    let mut begun = pin!(drain.into_begun());
+    let mut is_cut = false;
+    let mut begun = pin!(drain.clone().into_begun());
     loop {
         let next = poll_fn(|cx| {
             if !draining && begun.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Next::Drain);
             }
-            while let Poll::Ready(Some(())) = calls.poll_next_unpin(cx) {}
+            if draining && !is_cut && drain.is_over() {
+                is_cut = true;
+                Pin::new(&mut calls).iter_pin_mut().for_each(Running::look_up);
+            }
+            while let Poll::Ready(Some(stream)) = calls.poll_next_unpin(cx) {
+                ended.note(stream);
+            }
             match connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok(accepted))) => return Poll::Ready(Next::Request(accepted)),
-                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Next::Closed),
-                Poll::Pending if flooded.get() => return Poll::Ready(Next::Flooded),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Next::Broken(error)),
+                Poll::Ready(None) => return Poll::Ready(Next::Closed),
+                Poll::Pending if sight.flooded.get() => return Poll::Ready(Next::Flooded),
+                Poll::Pending if sight.has_resets() => return Poll::Ready(Next::Tell),
                 Poll::Pending => {}
             }
             if !calls.is_empty() {
                 return Poll::Pending;
+            }
+            if is_cut {
+                return Poll::Ready(Next::Cut);
             }
             if !is_idle {
                 is_idle = true;
@@ -97,10 +117,19 @@ pub(super) async fn serve<S: Serve>(
             }
             idle.as_mut().poll(cx).map(|()| Next::Idle)
         });
-        match next.await {
+        let next = next.await;
+        for reset in sight.take() {
+            // Whoever serves, or served, the stream knows of it.
+            let mut open = Pin::new(&calls).iter_pin_ref();
+            if !ended.has(reset.stream) && !open.any(|call: Pin<&Running<_>>| call.stream == reset.stream) {
+                service.gave_up(&conn, &reset.fault());
+            }
+        }
+        match next {
             Next::Request((request, respond)) => {
+                let stream = respond.stream_id().into();
                 let call = call(request, respond, Rc::clone(&conn), Rc::clone(&service), Rc::clone(&limits));
-                calls.push(call);
+                calls.push(Running::new(stream, call));
                 is_idle = false;
             }
             Next::Drain => {
@@ -118,14 +147,28 @@ pub(super) async fn serve<S: Serve>(
                 idle.as_mut().reset(Instant::now() + limits.idle_timeout);
             }
             Next::Flooded => {
-                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-                let told = poll_fn(|cx| connection.poll_closed(cx));
-                let _ = timeout(FAREWELL, told).await;
+                let told = "too many frames that bring nothing";
+                service.gave_up(&conn, &Fault::new(Kind::Overloaded, Stage::Head, told));
+                return leave(connection, Reason::ENHANCE_YOUR_CALM).await;
+            }
+            Next::Cut => return leave(connection, Reason::NO_ERROR).await,
+            Next::Broken(error) => {
+                if error.is_library() && error.is_go_away() {
+                    let told = format!("the connection breaks HTTP/2's rules: {error}");
+                    service.gave_up(&conn, &Fault::new(Kind::MalformedHead, Stage::Head, told));
+                }
                 return;
             }
+            Next::Tell => {}
             Next::Closed => return,
         }
     }
+}
+
+/// Ends a connection, with the reason told.
+async fn leave(mut connection: h2::server::Connection<Guarded, Bytes>, reason: Reason) {
+    connection.abrupt_shutdown(reason);
+    let _ = timeout(FAREWELL, poll_fn(|cx| connection.poll_closed(cx))).await;
 }
 
 /// What a connection has to do next. Made and taken apart in one place, so its size is a matter of the stack.
@@ -135,6 +178,12 @@ enum Next {
     Drain,
     Idle,
     Flooded,
+    /// Only that streams were reset.
+    Tell,
+    /// Draining has run out of time, and its calls have ended.
+    Cut,
+    /// With what ended it.
+    Broken(h2::Error),
     Closed,
 }
 
@@ -148,11 +197,12 @@ async fn call<S: Serve>(
 ) {
     let is_head = request.method() == Method::HEAD;
     let limits_of_head = wire::HeadLimits { bytes: limits.head_bytes, fields: limits.head_fields };
-    let exact_len = match wire::check_h2_request(&mut request, &limits_of_head) {
-        Ok(terms) => terms.length,
-        Err(fault) => return refuse(&mut respond, service.refuse(&conn, Version::HTTP_2, &fault), is_head),
-    };
+    let checked = wire::check_h2_request(&mut request, &limits_of_head, limits.default_host.as_ref());
     let (head, stream) = request.into_parts();
+    let exact_len = match checked {
+        Ok(terms) => terms.length,
+        Err(fault) => return refuse(&mut respond, service.refuse(&conn, Some(&head), &fault), is_head),
+    };
     let unread = Unread::default();
     let body = if stream.is_end_stream() {
         RequestBody::empty()
@@ -334,6 +384,10 @@ impl Incoming {
                 let _ = stream.flow_control().release_capacity(data.len());
                 self.taken = self.taken.saturating_add(data.len() as u64);
                 Poll::Ready(Some(Ok(Frame::Data(data))))
+            }
+            Poll::Ready(Some(Err(error))) if error.is_library() && error.is_reset() => {
+                let told = "the request's body breaks HTTP/2's rules, or is not as long as its Content-Length";
+                Poll::Ready(Some(Err(Fault::new(Kind::MalformedBody, Stage::RequestBody, told))))
             }
             Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(Fault::new(
                 Kind::CallerGone,

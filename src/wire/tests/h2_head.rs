@@ -17,7 +17,7 @@ fn request(method: Method, uri: &str, fields: &[(&'static str, &str)]) -> Reques
 
 fn check(uri: &str, fields: &[(&'static str, &str)]) -> Result<(Request<()>, H2Terms), Fault> {
     let mut request = request(Method::POST, uri, fields);
-    let terms = check_h2_request(&mut request, &HeadLimits::default())?;
+    let terms = check_h2_request(&mut request, &HeadLimits::default(), None)?;
     Ok((request, terms))
 }
 
@@ -113,12 +113,12 @@ fn paths_and_methods() {
         (Method::CONNECT, "http://a/", Err(Kind::NotImplemented)),
     ] {
         let mut request = request(method, uri, &[]);
-        let result = check_h2_request(&mut request, &HeadLimits::default()).map_err(|fault| fault.kind);
+        let result = check_h2_request(&mut request, &HeadLimits::default(), None).map_err(|fault| fault.kind);
         assert_eq!(result.map(|_| request.uri().to_string()), expected.map(str::to_owned), "{uri}");
     }
     for (method, good) in [(Method::OPTIONS, true), (Method::GET, false)] {
         let mut asterisk = request(method, "*", &[("host", "a")]);
-        assert_eq!(check_h2_request(&mut asterisk, &HeadLimits::default()).is_ok(), good);
+        assert_eq!(check_h2_request(&mut asterisk, &HeadLimits::default(), None).is_ok(), good);
     }
 }
 
@@ -126,7 +126,7 @@ fn paths_and_methods() {
 fn every_field_counts_and_weighs() {
     let limits = HeadLimits { bytes: 200, fields: 5 };
     let check = |fields: &[(&'static str, &str)]| {
-        check_h2_request(&mut request(Method::GET, "http://a/", fields), &limits).map_err(|fault| fault.kind)
+        check_h2_request(&mut request(Method::GET, "http://a/", fields), &limits, None).map_err(|fault| fault.kind)
     };
     let crumb = ("cookie", "a=1");
     assert!(check(&[crumb; 4]).is_ok(), "4 fields of 41 bytes");

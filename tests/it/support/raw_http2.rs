@@ -1,6 +1,6 @@
 //! An HTTP/2 caller that writes its frames itself, for what no library would send.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -55,14 +55,21 @@ pub fn call(path: &str) -> Vec<u8> {
     ])
 }
 
-pub struct Caller {
-    pub socket: TcpStream,
+pub struct Caller<S = TcpStream> {
+    pub socket: S,
 }
 
 impl Caller {
     /// Connects and exchanges settings.
     pub async fn connect(address: &str) -> Caller {
-        let mut caller = Caller { socket: TcpStream::connect(address).await.unwrap() };
+        Caller::over(TcpStream::connect(address).await.unwrap()).await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Caller<S> {
+    /// Exchanges settings.
+    pub async fn over(socket: S) -> Caller<S> {
+        let mut caller = Caller { socket };
         caller.write(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).await;
         caller.write(&frame(SETTINGS, 1, 0, &[])).await;
         caller
