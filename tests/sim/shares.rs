@@ -51,7 +51,7 @@ fn within_one_percent_with_uneven_service() {
     for weights in TABLES {
         for service in Service::ALL {
             for load in [1.0, 40.0] {
-                for seed in [4, 5, 6] {
+                for seed in [4, 5] {
                     holds(Scenario { service, seed, ..Scenario::new(weights, load) });
                 }
             }
