@@ -5,6 +5,7 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,10 +21,11 @@ const IN_FLIGHT: usize = 64;
 fn main() {
     println!("{:<44}{:>10}{:>10}{:>10}", "ns a pick and finish, best of 5", "3", "100", "10,000");
     let sizes = [3, 100, 10_000];
+    print("four atomic additions, to compare with", [best(four_additions); 3]);
     print("order and statistics alone", sizes.map(|size| best(|| order(size, 0.0))));
     print("order and statistics alone, 30 % passed over", sizes.map(|size| best(|| order(size, 0.3))));
-    print("lease through a picker", sizes.map(|size| best(|| leases(&servlet(size, 0.0), 1))));
-    print("lease through a picker, 30 % passed over", sizes.map(|size| best(|| leases(&servlet(size, 0.3), 1))));
+    print("lease through a picker", sizes.map(|size| best(|| alone(&servlet(size, 0.0)))));
+    print("lease through a picker, 30 % passed over", sizes.map(|size| best(|| alone(&servlet(size, 0.3)))));
     print("the same, two workers at once", sizes.map(|size| best(|| contended(&servlet(size, 0.3)))));
 }
 
@@ -33,6 +35,16 @@ fn print(case: &str, figures: [f64; 3]) {
 
 fn best(mut run: impl FnMut() -> f64) -> f64 {
     (0..RUNS).map(|_| run()).fold(f64::INFINITY, f64::min)
+}
+
+/// What no lease can do without: what it counts, in cache.
+fn four_additions() -> f64 {
+    let counts = [const { AtomicU64::new(0) }; 4];
+    let start = Instant::now();
+    for _ in 0..ROUNDS {
+        black_box(&counts).iter().for_each(|count| _ = count.fetch_add(1, Relaxed));
+    }
+    start.elapsed().as_nanos() as f64 / f64::from(ROUNDS)
 }
 
 fn weights(size: usize) -> impl Iterator<Item = u32> {
@@ -65,13 +77,13 @@ fn order(size: usize, busy: f64) -> f64 {
         all[*slot].0.begin(&pool);
     }
     for plain in all.iter().take((size as f64 * busy) as usize) {
-        (0..10).for_each(|_| plain.0.begin(&pool));
+        (0..10).for_each(|_| _ = plain.0.begin(&pool));
     }
     let start = Instant::now();
     for round in 0..ROUNDS {
         let now = u64::from(round) * 1_000;
         let slot = &mut held[round as usize % IN_FLIGHT];
-        all[*slot].0.end_good(&pool, 0.01, now);
+        all[*slot].0.end_good(&pool, 0.01, 0.01_f64.ln(), now);
         *slot = order.pick(&pool, &all, now, |_| false).unwrap_or(0);
         all[*slot].0.begin(&pool);
     }
@@ -119,16 +131,21 @@ fn rounds(picker: &mut Picker, start: Instant, rounds: u32) {
     }
 }
 
-fn leases(stage: &Stage, seed: u64) -> f64 {
-    let mut picker = stage.servlet.picker(seed);
+fn leases(servlet: &Arc<Servlet>, epoch: Instant, seed: u64) -> f64 {
+    let mut picker = servlet.picker(seed);
     let start = Instant::now();
-    rounds(&mut picker, stage.start, ROUNDS);
+    rounds(&mut picker, epoch, ROUNDS);
     start.elapsed().as_nanos() as f64 / f64::from(ROUNDS)
 }
 
+fn alone(stage: &Stage) -> f64 {
+    leases(&stage.servlet, stage.start, 1)
+}
+
 fn contended(stage: &Stage) -> f64 {
+    let (servlet, start) = (&stage.servlet, stage.start);
     thread::scope(|scope| {
-        let threads = [1, 2].map(|seed| scope.spawn(move || leases(stage, seed)));
+        let threads = [1, 2].map(|seed| scope.spawn(move || leases(servlet, start, seed)));
         threads.into_iter().filter_map(|thread| thread.join().ok()).fold(0.0, f64::max)
     })
 }

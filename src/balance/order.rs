@@ -107,6 +107,8 @@ impl Order {
     ) -> Option<usize> {
         let blind = self.policy == Policy::RoundRobin || self.spend_grace(pool.in_flight());
         let total = pool.load(now);
+        let weight = self.sequence.active_weight();
+        let remaining = pool.remaining_weight(weight);
         let mut hidden = SmallVec::<[(usize, u64); 8]>::new();
         let mut best: Option<(usize, f64, f64)> = None;
         let mut looks = 0;
@@ -117,15 +119,19 @@ impl Order {
                 continue;
             }
             let stats = candidates.get(index)?.stats();
-            let (stride, part) = self.stride(index, stats, pool, now);
+            let factor = match self.policy {
+                Policy::FairLeastRequest => stats.factor(pool, weight, now),
+                Policy::RoundRobin => 1.0,
+            };
+            let stride = self.sequence.stride(index, factor);
             if blind && self.policy == Policy::RoundRobin {
                 chosen = Some((index, stride));
                 break;
             }
             self.sequence.forgive(index, stride, MOST_CREDIT);
-            let expected = total * part;
             let load = stats.in_flight() as f64 + stats.ghosts(pool, now);
-            if blind || load <= expected + NOISE * expected.sqrt() + SMALL_COUNTS {
+            let expected = total * self.sequence.weight(index) * factor;
+            if blind || explains(expected, load, remaining) {
                 chosen = Some((index, stride));
                 break;
             }
@@ -156,16 +162,6 @@ impl Order {
         }
     }
 
-    /// What a turn costs, and the part of all calls in flight that its weight explains.
-    fn stride(&self, index: usize, stats: &Stats, pool: &Pool, now: u64) -> (f64, f64) {
-        let (weight, total) = (self.sequence.weight(index), self.sequence.active_weight());
-        let factor = match self.policy {
-            Policy::FairLeastRequest => stats.factor(pool, total, now),
-            Policy::RoundRobin => 1.0,
-        };
-        (1.0 / (weight * factor), weight * factor / pool.remaining_weight(total))
-    }
-
     fn spend_grace(&mut self, in_flight: u64) -> bool {
         let left = match self.grace {
             Grace::Pending => in_flight.saturating_mul(GRACE),
@@ -174,6 +170,12 @@ impl Order {
         self.grace = Grace::Left(left.saturating_sub(1));
         left > 0
     }
+}
+
+/// Whether a load is within `expected / scale` and the noise of that: no root and no division, which cost more than all the rest.
+fn explains(expected: f64, load: f64, scale: f64) -> bool {
+    let above = (load - SMALL_COUNTS) * scale - expected;
+    above <= 0.0 || above * above <= NOISE * NOISE * expected * scale
 }
 
 #[cfg(test)]

@@ -14,11 +14,19 @@ const SPAN_BITS: u32 = 12;
 
 #[derive(Clone, Debug)]
 struct Slot {
-    weight: f64,
     /// One over the stride that it paid last.
     standing: f64,
     deadline: f64,
+    /// One over its weight.
+    stride: f64,
+    weight: u32,
     active: bool,
+}
+
+impl Slot {
+    fn weight(&self) -> f64 {
+        f64::from(self.weight)
+    }
 }
 
 /// The order of one worker over one set of members, known by their index. Members may be set inactive for a while.
@@ -56,18 +64,19 @@ impl Sequence {
     pub fn rebuild(&mut self, members: impl IntoIterator<Item = (Option<usize>, u32)>) {
         let mut slots = Vec::new();
         for (before, weight) in members {
-            let weight = f64::from(weight.max(1));
+            let exact = weight.max(1);
+            let weight = f64::from(exact);
             let (standing, lag) = match before.and_then(|index| self.slots.get(index)).filter(|slot| slot.active) {
-                Some(slot) => (weight * slot.standing / slot.weight, (self.clock - slot.deadline) * slot.standing),
+                Some(slot) => (weight * slot.standing / slot.weight(), (self.clock - slot.deadline) * slot.standing),
                 None => (weight, -self.chance.unit()),
             };
             // Against a clock of zero; `rebase` sets it.
-            slots.push(Slot { weight, standing, deadline: -lag / standing, active: true });
+            slots.push(Slot { standing, deadline: -lag / standing, stride: 1.0 / weight, weight: exact, active: true });
         }
-        self.weight = slots.iter().map(|slot| slot.weight).sum();
+        self.weight = slots.iter().map(Slot::weight).sum();
         self.standing = slots.iter().map(|slot| slot.standing).sum();
         self.active = slots.len();
-        let lightest = slots.iter().map(|slot| slot.weight).fold(f64::INFINITY, f64::min);
+        let lightest = slots.iter().map(Slot::weight).fold(f64::INFINITY, f64::min);
         self.slots = slots;
         self.tree = Tree::new(self.slots.len());
         if self.active == 0 {
@@ -96,10 +105,16 @@ impl Sequence {
     }
 
     pub fn weight(&self, index: usize) -> f64 {
-        self.slots.get(index).map_or(0.0, |slot| slot.weight)
+        self.slots.get(index).map_or(0.0, Slot::weight)
     }
 
-    /// Whose turn it is, and the key it stands at.
+    /// What a turn costs one that gets this part of its share.
+    pub(super) fn stride(&self, index: usize, part: f64) -> f64 {
+        let stride = self.slots.get(index).map_or(1.0, |slot| slot.stride);
+        if part == 1.0 { stride } else { stride / part }
+    }
+
+    /// Whose turn it is.
     pub fn first(&self) -> Option<usize> {
         self.tree.min().map(|(_, index)| index)
     }
@@ -110,16 +125,16 @@ impl Sequence {
         let Some(slot) = self.slots.get_mut(index).filter(|slot| slot.active != active) else { return false };
         slot.active = active;
         if active {
-            slot.deadline = self.clock + self.chance.unit() / slot.weight;
-            slot.standing = slot.weight;
-            self.weight += slot.weight;
-            self.standing += slot.weight;
+            slot.deadline = self.clock + self.chance.unit() * slot.stride;
+            slot.standing = slot.weight();
+            self.weight += slot.weight();
+            self.standing += slot.weight();
             self.active += 1;
             let key = self.key(self.slots.get(index).map_or(0.0, |slot| slot.deadline));
             self.tree.set(index, key);
         } else {
             let lag = (self.clock - slot.deadline) * slot.standing;
-            self.weight -= slot.weight;
+            self.weight -= slot.weight();
             self.standing -= slot.standing;
             self.active -= 1;
             if self.active > 0 {
@@ -167,7 +182,8 @@ impl Sequence {
 
     fn charge(&mut self, index: usize, stride: f64, late: bool) {
         let Some(slot) = self.slots.get_mut(index) else { return };
-        let gained = 1.0 / stride - slot.standing;
+        let standing = if stride == slot.stride { slot.weight() } else { 1.0 / stride };
+        let gained = standing - slot.standing;
         self.standing += gained;
         self.clock += (gained * (slot.deadline - self.clock) + 1.0) / self.standing;
         slot.standing += gained;

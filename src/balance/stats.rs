@@ -4,22 +4,31 @@
 //! paired: each latency is taken against the pool's of the moment, so that a slow hour slows nobody's share. It leans towards
 //! believing that an endpoint is fine: a penalty needs evidence well above the noise.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// How far above the pool counts as slower at all: ln 1.5.
 const DEAD_ZONE: f64 = 0.405_465_108_108_164_4;
-/// Each unit of slowness above the dead zone costs e^-2: a smaller exponent leaves too much on the slow one.
+/// Each unit of slowness above the dead zone costs e^-3: a smaller exponent leaves too much on the slow one.
 const STEEPNESS: f64 = 3.0;
 /// The share that is left is never below this part, so that a recovery is noticed.
 const FLOOR: f64 = 0.03;
-/// What was measured is forgotten with this time constant; quicker makes a slow endpoint be tried again too often.
-const MEMORY_NANOS: f64 = 30e9;
+/// What was measured is forgotten with a time constant of 30 s, in ticks; quicker makes a slow endpoint be tried again too often.
+const MEMORY_TICKS: f64 = 30e9 / (1_u64 << TICK_BITS) as f64;
+/// When an endpoint was last measured is known in ticks of 2^27 ns, an eighth of a second: 31 bits of them are nine years.
+const TICK_BITS: u32 = 27;
+/// The lowest bit of [`Stats::state`]: held to be slower than its peers. Above it is the tick.
+const PENALISED: u32 = 1;
 /// Samples before an opinion is formed.
 const FEWEST_SAMPLES: f64 = 8.0;
 /// A penalty begins this many standard errors above the pool: at 1,000 endpoints, fewer would punish the unlucky.
 const SURENESS: f64 = 4.0;
+/// What the variance is held to be while little is known of it: above the pi^2 / 6 of exponential service. At 1, one start in ten at
+/// 200 calls in flight shed an endpoint that was only unlucky.
+const FIRST_VARIANCE: f64 = 2.0;
 /// Weight that is shed is counted in whole parts of this size of a unit of weight.
 const SHED_UNITS: f64 = 1024.0;
+/// Good calls that the mean latency is over.
+const LATENCY_WINDOW: u64 = 100;
 /// How long a failed call holds its place while no good call has told how long one takes.
 const ASSUMED_LATENCY: f64 = 0.1;
 
@@ -58,8 +67,9 @@ pub struct Pool {
     latency: Real,
     log_latency: Real,
     variance: Real,
+    /// Up to as many as matter.
     samples: AtomicU64,
-    id: u64,
+    id: u32,
 }
 
 impl Default for Pool {
@@ -70,7 +80,7 @@ impl Default for Pool {
 
 impl Pool {
     pub fn new() -> Pool {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+        static NEXT: AtomicU32 = AtomicU32::new(1);
         Pool {
             in_flight: AtomicU64::new(0),
             penalised: AtomicU64::new(0),
@@ -79,7 +89,7 @@ impl Pool {
             ghosts_at: AtomicU64::new(0),
             latency: Real::new(0.0),
             log_latency: Real::new(0.0),
-            variance: Real::new(1.0),
+            variance: Real::new(FIRST_VARIANCE),
             samples: AtomicU64::new(0),
             id: NEXT.fetch_add(1, Relaxed),
         }
@@ -97,21 +107,21 @@ impl Pool {
 
     /// The part of `total` that is left when the shares that slow endpoints lose are taken off.
     pub(super) fn remaining_weight(&self, total: f64) -> f64 {
-        if self.penalised_weight() as f64 > total / 2.0 {
+        let shed = self.shed.load(Relaxed);
+        if shed == 0 || self.penalised_weight() as f64 > total / 2.0 {
             return total;
         }
         // Never below half, which is what the penalised may be at most.
-        (total - self.shed.load(Relaxed) as f64 / SHED_UNITS).max(total / 2.0)
+        (total - shed as f64 / SHED_UNITS).max(total / 2.0)
     }
 
     /// Calls in flight, and failed ones that still hold a place.
     pub(super) fn load(&self, now: u64) -> f64 {
-        self.in_flight() as f64 + self.fade(&self.ghosts, &self.ghosts_at, now)
+        self.in_flight() as f64 + self.fade(self.ghosts.get(), &self.ghosts_at, now)
     }
 
-    /// What is left of `ghosts` at `now`.
-    fn fade(&self, ghosts: &Real, at: &AtomicU64, now: u64) -> f64 {
-        let ghosts = ghosts.get();
+    /// What is left at `now` of so many ghosts that there were at `at`.
+    fn fade(&self, ghosts: f64, at: &AtomicU64, now: u64) -> f64 {
         if ghosts < 1e-3 {
             return 0.0;
         }
@@ -122,7 +132,7 @@ impl Pool {
     /// Makes an endpoint a member with this weight, or changes its weight. Leaving another pool comes first.
     pub fn admit(&self, stats: &Stats, weight: u32) {
         stats.pool.store(self.id, Relaxed);
-        stats.weight.store(u64::from(weight), Relaxed);
+        stats.weight.store(weight, Relaxed);
         stats.count_penalty(self);
     }
 
@@ -139,13 +149,14 @@ impl Pool {
         if latency > 0.0 { latency } else { ASSUMED_LATENCY }
     }
 
-    /// Takes in one latency and returns how far its logarithm is from the pool's.
-    fn learn(&self, latency: f64) -> f64 {
-        let samples = self.samples.load(Relaxed).saturating_add(1);
-        self.samples.store(samples, Relaxed);
+    /// Takes in one latency and its logarithm, and returns how far that is from the pool's.
+    fn learn(&self, latency: f64, log: f64) -> f64 {
+        let samples = self.samples.load(Relaxed) + 1;
+        if samples <= LATENCY_WINDOW {
+            self.samples.store(samples, Relaxed);
+        }
         let mean = self.latency.get();
-        self.latency.set(mean + (latency - mean) / samples.min(100) as f64);
-        let log = latency.ln();
+        self.latency.set(mean + (latency - mean) / samples.min(LATENCY_WINDOW) as f64);
         let centre = self.log_latency.get();
         let centre = centre + (log - centre) / samples.min(32) as f64;
         self.log_latency.set(centre);
@@ -157,24 +168,46 @@ impl Pool {
 }
 
 /// Statistics of one endpoint. They outlive a change of the table.
+///
+/// What every call touches comes first and fits 40 bytes: with many endpoints, the lines fetched are what a call costs.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Stats {
-    in_flight: AtomicU64,
-    /// Failed calls that still hold a place, as of `ghosts_at`.
-    ghosts: Real,
-    ghosts_at: AtomicU64,
-    /// Mean distance of the logarithm of its latency from the pool's, as of `delta_at`, and the samples in it.
-    delta: Real,
-    delta_at: AtomicU64,
-    samples: Real,
-    penalised: AtomicBool,
+    /// Calls begun and calls over. One step each; what is between them is in flight.
+    begun: AtomicU64,
+    ended: AtomicU64,
+    /// An [`Estimate`].
+    estimate: AtomicU64,
+    /// The tick of the estimate, and [`PENALISED`].
+    state: AtomicU32,
     /// The pool's id, 0 for none, and the weight there.
-    pool: AtomicU64,
-    weight: AtomicU64,
+    pool: AtomicU32,
+    weight: AtomicU32,
+    /// Failed calls that still hold a place, as of `ghosts_at`: the bits of an f32.
+    ghosts: AtomicU32,
+    ghosts_at: AtomicU64,
     /// What it adds to [`Pool::penalised`]; swapped whole, so that the sum stays exact whoever races.
     counted: AtomicU64,
     /// The same for [`Pool::shed`].
     shed: AtomicU64,
+}
+
+/// How slow an endpoint is, as far as one knows. Both halves are read and written as one.
+#[derive(Clone, Copy, Debug)]
+struct Estimate {
+    /// Mean distance of the logarithm of its latency from the pool's, and the samples in it.
+    delta: f32,
+    samples: f32,
+}
+
+impl Estimate {
+    fn from_bits(bits: u64) -> Estimate {
+        Estimate { delta: f32::from_bits((bits >> 32) as u32), samples: f32::from_bits(bits as u32) }
+    }
+
+    fn to_bits(self) -> u64 {
+        (u64::from(self.delta.to_bits()) << 32) | u64::from(self.samples.to_bits())
+    }
 }
 
 impl Default for Stats {
@@ -186,71 +219,78 @@ impl Default for Stats {
 impl Stats {
     pub fn new() -> Stats {
         Stats {
-            in_flight: AtomicU64::new(0),
-            ghosts: Real::new(0.0),
+            begun: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+            estimate: AtomicU64::new(Estimate { delta: 0.0, samples: 0.0 }.to_bits()),
+            state: AtomicU32::new(0),
+            pool: AtomicU32::new(0),
+            weight: AtomicU32::new(0),
+            ghosts: AtomicU32::new(0.0_f32.to_bits()),
             ghosts_at: AtomicU64::new(0),
-            delta: Real::new(0.0),
-            delta_at: AtomicU64::new(0),
-            samples: Real::new(0.0),
-            penalised: AtomicBool::new(false),
-            pool: AtomicU64::new(0),
-            weight: AtomicU64::new(0),
             counted: AtomicU64::new(0),
             shed: AtomicU64::new(0),
         }
     }
 
     pub fn in_flight(&self) -> u64 {
-        self.in_flight.load(Relaxed)
+        let ended = self.ended.load(Relaxed);
+        self.begun().saturating_sub(ended)
+    }
+
+    /// Calls counted in so far.
+    pub fn begun(&self) -> u64 {
+        self.begun.load(Relaxed)
     }
 
     /// Whether it is held to be slower than its peers.
     pub fn is_penalised(&self) -> bool {
-        self.penalised.load(Relaxed)
+        self.state.load(Relaxed) & PENALISED != 0
     }
 
     /// How many times as long as the pool's its calls take, as far as that is remembered at `now`.
     pub fn slowness(&self, now: u64) -> f64 {
-        (self.delta.get() * self.remembered(now)).exp()
+        (f64::from(self.estimate().delta) * remembered(self.state.load(Relaxed), now)).exp()
     }
 
-    /// Counts a call in, on the endpoint and on the pool.
-    pub fn begin(&self, pool: &Pool) {
-        self.in_flight.fetch_add(1, Relaxed);
+    /// Counts a call in, on the endpoint and on the pool. Returns how many were begun before it.
+    pub fn begin(&self, pool: &Pool) -> u64 {
         pool.in_flight.fetch_add(1, Relaxed);
+        self.begun.fetch_add(1, Relaxed)
     }
 
     /// Counts a call out, with no word about how it went. Returns how many were in flight with it.
     pub fn end(&self, pool: &Pool) -> u64 {
         pool.in_flight.fetch_sub(1, Relaxed);
-        self.in_flight.fetch_sub(1, Relaxed)
+        let ended = self.ended.fetch_add(1, Relaxed);
+        self.begun().saturating_sub(ended)
     }
 
-    /// Counts a call out that went well after `latency` seconds.
-    pub fn end_good(&self, pool: &Pool, latency: f64, now: u64) {
+    /// Counts a call out that went well after `latency` seconds, of which `log` is the natural logarithm.
+    pub fn end_good(&self, pool: &Pool, latency: f64, log: f64, now: u64) {
         let window = 4.0 * self.end(pool) as f64;
         if self.pool.load(Relaxed) != pool.id {
             return;
         }
-        let residual = pool.learn(latency.max(1e-9));
-        let penalised = self.is_penalised();
+        let residual = pool.learn(latency, log);
+        let state = self.state.load(Relaxed);
+        let penalised = state & PENALISED != 0;
         let (most, quickest) = if penalised { (32.0, 32.0) } else { (128.0, 64.0) };
-        let samples = (self.samples.get() * self.remembered(now) + 1.0).min(f64::max(most, window));
-        let before = self.delta.get();
-        let delta = before + (residual - before) / samples.min(f64::max(quickest, window));
-        self.samples.set(samples);
-        self.delta.set(delta);
-        self.delta_at.store(now, Relaxed);
-        let threshold = if penalised {
+        let before = self.estimate();
+        let samples = (f64::from(before.samples) * remembered(state, now) + 1.0).min(f64::max(most, window));
+        let delta = f64::from(before.delta);
+        let delta = delta + (residual - delta) / samples.min(f64::max(quickest, window));
+        self.estimate.store(Estimate { delta: delta as f32, samples: samples as f32 }.to_bits(), Relaxed);
+        let threshold = if penalised || delta <= DEAD_ZONE {
             DEAD_ZONE
         } else {
-            // Squared beforehand: the root is wanted only when the dead zone is left.
-            let noise = SURENESS * SURENESS * pool.variance.get() / samples;
-            if delta > DEAD_ZONE { noise.sqrt().max(DEAD_ZONE) } else { DEAD_ZONE }
+            (SURENESS * SURENESS * pool.variance.get() / samples).sqrt().max(DEAD_ZONE)
         };
         let slow = samples >= FEWEST_SAMPLES && delta > threshold;
+        let next = tick(now) << 1 | u32::from(slow);
+        if next != state {
+            self.state.store(next, Relaxed);
+        }
         if slow || penalised {
-            self.penalised.store(slow, Relaxed);
             self.count_penalty(pool);
         }
     }
@@ -259,43 +299,57 @@ impl Stats {
     /// attracts no traffic.
     pub fn end_bad(&self, pool: &Pool, now: u64) {
         self.end(pool);
-        self.ghosts.set(self.ghosts(pool, now) + 1.0);
+        let ghosts = self.ghosts(pool, now) + 1.0;
+        self.ghosts.store((ghosts as f32).to_bits(), Relaxed);
         self.ghosts_at.store(now, Relaxed);
-        pool.ghosts.set(pool.fade(&pool.ghosts, &pool.ghosts_at, now) + 1.0);
+        pool.ghosts.set(pool.fade(pool.ghosts.get(), &pool.ghosts_at, now) + 1.0);
         pool.ghosts_at.store(now, Relaxed);
     }
 
     /// Failed calls that still hold a place.
     pub(super) fn ghosts(&self, pool: &Pool, now: u64) -> f64 {
-        pool.fade(&self.ghosts, &self.ghosts_at, now)
+        pool.fade(f64::from(f32::from_bits(self.ghosts.load(Relaxed))), &self.ghosts_at, now)
     }
 
     /// The part of its share that is left to it, from 0.03 to 1. `total` is the weight of all that may be chosen: when more than half
     /// of that is slow, nobody is, since shedding would bury the rest.
     pub fn factor(&self, pool: &Pool, total: f64, now: u64) -> f64 {
-        if !self.is_penalised() || pool.penalised_weight() as f64 > total / 2.0 {
+        let state = self.state.load(Relaxed);
+        if state & PENALISED == 0 || pool.penalised_weight() as f64 > total / 2.0 {
             return 1.0;
         }
-        part_left(self.delta.get() * self.remembered(now))
+        part_left(f64::from(self.estimate().delta) * remembered(state, now))
     }
 
-    fn remembered(&self, now: u64) -> f64 {
-        let since = now.saturating_sub(self.delta_at.load(Relaxed)) as f64 / MEMORY_NANOS;
-        // Two terms are within a millionth here, and most calls come within a third of a second after another.
-        if since < 0.01 { 1.0 - since + since * since / 2.0 } else { (-since).exp() }
+    fn estimate(&self) -> Estimate {
+        Estimate::from_bits(self.estimate.load(Relaxed))
     }
 
     fn count_penalty(&self, pool: &Pool) {
         let weight = if self.is_penalised() { self.weight.load(Relaxed) } else { 0 };
-        let counted = self.counted.swap(weight, Relaxed);
-        if weight != counted {
-            pool.penalised.fetch_add(weight.wrapping_sub(counted), Relaxed);
+        let counted = self.counted.swap(u64::from(weight), Relaxed);
+        if u64::from(weight) != counted {
+            pool.penalised.fetch_add(u64::from(weight).wrapping_sub(counted), Relaxed);
         }
-        let shed = (weight as f64 * (1.0 - part_left(self.delta.get())) * SHED_UNITS) as u64;
+        let lost = 1.0 - part_left(f64::from(self.estimate().delta));
+        let shed = (f64::from(weight) * lost * SHED_UNITS) as u64;
         let counted = self.shed.swap(shed, Relaxed);
         if shed != counted {
             pool.shed.fetch_add(shed.wrapping_sub(counted), Relaxed);
         }
+    }
+}
+
+/// The tick of a time in nanoseconds of the epoch.
+fn tick(now: u64) -> u32 {
+    (now >> TICK_BITS) as u32 & (u32::MAX >> 1)
+}
+
+/// The part of an estimate of this state that is remembered at `now`.
+fn remembered(state: u32, now: u64) -> f64 {
+    match tick(now).saturating_sub(state >> 1) {
+        0 => 1.0,
+        ticks => (-f64::from(ticks) / MEMORY_TICKS).exp(),
     }
 }
 

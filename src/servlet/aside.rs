@@ -8,7 +8,7 @@
 //! Until the one call that tries it comes back, no other is sent there. It leans towards trying again soon: the first wait
 //! is short, since most endpoints that refuse a connection are restarting.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::balance::SplitMix;
@@ -20,8 +20,11 @@ const LONGEST: u64 = 10_000_000_000;
 const JITTER: f64 = 0.1;
 /// How long a call that tries it keeps others away: a little more than the connect time-out.
 const TRIAL: u64 = 1_500_000_000;
-/// The lowest bit of the deadline: a call is trying it.
+/// The lowest bit: a call is trying it.
 const ON_TRIAL: u64 = 1;
+/// The bits above it count the failures. At ten seconds each they last for days; the time above them is right to 65 µs.
+const FAILURES: u64 = 0xfffe;
+const TIME: u64 = !(FAILURES | ON_TRIAL);
 
 /// What a failed connection led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,54 +35,60 @@ pub struct SetAside {
     pub failures: u32,
 }
 
-/// All of it is one number: 0 when nothing is wrong, else the time, in nanoseconds of the epoch, from which on it may be tried.
+/// All of it is one number: 0 when nothing is wrong, else the time from which on it may be tried, the failures in a row, and
+/// whether a call is trying it.
 #[derive(Debug, Default)]
-pub(super) struct Aside {
-    until: AtomicU64,
-    failures: AtomicU32,
-}
+pub(super) struct Aside(AtomicU64);
 
 impl Aside {
+    /// In nanoseconds of the epoch; 0 when nothing is wrong.
     pub(super) fn until(&self) -> u64 {
-        self.until.load(Relaxed)
+        self.0.load(Relaxed) & TIME
     }
 
     pub(super) fn failures(&self) -> u32 {
-        self.failures.load(Relaxed)
+        failures(self.0.load(Relaxed))
     }
 
     /// `None` when it was aside already: calls that had been sent before failed too, which says nothing new.
     pub(super) fn failed(&self, now: u64, salt: u64) -> Option<SetAside> {
-        let until = self.until.load(Relaxed);
-        if until > now && until & ON_TRIAL == 0 {
+        let stands = self.0.load(Relaxed);
+        if stands & TIME > now && stands & ON_TRIAL == 0 {
             return None;
         }
-        let before = self.failures.load(Relaxed);
+        let before = failures(stands);
         let wait = FIRST.saturating_mul(1 << before.min(20)).min(LONGEST);
         let chance = SplitMix::new(salt ^ u64::from(before)).unit();
         let wait = (wait as f64 * (1.0 + JITTER * (2.0 * chance - 1.0))) as u64;
-        let next = now.saturating_add(wait) & !ON_TRIAL;
-        self.until.compare_exchange(until, next.max(2), Relaxed, Relaxed).ok()?;
-        let failures = before.saturating_add(1);
-        self.failures.store(failures, Relaxed);
+        let failures = (before + 1).min((FAILURES >> 1) as u32);
+        let next = word(now.saturating_add(wait), failures);
+        self.0.compare_exchange(stands, next, Relaxed, Relaxed).ok()?;
         Some(SetAside { wait: Duration::from_nanos(wait), failures })
     }
 
     /// Tells whether it had been aside.
     pub(super) fn clear(&self) -> bool {
-        if self.until.load(Relaxed) == 0 {
-            return false;
-        }
-        self.failures.store(0, Relaxed);
-        self.until.swap(0, Relaxed) != 0
+        self.0.load(Relaxed) != 0 && self.0.swap(0, Relaxed) != 0
     }
 
     /// The call that has just chosen it is the one that tries it, if one may.
     pub(super) fn begin_trial(&self, now: u64) -> bool {
-        let until = self.until.load(Relaxed);
-        let hold = now.saturating_add(TRIAL) | ON_TRIAL;
-        until != 0 && until <= now && self.until.compare_exchange(until, hold, Relaxed, Relaxed).is_ok()
+        let stands = self.0.load(Relaxed);
+        if stands == 0 || stands & TIME > now {
+            return false;
+        }
+        let hold = word(now.saturating_add(TRIAL), failures(stands)) | ON_TRIAL;
+        self.0.compare_exchange(stands, hold, Relaxed, Relaxed).is_ok()
     }
+}
+
+fn failures(word: u64) -> u32 {
+    ((word & FAILURES) >> 1) as u32
+}
+
+fn word(until: u64, failures: u32) -> u64 {
+    // Never all zero in the time, which would mean that nothing is wrong.
+    (until & TIME).max(!TIME + 1) | (u64::from(failures) << 1)
 }
 
 #[cfg(test)]
@@ -113,7 +122,7 @@ mod tests {
         assert!(!aside.begin_trial(50 * MS), "too early");
         let now = aside.until();
         assert!(aside.begin_trial(now));
-        assert!(!aside.begin_trial(now) && aside.until() > now + 1000 * MS, "others are kept away");
+        assert!(!aside.begin_trial(now + MS) && aside.until() > now + 1000 * MS, "others are kept away");
         assert_eq!(aside.failed(now + 5, 3).unwrap().failures, 2, "its failure counts");
         let now = aside.until();
         assert!(aside.begin_trial(now));

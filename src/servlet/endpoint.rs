@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use super::aside::{Aside, SetAside};
-use super::latency::Latency;
-use super::observed::Observed;
-use crate::balance::{Epoch, Stats};
+use super::latency::{Latency, Recent};
+use super::observed::{Observed, Running};
+use crate::balance::{Epoch, Pool, Stats};
 use crate::model::Address;
 
 /// Which endpoint, unique in the process: an address that was removed and added again is another endpoint.
@@ -34,14 +34,16 @@ impl fmt::Display for EndpointId {
 
 /// An address that calls go to, with everything that outlives a change of the table.
 ///
-/// In this order, because what every call touches then lies in two neighbouring cache lines, and small, with the long arrays
-/// elsewhere: with ten thousand endpoints, lines and pages fetched are what a pick costs.
+/// In this order, because what every call touches then lies in one cache line, and small, with the long arrays elsewhere: with ten
+/// thousand endpoints, lines and pages fetched are what a pick costs.
 #[derive(Debug)]
-#[repr(C, align(128))]
+#[repr(C, align(64))]
 pub struct Endpoint {
-    pub(super) stats: Stats,
     pub(super) aside: Aside,
-    pub(super) requests: AtomicU64,
+    pub(super) running: Running,
+    pub(super) recent: Recent,
+    /// Its first 40 bytes fill the line.
+    pub(super) stats: Stats,
     pub(super) failures: AtomicU64,
     pub(super) observed: Observed,
     pub(super) latency: Latency,
@@ -56,9 +58,10 @@ pub struct Endpoint {
 impl Endpoint {
     pub(super) fn new(address: Address, epoch: Epoch, turns: Arc<AtomicU64>, now: Instant) -> Endpoint {
         Endpoint {
-            stats: Stats::new(),
             aside: Aside::default(),
-            requests: AtomicU64::new(0),
+            running: Running::default(),
+            recent: Recent::default(),
+            stats: Stats::new(),
             failures: AtomicU64::new(0),
             observed: Observed::new(),
             latency: Latency::new(),
@@ -90,7 +93,7 @@ impl Endpoint {
 
     /// Leases taken on it so far.
     pub fn requests(&self) -> u64 {
-        self.requests.load(Relaxed)
+        self.stats.begun()
     }
 
     /// Leases that ended badly (`Verdict::Bad`).
@@ -124,14 +127,27 @@ impl Endpoint {
         was_aside
     }
 
-    /// A call was given to it. Tells whether that call is the one that tries it after a wait.
-    pub(super) fn chosen(&self, now: u64) -> bool {
-        self.requests.fetch_add(1, Relaxed);
-        self.observed.count(now);
+    /// Counts a call in. Tells whether it is the one that tries the endpoint after a wait.
+    pub(super) fn begin(&self, pool: &Pool, now: u64) -> bool {
+        let before = self.stats.begin(pool);
+        self.running.count(&self.observed, now, before);
         let on_trial = self.aside.until() != 0 && self.aside.begin_trial(now);
         if on_trial {
             self.turns.fetch_add(1, Relaxed);
         }
         on_trial
+    }
+
+    /// Counts a call out that went well, after so many seconds to the head of its answer.
+    pub(super) fn end_good(&self, pool: &Pool, seconds: f64, now: u64) {
+        let seconds = seconds.max(1e-9);
+        let log = seconds.ln();
+        self.stats.end_good(pool, seconds, log, now);
+        self.recent.record(&self.latency, log, now);
+    }
+
+    /// Calls given to it in the running 10 s and the `whole` ten seconds before.
+    pub(super) fn given(&self, whole: u64, now: u64) -> u64 {
+        self.observed.sum(whole, now, self.requests())
     }
 }

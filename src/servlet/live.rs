@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
+use super::snapshot::Seat;
 use super::{Endpoint, GroupState, Member, Picker, Snapshot};
 use crate::balance::{Epoch, Policy, Pool};
 use crate::model::{Address, Table};
@@ -107,10 +108,11 @@ impl Servlet {
                     }
                 };
                 pool.admit(&endpoint.stats, spec.weight);
-                Arc::new(Member { endpoint, pool: pool.clone(), epoch: self.epoch, weight: spec.weight })
+                Arc::new(Member { endpoint, pool: pool.clone(), weight: spec.weight })
             };
             let members: Arc<[Arc<Member>]> = group.endpoints.iter().map(place).collect();
-            let serving = members.iter().filter(|member| member.weight > 0).cloned().collect();
+            let seat = |member: &Arc<Member>| Seat { endpoint: member.endpoint.clone(), weight: member.weight };
+            let serving = members.iter().filter(|member| member.weight > 0).map(seat).collect();
             groups.push(GroupState { name: group.name.clone(), weight: group.weight, members, serving, pool });
         }
         for member in members(&before).filter(|member| left.contains_key(member.endpoint.address())) {

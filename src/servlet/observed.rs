@@ -6,43 +6,43 @@ const BUCKET_NANOS: u64 = 10_000_000_000;
 /// Ten minutes, the running bucket, and room to a power of two.
 const BUCKETS: usize = 64;
 
-/// Counts in buckets of 10 s over 10 minutes. Each is one number, its turn above and the count below, so that a bucket is emptied and
-/// counted into in one step. The running one stands apart: it is all that most calls touch.
-#[derive(Debug)]
-pub(super) struct Observed {
-    running: AtomicU64,
-    past: Box<[AtomicU64; BUCKETS]>,
+/// The bucket that is running: all that most calls read. They write nothing, since whoever counts the endpoint's calls counts for
+/// this too.
+#[derive(Debug, Default)]
+pub(super) struct Running(AtomicU64);
+
+impl Running {
+    /// A call at `now`, in nanoseconds of the epoch, `before` which so many had been given to the endpoint.
+    pub(super) fn count(&self, observed: &Observed, now: u64, before: u64) {
+        let (turn, stands) = (turn(now), self.0.load(Relaxed));
+        if stands < turn && self.0.compare_exchange(stands, turn, Relaxed, Relaxed).is_ok() {
+            observed.open(turn, before);
+        }
+    }
 }
+
+/// What the count was when each bucket of 10 s of the last 10 minutes began: its turn above, the lower half of the count below.
+#[derive(Debug)]
+pub(super) struct Observed(Box<[AtomicU64; BUCKETS]>);
 
 impl Observed {
     pub(super) fn new() -> Observed {
-        Observed { running: AtomicU64::new(0), past: Box::new([const { AtomicU64::new(0) }; BUCKETS]) }
+        Observed(Box::new([const { AtomicU64::new(0) }; BUCKETS]))
     }
 
-    /// Counts one call at `now`, in nanoseconds of the epoch.
-    pub(super) fn count(&self, now: u64) {
-        let turn = turn(now);
-        let mut running = self.running.load(Relaxed);
-        while running >> 32 < turn {
-            match self.running.compare_exchange_weak(running, (turn << 32) | 1, Relaxed, Relaxed) {
-                Ok(_) => {
-                    if let Some(bucket) = self.past.get((running >> 32) as usize % BUCKETS) {
-                        bucket.store(running, Relaxed);
-                    }
-                    return;
-                }
-                Err(stands) => running = stands,
-            }
+    fn open(&self, turn: u64, before: u64) {
+        if let Some(bucket) = self.0.get(turn as usize % BUCKETS) {
+            bucket.store((turn << 32) | (before & 0xffff_ffff), Relaxed);
         }
-        self.running.fetch_add(1, Relaxed);
     }
 
-    /// The calls of the running bucket and of the `whole` ones before it.
-    pub(super) fn sum(&self, whole: u64, now: u64) -> u64 {
+    /// The calls of the running bucket and of the `whole` ones before it, when there have been `calls` in all.
+    pub(super) fn sum(&self, whole: u64, now: u64, calls: u64) -> u64 {
         let last = turn(now);
         let first = last.saturating_sub(whole);
-        let buckets = self.past.iter().chain([&self.running]).map(|bucket| bucket.load(Relaxed));
-        buckets.filter(|value| (first..=last).contains(&(value >> 32))).map(|value| value & 0xffff_ffff).sum()
+        let buckets = self.0.iter().map(|bucket| bucket.load(Relaxed));
+        let oldest = buckets.filter(|value| (first..=last).contains(&(value >> 32))).min();
+        oldest.map_or(0, |value| u64::from((calls as u32).wrapping_sub(value as u32)))
     }
 }
 
@@ -57,14 +57,17 @@ mod tests {
 
     #[test]
     fn a_minute_and_ten_minutes_hold_what_fell_into_them() {
-        let observed = Observed::new();
-        for second in 0..700 {
-            observed.count(second * 1_000_000_000);
+        // Also where the lower half of the count wraps.
+        for start in [0, u64::from(u32::MAX) - 100] {
+            let (running, observed) = (Running::default(), Observed::new());
+            for second in 0..700 {
+                running.count(&observed, second * 1_000_000_000, start + second);
+            }
+            let (now, calls) = (699_000_000_000, start + 700);
+            assert_eq!(observed.sum(6, now, calls), 70, "the running bucket and six whole ones");
+            assert_eq!(observed.sum(60, now, calls), 610);
+            assert_eq!(observed.sum(6, now + 55_000_000_000, calls), 10);
+            assert_eq!(observed.sum(60, now + 700_000_000_000, calls), 0);
         }
-        let now = 699_000_000_000;
-        assert_eq!(observed.sum(6, now), 70, "the running bucket and six whole ones");
-        assert_eq!(observed.sum(60, now), 610);
-        assert_eq!(observed.sum(6, now + 55_000_000_000), 10);
-        assert_eq!(observed.sum(60, now + 700_000_000_000), 0);
     }
 }

@@ -5,6 +5,7 @@
 //! refusal is certain and a failure is not.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -13,8 +14,10 @@ use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 use smallvec::SmallVec;
 
-use super::{EndpointId, GroupState, Lease, Member, Servlet, Snapshot};
-use crate::balance::{Order, Sequence, SplitMix};
+use super::lease::Common;
+use super::snapshot::Seat;
+use super::{EndpointId, GroupState, Lease, Servlet, Snapshot};
+use crate::balance::{Epoch, Order, Policy, Sequence, SplitMix};
 use crate::model::{Fault, Kind, Stage};
 
 /// One a worker and servlet; never shared.
@@ -34,7 +37,8 @@ pub struct Picker {
 
 struct GroupOrder {
     name: Arc<str>,
-    serving: Arc<[Arc<Member>]>,
+    serving: Arc<[Seat]>,
+    common: Rc<Common>,
     order: Order,
 }
 
@@ -66,15 +70,12 @@ impl Picker {
     pub fn pick(&mut self, now: Instant, avoid: &[EndpointId]) -> Result<Lease, Fault> {
         let now = self.servlet.epoch().nanos(now);
         self.refresh(now);
-        let member = match self.orders.as_mut_slice() {
+        let lease = match self.orders.as_mut_slice() {
             [] => None,
             [only] => only.pick(now, avoid),
             _ => self.pick_group(now, avoid),
         };
-        match member.or_else(|| self.last_resort(avoid)) {
-            Some(member) => Ok(Lease::begin(member, now)),
-            None => Err(self.nobody()),
-        }
+        lease.or_else(|| self.last_resort(now, avoid)).ok_or_else(|| self.nobody())
     }
 
     /// Brings the orders up to date with the table, with who was set aside or taken back, and with whose wait is over.
@@ -110,18 +111,18 @@ impl Picker {
             let (index, known) = old.remove(&group.name).unzip();
             shares.push((index, group.weight));
             let seed = self.chance.next_u64();
-            self.orders.push(GroupOrder::follow(known, group, self.built.policy, seed));
+            self.orders.push(GroupOrder::follow(known, group, self.built.policy, self.servlet.epoch(), seed));
         }
         self.groups.rebuild(shares);
         self.stale_at = 0;
     }
 
-    fn pick_group(&mut self, now: u64, avoid: &[EndpointId]) -> Option<Arc<Member>> {
+    fn pick_group(&mut self, now: u64, avoid: &[EndpointId]) -> Option<Lease> {
         let mut hidden = SmallVec::<[(usize, u64); 8]>::new();
         let mut chosen = None;
         while let Some(index) = self.groups.first() {
-            if let Some(member) = self.orders.get_mut(index).and_then(|group| group.pick(now, avoid)) {
-                chosen = Some((index, member));
+            if let Some(lease) = self.orders.get_mut(index).and_then(|group| group.pick(now, avoid)) {
+                chosen = Some((index, lease));
                 break;
             }
             hidden.push((index, self.groups.hide(index)));
@@ -130,17 +131,18 @@ impl Picker {
         for (index, key) in hidden {
             self.groups.show(index, key);
         }
-        let (index, member) = chosen?;
+        let (index, lease) = chosen?;
         self.groups.take(index, 1.0 / self.groups.weight(index));
-        Some(member)
+        Some(lease)
     }
 
     /// Everybody who is ready has been tried: one that is set aside beats giving up. The least loaded for its weight.
-    fn last_resort(&self, avoid: &[EndpointId]) -> Option<Arc<Member>> {
-        let members = self.orders.iter().flat_map(|group| group.serving.iter());
-        let untried = members.filter(|member| !avoid.contains(&member.endpoint.id()));
-        let load = |member: &Arc<Member>| (member.endpoint.in_flight() + 1) as f64 / f64::from(member.weight.max(1));
-        untried.min_by(|a, b| load(a).total_cmp(&load(b))).cloned()
+    fn last_resort(&self, now: u64, avoid: &[EndpointId]) -> Option<Lease> {
+        let seats = self.orders.iter().flat_map(|group| group.serving.iter().map(move |seat| (group, seat)));
+        let untried = seats.filter(|(_, seat)| !avoid.contains(&seat.endpoint.id()));
+        let load = |seat: &Seat| (seat.endpoint.in_flight() + 1) as f64 / f64::from(seat.weight.max(1));
+        let (group, seat) = untried.min_by(|(_, a), (_, b)| load(a).total_cmp(&load(b)))?;
+        Some(group.lease(seat, now))
     }
 
     fn nobody(&self) -> Fault {
@@ -159,33 +161,38 @@ impl Picker {
 
 impl GroupOrder {
     /// The order for `group`, going on from the one there was. One whose members are the same goes on undisturbed.
-    fn follow(known: Option<GroupOrder>, group: &GroupState, policy: crate::balance::Policy, seed: u64) -> GroupOrder {
+    fn follow(known: Option<GroupOrder>, group: &GroupState, policy: Policy, epoch: Epoch, seed: u64) -> GroupOrder {
         let serving = group.serving.clone();
+        let common = Rc::new(Common { pool: group.pool.clone(), epoch });
         let Some(mut known) = known else {
             let mut order = Order::new(policy, seed);
-            order.rebuild(policy, serving.iter().map(|member| (None, member.weight)));
-            return GroupOrder { name: group.name.clone(), serving, order };
+            order.rebuild(policy, serving.iter().map(|seat| (None, seat.weight)));
+            return GroupOrder { name: group.name.clone(), serving, common, order };
         };
-        let same = |a: &Arc<Member>, b: &Arc<Member>| a.weight == b.weight && Arc::ptr_eq(&a.endpoint, &b.endpoint);
+        let same = |a: &Seat, b: &Seat| a.weight == b.weight && Arc::ptr_eq(&a.endpoint, &b.endpoint);
         let unchanged = known.serving.len() == serving.len()
             && known.serving.iter().zip(serving.iter()).all(|(a, b)| same(a, b))
             && known.order.policy() == policy;
         if !unchanged {
             let places: HashMap<EndpointId, usize> =
-                known.serving.iter().enumerate().map(|(index, member)| (member.endpoint.id(), index)).collect();
-            let members = serving.iter().map(|member| (places.get(&member.endpoint.id()).copied(), member.weight));
+                known.serving.iter().enumerate().map(|(index, seat)| (seat.endpoint.id(), index)).collect();
+            let members = serving.iter().map(|seat| (places.get(&seat.endpoint.id()).copied(), seat.weight));
             known.order.rebuild(policy, members);
         }
-        known.serving = serving;
-        known
+        GroupOrder { serving, common, ..known }
     }
 
-    fn pick(&mut self, now: u64, avoid: &[EndpointId]) -> Option<Arc<Member>> {
+    fn pick(&mut self, now: u64, avoid: &[EndpointId]) -> Option<Lease> {
         let serving = &self.serving;
-        let pool = &serving.first()?.pool;
-        let tried = |index: usize| serving.get(index).is_some_and(|member| avoid.contains(&member.endpoint.id()));
-        let index = self.order.pick(pool, serving, now, tried)?;
-        serving.get(index).cloned()
+        // The id is not among what every call touches: it is read when there is something to hold against it.
+        let id = |index: usize| serving.get(index).map(|seat| seat.endpoint.id());
+        let tried = |index: usize| !avoid.is_empty() && id(index).is_some_and(|id| avoid.contains(&id));
+        let index = self.order.pick(&self.common.pool, serving, now, tried)?;
+        serving.get(index).map(|seat| self.lease(seat, now))
+    }
+
+    fn lease(&self, seat: &Seat, now: u64) -> Lease {
+        Lease::begin(seat.endpoint.clone(), self.common.clone(), now)
     }
 }
 

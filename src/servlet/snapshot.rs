@@ -3,16 +3,22 @@
 use std::sync::Arc;
 
 use super::Endpoint;
-use crate::balance::{Candidate, Epoch, Policy, Pool, Stats};
+use crate::balance::{Candidate, Policy, Pool, Stats};
 
 /// An endpoint's place in a snapshot.
 #[derive(Debug)]
 pub struct Member {
     pub endpoint: Arc<Endpoint>,
     pub(super) pool: Arc<Pool>,
-    pub(super) epoch: Epoch,
     /// As the table gives it; 0 drains.
     pub weight: u32,
+}
+
+/// One that takes calls: what a worker goes through to it lies side by side.
+#[derive(Clone, Debug)]
+pub(super) struct Seat {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) weight: u32,
 }
 
 /// A group and those in it.
@@ -24,7 +30,7 @@ pub struct GroupState {
     /// All of them, in the table's order.
     pub members: Arc<[Arc<Member>]>,
     /// Those with a weight.
-    pub(super) serving: Arc<[Arc<Member>]>,
+    pub(super) serving: Arc<[Seat]>,
     pub(super) pool: Arc<Pool>,
 }
 
@@ -63,7 +69,7 @@ impl Snapshot {
     /// The endpoints that take new calls.
     pub fn serving(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
         let groups = self.groups.iter().filter(|group| group.is_serving());
-        groups.flat_map(|group| group.serving.iter().map(|member| &member.endpoint))
+        groups.flat_map(|group| group.serving.iter().map(|seat| &seat.endpoint))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -71,7 +77,7 @@ impl Snapshot {
     }
 }
 
-impl Candidate for Arc<Member> {
+impl Candidate for Seat {
     fn stats(&self) -> &Stats {
         &self.endpoint.stats
     }

@@ -73,7 +73,7 @@ impl Servlet {
         let snapshot = self.snapshot();
         let nanos = self.epoch().nanos(now);
         let total: u64 = snapshot.groups.iter().filter(|g| g.is_serving()).map(|g| u64::from(g.weight)).sum();
-        let sum = |whole| snapshot.endpoints().map(|endpoint| endpoint.observed.sum(whole, nanos)).sum::<u64>();
+        let sum = |whole| snapshot.endpoints().map(|endpoint| endpoint.given(whole, nanos)).sum::<u64>();
         let (minute, ten) = (sum(6), sum(60));
         let mut views = Vec::new();
         for group in &snapshot.groups {
@@ -90,8 +90,8 @@ impl Servlet {
                     configured_weight: member.weight,
                     effective_weight: f64::from(member.weight) * factor,
                     expected_share: group_share * share,
-                    observed_share_1m: part(endpoint.observed.sum(6, nanos), minute),
-                    observed_share_10m: part(endpoint.observed.sum(60, nanos), ten),
+                    observed_share_1m: part(endpoint.given(6, nanos), minute),
+                    observed_share_10m: part(endpoint.given(60, nanos), ten),
                     in_flight: endpoint.in_flight(),
                     requests: endpoint.requests(),
                     failures: endpoint.failures(),
@@ -110,7 +110,7 @@ fn part(count: u64, total: u64) -> Option<f64> {
 }
 
 fn latencies(endpoint: &Endpoint, now: u64) -> Option<Latencies> {
-    let [p50, p90, p99, p999] = endpoint.latency.quantiles([0.5, 0.9, 0.99, 0.999], now)?;
+    let [p50, p90, p99, p999] = endpoint.latency.quantiles(&endpoint.recent, [0.5, 0.9, 0.99, 0.999], now)?;
     Some(Latencies { p50, p90, p99, p999 })
 }
 

@@ -5,6 +5,7 @@
 mod ours;
 mod rivals;
 mod shares;
+mod sweep;
 mod table;
 mod trouble;
 mod world;

@@ -36,7 +36,7 @@ fn counts(order: &mut Order, pool: &Pool, candidates: &[Plain], calls: usize) ->
     for _ in 0..calls {
         let index = order.pick(pool, candidates, SECOND, |_| false).unwrap();
         candidates[index].stats.begin(pool);
-        candidates[index].stats.end_good(pool, 0.01, SECOND);
+        candidates[index].stats.end_good(pool, 0.01, 0.01_f64.ln(), SECOND);
         counts[index] += 1;
     }
     counts
