@@ -5,6 +5,7 @@ mod checks;
 mod cidr;
 mod conflicts;
 mod directory;
+mod gate;
 mod load;
 mod options;
 mod protos;
@@ -19,7 +20,8 @@ mod settings;
 mod settle;
 
 pub use cidr::Cidr;
-pub use options::{Balance, ServletOptions, Upstream};
+pub use gate::{Differences, SchemaChange, compare};
+pub use options::{Balance, SchemaChanges, ServletOptions, Upstream};
 pub use reading::{Seen, Sources};
 pub use reload::{GONE_AFTER, Reloader, load};
 pub use report::{Change, Event, Loaded, ReloadReport, Report};

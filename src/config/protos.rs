@@ -24,6 +24,15 @@ pub(super) struct Compiled {
     named: Vec<PathBuf>,
     /// Them and their imports, and what was looked for in vain.
     sources: Sources,
+    /// Each of them by the name that the schema knows it by.
+    names: BTreeMap<String, PathBuf>,
+}
+
+impl Compiled {
+    /// A file of the schema as an operator would open it.
+    pub(super) fn shown(&self, file: &str) -> String {
+        shown(&self.names, file)
+    }
 }
 
 /// Reads and compiles them, unless `last` was made from the same. What is wrong is reported to `reader`, or returned when it stands
@@ -44,7 +53,7 @@ pub(super) fn load(
     let mut sources = Sources::default();
     let result = compile(paths, &named, root, &mut files.for_part(&mut sources), reader);
     files.include(&sources);
-    result.map(|schema| Arc::new(Compiled { schema, named, sources }))
+    result.map(|(schema, names)| Arc::new(Compiled { schema, named, sources, names }))
 }
 
 fn compile(
@@ -53,7 +62,7 @@ fn compile(
     root: &Path,
     files: &mut Recorder<'_>,
     reader: &mut Reader,
-) -> Result<Arc<Schema>, Vec<Problem>> {
+) -> Result<(Arc<Schema>, BTreeMap<String, PathBuf>), Vec<Problem>> {
     let mut tree = Tree { files, root, directories: Vec::new(), imports: BTreeMap::new(), names: BTreeMap::new() };
     let mut read = Vec::new();
     for (index, (path, full)) in paths.iter().zip(named).enumerate() {
@@ -80,12 +89,12 @@ fn compile(
         tree.imports.iter().map(|(import, path)| (path.clone(), import.clone())).collect();
     let sources: Vec<Source> = named.into_iter().map(|(path, content)| tree.source(path, content, &imports)).collect();
     match Schema::build(&sources, &mut |import| tree.import(import)) {
-        Ok(schema) => Ok(Arc::new(schema)),
+        Ok(schema) => Ok((Arc::new(schema), tree.names)),
         Err(errors) => Err(errors
             .into_iter()
             .map(|error| {
                 let at = error.place.line.map(|line| Position { line, column: error.place.column.unwrap_or(1) });
-                Problem::new(tree.shown(&error.place.file), at, "", error.message)
+                Problem::new(shown(&tree.names, &error.place.file), at, "", error.message)
             })
             .collect()),
     }
@@ -246,10 +255,10 @@ impl Tree<'_, '_> {
         self.names.insert(import.to_owned(), path);
         Some(text)
     }
+}
 
-    fn shown(&self, name: &str) -> String {
-        self.names.get(name).map_or_else(|| name.to_owned(), |path| display_name(path))
-    }
+fn shown(names: &BTreeMap<String, PathBuf>, name: &str) -> String {
+    names.get(name).map_or_else(|| name.to_owned(), |path| display_name(path))
 }
 
 /// The files that a .proto imports, read without parsing it: only files are chosen by this, so a comment that looks like an import
