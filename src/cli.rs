@@ -105,6 +105,20 @@ Examples:
         #[arg(long, value_name = "NAME")]
         listener: Option<String>,
     },
+    /// Print the OpenAPI 3.1 document of a servlet's REST surface
+    #[command(after_help = "\
+Has every way in over HTTP: the rules of the schema, the routes of the servlet's file, and
+POST /pkg.Service/Method for methods without a rule. Comments of the .proto files are its descriptions.
+
+Examples:
+  telamon openapi echo
+  telamon openapi echo --config staging/telamon.yaml")]
+    Openapi {
+        /// The name of its file, without the extension
+        servlet: String,
+        #[command(flatten)]
+        files: Files,
+    },
     /// Print the JSON Schema of the files, for editors to complete and check with
     #[command(after_help = "\
 Keep what it prints in a file, and name that in the first line of yours, so that editors complete it:
@@ -189,11 +203,17 @@ fn run(command: Command, demo: impl FnOnce(DemoArgs) -> Result<(), String>) -> R
             let taken = take_default_host(&mut request, &loaded.settings, listener.as_deref())?;
             print(&(taken + &app::explain(&loaded, &request).map_err(|error| error.to_string())?))
         }
-        Command::Schema => {
-            let schema = serde_json::to_string_pretty(&config::schema_json()).map_err(|error| error.to_string())?;
-            print(&(schema + "\n"))
+        Command::Openapi { servlet, files } => {
+            let loaded = config::load(&files.config).map_err(|report| report.to_string())?;
+            print_json(&config::openapi(&loaded, &servlet)?)
         }
+        Command::Schema => print_json(&config::schema_json()),
     }
+}
+
+fn print_json(value: &serde_json::Value) -> Result<(), String> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| error.to_string())?;
+    print(&(text + "\n"))
 }
 
 /// Prints what `new` changes for the callers of the files at `against`.
@@ -289,7 +309,7 @@ mod tests {
     fn every_command_teaches() {
         let mut command = Cli::command();
         let help = command.render_long_help().to_string();
-        for name in ["run", "check", "demo", "explain", "schema"] {
+        for name in ["run", "check", "demo", "explain", "openapi", "schema"] {
             assert!(help.contains(name), "{name}: {help}");
             let about = command.find_subcommand_mut(name).unwrap().get_about();
             assert!(about.is_some_and(|about| !about.to_string().is_empty()), "{name}");

@@ -28,6 +28,8 @@ pub struct Answers {
     /// The endpoints of the servlet of that name; `None` when there is none.
     #[allow(clippy::type_complexity, reason = "the one question with an argument; an alias would be longer")]
     pub endpoints: Box<dyn Fn(&str) -> Option<Vec<EndpointView>> + Send + Sync>,
+    /// The OpenAPI document of the servlet of that name; `None` when there is no such servlet, or it has no schema.
+    pub openapi: Box<dyn Fn(&str) -> Option<Value> + Send + Sync>,
     /// A list of reports, the newest first.
     pub reloads: Ask<Value>,
     pub legacy: Ask<LegacyView>,
@@ -65,6 +67,14 @@ impl Answers {
             Page::Servlets => json_reply(StatusCode::OK, &Servlets { servlets: (self.servlets)() }),
             Page::Endpoints(name) => match (self.endpoints)(&name) {
                 Some(views) => json_reply(StatusCode::OK, &Endpoints::new(&name, views)),
+                None => self.no_servlet(&name),
+            },
+            Page::OpenApi(name) => match (self.openapi)(&name) {
+                Some(document) => json_reply(StatusCode::OK, &document),
+                None if (self.servlets)().iter().any(|servlet| servlet.name == name) => {
+                    let error = format!("servlet `{name}` has no schema, and so no REST surface");
+                    json_reply(StatusCode::NOT_FOUND, &json!({ "error": error }))
+                }
                 None => self.no_servlet(&name),
             },
             Page::Reloads => json_reply(StatusCode::OK, &json!({ "reloads": (self.reloads)() })),

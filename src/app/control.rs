@@ -94,6 +94,7 @@ impl Control {
             }
         }
         if rerouted {
+            self.shared.runs(&self.fleet);
             self.reroute();
         }
         for name in removed {

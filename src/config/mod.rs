@@ -7,6 +7,7 @@ mod conflicts;
 mod directory;
 mod gate;
 mod load;
+mod openapi;
 mod options;
 mod protos;
 mod reading;
@@ -21,6 +22,7 @@ mod settle;
 
 pub use cidr::Cidr;
 pub use gate::{Differences, SchemaChange, compare};
+pub use openapi::{openapi, openapi_of};
 pub use options::{Balance, SchemaChanges, ServletOptions, Upstream};
 pub use reading::{Seen, Sources};
 pub use reload::{GONE_AFTER, Reloader, load};

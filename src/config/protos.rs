@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use super::reading::{Recorder, Sources};
+use super::reading::{Reading, Recorder, Sources};
 use super::settings::FilePath;
 use crate::discovery::{Position, Problem, Reader, Spanned, display_name, resolve};
-use crate::schema::{Schema, Source};
+use crate::schema::{Comments, Schema, Source};
 
 /// How far up from a .proto that lies outside the directory of `telamon.yaml` its imports are looked for.
 const MAX_ASCENT: usize = 8;
@@ -32,6 +32,18 @@ impl Compiled {
     /// A file of the schema as an operator would open it.
     pub(super) fn shown(&self, file: &str) -> String {
         shown(&self.names, file)
+    }
+
+    /// The comments in the files as they are now; none when they can no longer be read.
+    pub(super) fn comments(&self, root: &Path) -> Comments {
+        let (mut reading, mut seen) = (Reading::default(), Sources::default());
+        let files = &mut reading.for_servlet(&mut seen);
+        let mut tree = Tree { files, root, directories: Vec::new(), imports: BTreeMap::new(), names: BTreeMap::new() };
+        let read = self.named.iter().filter_map(|path| Some((path.clone(), tree.read(path).ok()?)));
+        let named: Vec<(PathBuf, Content)> = read.collect();
+        tree.follow_imports(&named);
+        let sources = tree.sources(named);
+        Comments::read(&sources, &mut |import| tree.import(import)).unwrap_or_default()
     }
 }
 
@@ -85,9 +97,7 @@ fn compile(
     if !clear {
         return Err(Vec::new());
     }
-    let imports: BTreeMap<PathBuf, String> =
-        tree.imports.iter().map(|(import, path)| (path.clone(), import.clone())).collect();
-    let sources: Vec<Source> = named.into_iter().map(|(path, content)| tree.source(path, content, &imports)).collect();
+    let sources = tree.sources(named);
     match Schema::build(&sources, &mut |import| tree.import(import)) {
         Ok(schema) => Ok((Arc::new(schema), tree.names)),
         Err(errors) => Err(errors
@@ -207,6 +217,13 @@ impl Tree<'_, '_> {
         wrong
     }
 
+    /// What the compiler is given, once imports have been followed.
+    fn sources(&mut self, named: Vec<(PathBuf, Content)>) -> Vec<Source> {
+        let imports: BTreeMap<PathBuf, String> =
+            self.imports.iter().map(|(import, path)| (path.clone(), import.clone())).collect();
+        named.into_iter().map(|(path, content)| self.source(path, content, &imports)).collect()
+    }
+
     /// A named file that others import goes by the name they import it by, else the compiler would see it twice.
     fn source(&mut self, path: PathBuf, content: Content, imports: &BTreeMap<PathBuf, String>) -> Source {
         let name = imports.get(&path).cloned().unwrap_or_else(|| self.own_name(&path));
@@ -280,7 +297,7 @@ mod tests {
 
     #[test]
     fn only_what_is_beneath_the_root_is_looked_through_up_to_it() {
-        let (mut reading, mut sources) = (super::super::reading::Reading::default(), Sources::default());
+        let (mut reading, mut sources) = (Reading::default(), Sources::default());
         let mut files = reading.for_servlet(&mut sources);
         for (root, path, expected) in [
             ("", "a/b/s.proto", 4),

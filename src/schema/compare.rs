@@ -18,6 +18,7 @@ mod tests;
 use std::collections::{HashSet, VecDeque};
 
 pub use change::{Breaks, Change, What};
+pub(super) use kinds::wrapped;
 
 use super::message::{EnumId, MessageId};
 use super::place::Place;

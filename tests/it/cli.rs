@@ -22,7 +22,7 @@ fn explain(args: &[&str]) -> String {
 fn every_command_teaches() {
     let whole = telamon(&["--help"]);
     assert_eq!(whole.status.code(), Some(0));
-    for command in ["run", "check", "demo", "explain", "schema"] {
+    for command in ["run", "check", "demo", "explain", "openapi", "schema"] {
         assert!(whole.out.contains(command), "{command}");
         let left = telamon(&[command, "--help"]);
         assert_eq!((left.status.code(), &*left.err), (Some(0), ""), "{command}");
@@ -117,6 +117,27 @@ fn the_schema_is_a_json_schema_of_all_three_files() {
     for reference in text.split("\"$ref\": \"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
         let pointer = reference.strip_prefix('#').unwrap();
         assert!(schema.pointer(pointer).is_some(), "{reference}");
+    }
+}
+
+#[test]
+fn openapi_prints_the_rest_surface_of_a_servlet() {
+    let settings = repository("config/telamon.yaml");
+    let left = telamon(&["openapi", "echo", "--config", &settings]);
+    assert_eq!((left.status.code(), &*left.err), (Some(0), ""));
+    let document: Value = serde_json::from_str(&left.out).unwrap();
+    assert_eq!((&document["openapi"], &document["info"]["title"]), (&"3.1.0".into(), &"echo".into()));
+    assert!(document["paths"]["/v1/echo/{text}"]["get"].is_object(), "{}", left.out);
+    let route = &document["paths"]["/cgi-bin/echo.pl"]["post"];
+    assert!(route["description"].as_str().unwrap().contains("Only with the host `*.internal`."), "{route}");
+    for reference in left.out.split("\"$ref\": \"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some_and(Value::is_object), "{reference}");
+    }
+    for (servlet, told) in [("ledger", "has no schema"), ("nobody", "only echo, greeter, ledger, monolith")] {
+        let left = telamon(&["openapi", servlet, "--config", &settings]);
+        assert_eq!((left.status.code(), &*left.out), (Some(1), ""));
+        assert!(left.err.contains(told), "{left:?}");
     }
 }
 
