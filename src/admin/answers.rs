@@ -16,6 +16,9 @@ use crate::telemetry::LegacyView;
 /// A question that the rest of the process answers, on the admin thread.
 type Ask<T> = Box<dyn Fn() -> T + Send + Sync>;
 
+/// A question about the servlet of a name; `None` when there is no answer for it.
+type AskOf<T> = Box<dyn Fn(&str) -> Option<T> + Send + Sync>;
+
 /// Where the answers come from.
 pub struct Answers {
     /// Why the process should be started anew, if it should.
@@ -26,10 +29,9 @@ pub struct Answers {
     pub metrics: Ask<String>,
     pub servlets: Ask<Vec<ServletSummary>>,
     /// The endpoints of the servlet of that name; `None` when there is none.
-    #[allow(clippy::type_complexity, reason = "the one question with an argument; an alias would be longer")]
-    pub endpoints: Box<dyn Fn(&str) -> Option<Vec<EndpointView>> + Send + Sync>,
+    pub endpoints: AskOf<Vec<EndpointView>>,
     /// The OpenAPI document of the servlet of that name; `None` when there is no such servlet, or it has no schema.
-    pub openapi: Box<dyn Fn(&str) -> Option<Value> + Send + Sync>,
+    pub openapi: AskOf<Value>,
     /// A list of reports, the newest first.
     pub reloads: Ask<Value>,
     pub legacy: Ask<LegacyView>,

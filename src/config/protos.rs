@@ -16,6 +16,9 @@ const MAX_ASCENT: usize = 8;
 /// The most files that one schema may consist of.
 const MAX_FILES: usize = 10_000;
 
+/// Files by the names that a schema knows them by: those that they are imported by, and that messages call them by.
+type Names = BTreeMap<String, PathBuf>;
+
 /// A schema and what it was made from. As long as that is the same, so is the schema: it is not compiled again, nor kept twice.
 #[derive(Debug)]
 pub(super) struct Compiled {
@@ -25,7 +28,7 @@ pub(super) struct Compiled {
     /// Them and their imports, and what was looked for in vain.
     sources: Sources,
     /// Each of them by the name that the schema knows it by.
-    names: BTreeMap<String, PathBuf>,
+    names: Names,
 }
 
 impl Compiled {
@@ -74,7 +77,7 @@ fn compile(
     root: &Path,
     files: &mut Recorder<'_>,
     reader: &mut Reader,
-) -> Result<(Arc<Schema>, BTreeMap<String, PathBuf>), Vec<Problem>> {
+) -> Result<(Arc<Schema>, Names), Vec<Problem>> {
     let mut tree = Tree { files, root, directories: Vec::new(), imports: BTreeMap::new(), names: BTreeMap::new() };
     let mut read = Vec::new();
     for (index, (path, full)) in paths.iter().zip(named).enumerate() {
@@ -135,7 +138,7 @@ struct Tree<'t, 'r> {
     /// The imports that have been found, by name.
     imports: BTreeMap<String, PathBuf>,
     /// The name in messages and imports, and the path.
-    names: BTreeMap<String, PathBuf>,
+    names: Names,
 }
 
 impl Tree<'_, '_> {
@@ -274,7 +277,7 @@ impl Tree<'_, '_> {
     }
 }
 
-fn shown(names: &BTreeMap<String, PathBuf>, name: &str) -> String {
+fn shown(names: &Names, name: &str) -> String {
     names.get(name).map_or_else(|| name.to_owned(), |path| display_name(path))
 }
 
