@@ -1,7 +1,7 @@
 //! The command line (design §3). Exit codes: 0, 1 with every error told, 2 for a usage error.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -10,7 +10,7 @@ use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::{Method, Request, Uri, Version};
 
 use crate::app::{self, Caught, Process};
-use crate::config::{self, Settings};
+use crate::config::{self, Loaded, Report, Settings};
 use crate::telemetry::log::{self, Level};
 use crate::translate::is_grpc;
 
@@ -59,12 +59,20 @@ Examples:
 Exits with 0 when `telamon run` would take these files, and with 1 when it would not. What the machine may
 refuse, an address in use or a log that cannot be written, is found at the start.
 
+A process that runs refuses a new schema that breaks its callers, unless the servlet's file says
+`schema_changes: allow`. Nothing runs here, so name the files that do, as a checkout of what is deployed:
+each route and field that would change its meaning is told, and what would be refused ends with 1.
+
 Examples:
   telamon check
-  telamon check --config staging/telamon.yaml")]
+  telamon check --config staging/telamon.yaml
+  telamon check --against /etc/telamon        what these files would change for callers of those")]
     Check {
         #[command(flatten)]
         files: Files,
+        /// A telamon.yaml, or the directory of one: tell what changes for its callers, as if these files took its place
+        #[arg(long, value_name = "FILE|DIR")]
+        against: Option<PathBuf>,
     },
     /// Show it at work: three replicas of a gRPC servlet, a proxy and admin, all on loopback
     #[command(after_help = "\
@@ -96,6 +104,20 @@ Examples:
         /// The listener that it comes in by: its `default_host` stands in for a missing Host [default: the first]
         #[arg(long, value_name = "NAME")]
         listener: Option<String>,
+    },
+    /// Print the OpenAPI 3.1 document of a servlet's REST surface
+    #[command(after_help = "\
+Has every way in over HTTP: the rules of the schema, the routes of the servlet's file, and
+POST /pkg.Service/Method for methods without a rule. Comments of the .proto files are its descriptions.
+
+Examples:
+  telamon openapi echo
+  telamon openapi echo --config staging/telamon.yaml")]
+    Openapi {
+        /// The name of its file, without the extension
+        servlet: String,
+        #[command(flatten)]
+        files: Files,
     },
     /// Print the JSON Schema of the files, for editors to complete and check with
     #[command(after_help = "\
@@ -164,8 +186,11 @@ fn run(command: Command, demo: impl FnOnce(DemoArgs) -> Result<(), String>) -> R
             process.run(caught);
             Ok(())
         }
-        Command::Check { files } => {
+        Command::Check { files, against } => {
             let loaded = config::load(&files.config).map_err(|report| report.to_string())?;
+            if let Some(against) = against {
+                check_against(&loaded, &against)?;
+            }
             let names: Vec<&str> = loaded.servlets.keys().map(String::as_str).collect();
             let list = if names.is_empty() { "no servlets".to_owned() } else { names.join(", ") };
             print(&format!("{}: good ({list})\n", files.config.display()))
@@ -178,11 +203,37 @@ fn run(command: Command, demo: impl FnOnce(DemoArgs) -> Result<(), String>) -> R
             let taken = take_default_host(&mut request, &loaded.settings, listener.as_deref())?;
             print(&(taken + &app::explain(&loaded, &request).map_err(|error| error.to_string())?))
         }
-        Command::Schema => {
-            let schema = serde_json::to_string_pretty(&config::schema_json()).map_err(|error| error.to_string())?;
-            print(&(schema + "\n"))
+        Command::Openapi { servlet, files } => {
+            let loaded = config::load(&files.config).map_err(|report| report.to_string())?;
+            print_json(&config::openapi(&loaded, &servlet)?)
         }
+        Command::Schema => print_json(&config::schema_json()),
     }
+}
+
+fn print_json(value: &serde_json::Value) -> Result<(), String> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| error.to_string())?;
+    print(&(text + "\n"))
+}
+
+/// Prints what `new` changes for the callers of the files at `against`.
+///
+/// # Errors
+/// What a process that runs those would refuse these for.
+fn check_against(new: &Loaded, against: &Path) -> Result<(), String> {
+    let file = if against.is_dir() { against.join("telamon.yaml") } else { against.to_owned() };
+    let old = config::load(&file).map_err(|report| format!("--against {}:\n{report}", against.display()))?;
+    let mut told = String::new();
+    let mut problems = Vec::new();
+    for (name, mut found) in config::compare(&old, new) {
+        problems.append(&mut found.problems);
+        told.extend(found.changes.iter().map(|change| format!("{name}: {change}\n")));
+    }
+    for name in old.servlets.keys().filter(|name| !new.servlets.contains_key(*name)) {
+        told.push_str(&format!("{name}: the servlet is gone\n"));
+    }
+    print(&told)?;
+    if problems.is_empty() { Ok(()) } else { Err(Report { problems }.to_string()) }
 }
 
 /// A reader that closes early (`| head`) has what it wanted.
@@ -258,7 +309,7 @@ mod tests {
     fn every_command_teaches() {
         let mut command = Cli::command();
         let help = command.render_long_help().to_string();
-        for name in ["run", "check", "demo", "explain", "schema"] {
+        for name in ["run", "check", "demo", "explain", "openapi", "schema"] {
             assert!(help.contains(name), "{name}: {help}");
             let about = command.find_subcommand_mut(name).unwrap().get_about();
             assert!(about.is_some_and(|about| !about.to_string().is_empty()), "{name}");

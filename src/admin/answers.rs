@@ -16,6 +16,9 @@ use crate::telemetry::LegacyView;
 /// A question that the rest of the process answers, on the admin thread.
 type Ask<T> = Box<dyn Fn() -> T + Send + Sync>;
 
+/// A question about the servlet of a name; `None` when there is no answer for it.
+type AskOf<T> = Box<dyn Fn(&str) -> Option<T> + Send + Sync>;
+
 /// Where the answers come from.
 pub struct Answers {
     /// Why the process should be started anew, if it should.
@@ -26,8 +29,9 @@ pub struct Answers {
     pub metrics: Ask<String>,
     pub servlets: Ask<Vec<ServletSummary>>,
     /// The endpoints of the servlet of that name; `None` when there is none.
-    #[allow(clippy::type_complexity, reason = "the one question with an argument; an alias would be longer")]
-    pub endpoints: Box<dyn Fn(&str) -> Option<Vec<EndpointView>> + Send + Sync>,
+    pub endpoints: AskOf<Vec<EndpointView>>,
+    /// The OpenAPI document of the servlet of that name; `None` when there is no such servlet, or it has no schema.
+    pub openapi: AskOf<Value>,
     /// A list of reports, the newest first.
     pub reloads: Ask<Value>,
     pub legacy: Ask<LegacyView>,
@@ -65,6 +69,14 @@ impl Answers {
             Page::Servlets => json_reply(StatusCode::OK, &Servlets { servlets: (self.servlets)() }),
             Page::Endpoints(name) => match (self.endpoints)(&name) {
                 Some(views) => json_reply(StatusCode::OK, &Endpoints::new(&name, views)),
+                None => self.no_servlet(&name),
+            },
+            Page::OpenApi(name) => match (self.openapi)(&name) {
+                Some(document) => json_reply(StatusCode::OK, &document),
+                None if (self.servlets)().iter().any(|servlet| servlet.name == name) => {
+                    let error = format!("servlet `{name}` has no schema, and so no REST surface");
+                    json_reply(StatusCode::NOT_FOUND, &json!({ "error": error }))
+                }
                 None => self.no_servlet(&name),
             },
             Page::Reloads => json_reply(StatusCode::OK, &json!({ "reloads": (self.reloads)() })),

@@ -12,18 +12,21 @@ pub(super) enum Page {
     Servlets,
     /// The endpoints of the servlet of this name.
     Endpoints(String),
+    /// The OpenAPI document of the servlet of this name.
+    OpenApi(String),
     Reloads,
     Legacy,
 }
 
 /// Every page: its path and what it is for, in the order that the index shows them.
-pub(super) const PAGES: [(&str, &str); 8] = [
+pub(super) const PAGES: [(&str, &str); 9] = [
     ("/", "this list"),
     ("/livez", "200 while the process is alive"),
     ("/readyz", "200 while it takes calls; 503 with the reason before that, and while it drains"),
     ("/metrics", "everything that is counted, for Prometheus"),
     ("/api/v1/servlets", "the servlets: routes, policy, and what is in flight"),
     ("/api/v1/servlets/NAME/endpoints", "weights, shares, latencies and state of a servlet's endpoints, and why"),
+    ("/api/v1/servlets/NAME/openapi", "the OpenAPI 3.1 document of a servlet's REST surface"),
     ("/api/v1/reloads", "the last reloads, accepted and rejected, with their reports"),
     ("/api/v1/legacy", "who speaks HTTP/1.0, to which servlet, how often"),
 ];
@@ -40,11 +43,13 @@ impl Page {
             "/api/v1/reloads" => Page::Reloads,
             "/api/v1/legacy" => Page::Legacy,
             other => {
-                let name = other.strip_prefix("/api/v1/servlets/")?.strip_suffix("/endpoints")?;
-                if name.is_empty() || name.contains('/') {
-                    return None;
+                let (name, what) = other.strip_prefix("/api/v1/servlets/")?.split_once('/')?;
+                let name = percent_decode_str(name).decode_utf8().ok().filter(|name| !name.is_empty())?.into_owned();
+                match what {
+                    "endpoints" => Page::Endpoints(name),
+                    "openapi" => Page::OpenApi(name),
+                    _ => return None,
                 }
-                Page::Endpoints(percent_decode_str(name).decode_utf8().ok()?.into_owned())
             }
         })
     }
@@ -73,6 +78,10 @@ mod tests {
             ("/api/v1/servlets/endpoints/endpoints", name("endpoints")),
             ("/api/v1/servlets//endpoints", None),
             ("/api/v1/servlets/endpoints", None),
+            ("/api/v1/servlets/a%20b/openapi", Some(Page::OpenApi("a b".to_owned()))),
+            ("/api/v1/servlets/openapi/endpoints", name("openapi")),
+            ("/api/v1/servlets//openapi", None),
+            ("/api/v1/servlets/a/openapi/", None),
             ("/api/v1/servlets/a/b/endpoints", None),
             ("/api/v1/servlets/%ff/endpoints", None),
             ("/api/v1/servlets/echo", None),

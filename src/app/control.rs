@@ -94,6 +94,7 @@ impl Control {
             }
         }
         if rerouted {
+            self.shared.runs(&self.fleet);
             self.reroute();
         }
         for name in removed {
@@ -122,8 +123,17 @@ impl Control {
         if report.accepted {
             self.shared.metrics.reload_accepted(time);
             tracing::info!(servlet, summary = %report.summary, "reloaded");
+            for change in &report.changes {
+                match change.breaks.is_empty() {
+                    true => tracing::info!(servlet, "{change}"),
+                    false => tracing::warn!(servlet, "{change}"),
+                }
+            }
         } else {
             self.shared.metrics.reload_rejected();
+            if event.is_gated() {
+                self.shared.metrics.schema_change_refused();
+            }
             tracing::error!(servlet, summary = %report.summary, "not reloaded");
             for problem in &report.problems {
                 tracing::error!(servlet, "{problem}");

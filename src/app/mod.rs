@@ -101,6 +101,7 @@ impl Process {
 
         let (drain, draining) = DrainControl::new();
         let shared = Arc::new(Shared::new(routing, registry, metrics, access_log, draining));
+        shared.runs(&fleet);
         views::endpoints_at_scrape(&shared);
         let (messages, inbox) = mpsc::channel();
         let watcher = control::watch(&reloader, messages.clone());

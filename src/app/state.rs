@@ -8,7 +8,8 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use crate::config::ReloadReport;
+use super::routing::Fleet;
+use crate::config::{ReloadReport, ServletDef};
 use crate::proxy::Routing;
 use crate::runtime::Drain;
 use crate::servlet::Registry;
@@ -20,6 +21,8 @@ const REPORTS: usize = 100;
 /// Shared by the workers, the control thread and the admin API.
 pub(super) struct Shared {
     pub(super) routing: Arc<ArcSwap<Routing>>,
+    /// The servlets that run, as they are configured: what the routing was made from.
+    pub(super) servlets: ArcSwap<Vec<Arc<ServletDef>>>,
     pub(super) registry: Registry,
     pub(super) metrics: Metrics,
     pub(super) legacy: LegacyCallers,
@@ -45,6 +48,7 @@ impl Shared {
     ) -> Shared {
         Shared {
             routing: Arc::new(ArcSwap::from_pointee(routing)),
+            servlets: ArcSwap::default(),
             registry,
             metrics,
             legacy: LegacyCallers::new(),
@@ -56,6 +60,11 @@ impl Shared {
             reports: Mutex::default(),
             broken: OnceLock::new(),
         }
+    }
+
+    /// Keeps which servlets run, for whoever asks about them.
+    pub(super) fn runs(&self, fleet: &Fleet) {
+        self.servlets.store(Arc::new(fleet.values().map(|running| Arc::clone(&running.def)).collect()));
     }
 
     /// Wakes every worker: tables have changed.
@@ -120,7 +129,7 @@ impl Drop for Vital {
 
 #[cfg(test)]
 mod tests {
-    use super::super::routing::{Fleet, routing};
+    use super::super::routing::routing;
     use super::*;
     use crate::runtime::DrainControl;
 

@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use super::state::Shared;
 use crate::admin::{Answers, ServletSummary};
+use crate::config;
 use crate::proxy::{Mount, Upstream};
+use crate::schema::Comments;
 use crate::telemetry::EndpointSample;
 
 /// Lets the endpoints be told at each scrape.
@@ -29,6 +31,7 @@ pub(super) fn answers(shared: &Arc<Shared>) -> Answers {
     let live = Arc::clone(shared);
     let (ready, metrics, servlets, endpoints, reloads, legacy) =
         (shared.clone(), shared.clone(), shared.clone(), shared.clone(), shared.clone(), shared.clone());
+    let configured = Arc::clone(shared);
     Answers {
         live: Box::new(move || live.not_alive().map_or(Ok(()), |why| Err(why.to_owned()))),
         ready: Box::new(move || ready.not_ready().map_or(Ok(()), |why| Err(why.to_owned()))),
@@ -38,6 +41,12 @@ pub(super) fn answers(shared: &Arc<Shared>) -> Answers {
             routing.mounts.iter().map(|mount| summary(mount)).collect()
         }),
         endpoints: Box::new(move |name| Some(endpoints.registry.get(name)?.views(Instant::now()))),
+        openapi: Box::new(move |name| {
+            let servlets = configured.servlets.load_full();
+            let def = servlets.iter().find(|def| *def.name == *name)?;
+            // Without the comments: those are in files that may have changed since.
+            config::openapi_of(def, servlets.iter(), &Comments::default())
+        }),
         reloads: Box::new(move || serde_json::to_value(reloads.reports()).unwrap_or(Value::Null)),
         legacy: Box::new(move || legacy.legacy.view()),
     }

@@ -8,7 +8,7 @@ use super::protos::{self, Compiled};
 use super::reading::{Reading, Recorder, Sources};
 use super::servlet_file::{self, RouteLine, ServicePattern, ServletFile};
 use super::settings::{Defaults, FilePath};
-use super::{RouteDef, ServiceDef, ServletDef, Upstream};
+use super::{RouteDef, SchemaChange, ServiceDef, ServletDef, Upstream};
 use crate::discovery::{Lenient, Problem, Reader, Spanned, display_name, resolve, table};
 use crate::model::Table;
 
@@ -19,6 +19,20 @@ pub(super) struct Attempt {
     pub(super) sources: Sources,
     /// The last schema that could be compiled, by this attempt or an earlier one.
     pub(super) compiled: Option<Arc<Compiled>>,
+    /// What differs for callers from the version that runs; to be told when this one is taken.
+    pub(super) changes: Vec<SchemaChange>,
+    /// Whether it failed for these changes alone.
+    pub(super) gated: bool,
+}
+
+impl Attempt {
+    pub(super) fn new(
+        result: Result<Arc<ServletDef>, Vec<Problem>>,
+        sources: Sources,
+        compiled: Option<Arc<Compiled>>,
+    ) -> Attempt {
+        Attempt { result, sources, compiled, changes: Vec::new(), gated: false }
+    }
 }
 
 /// What every servlet is loaded with.
@@ -53,7 +67,7 @@ pub(super) fn servlet(
         Some(def) if problems.is_empty() => Ok(Arc::new(def)),
         _ => Err(problems),
     };
-    Attempt { result, sources, compiled }
+    Attempt::new(result, sources, compiled)
 }
 
 fn assemble(

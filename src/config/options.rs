@@ -31,6 +31,8 @@ record! {
         pub ping_timeout: Duration = Duration::from_secs(20),
         /// How long an upgraded connection may be without a byte in either direction. WebSockets that live ping far more often; one whose ends are both gone must not be held for ever.
         pub tunnel_idle: Duration = Duration::from_secs(3600),
+        /// What becomes of a new version of the schema that would break callers of the old one: `refuse` keeps the old, `allow` takes the new. Either way each change is told.
+        pub schema_changes: SchemaChanges = SchemaChanges::default(),
     }
 }
 
@@ -67,6 +69,42 @@ impl Decode for Policy {
 
     fn schema() -> Value {
         json!({ "enum": Policy::ALL.map(Policy::name) })
+    }
+
+    fn written(&self) -> Value {
+        self.name().into()
+    }
+}
+
+/// What becomes of a schema that would break callers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SchemaChanges {
+    /// The servlet goes on as it was, and the reload is refused.
+    #[default]
+    Refuse,
+    /// It is taken, and told.
+    Allow,
+}
+
+impl SchemaChanges {
+    pub const ALL: [SchemaChanges; 2] = [SchemaChanges::Refuse, SchemaChanges::Allow];
+
+    /// The word for it in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            SchemaChanges::Refuse => "refuse",
+            SchemaChanges::Allow => "allow",
+        }
+    }
+}
+
+impl Decode for SchemaChanges {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        word(node, reader, &SchemaChanges::ALL.map(|changes| (changes.name(), changes)))
+    }
+
+    fn schema() -> Value {
+        json!({ "enum": SchemaChanges::ALL.map(SchemaChanges::name) })
     }
 
     fn written(&self) -> Value {

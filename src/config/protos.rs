@@ -6,15 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use super::reading::{Recorder, Sources};
+use super::reading::{Reading, Recorder, Sources};
 use super::settings::FilePath;
 use crate::discovery::{Position, Problem, Reader, Spanned, display_name, resolve};
-use crate::schema::{Schema, Source};
+use crate::schema::{Comments, Schema, Source};
 
 /// How far up from a .proto that lies outside the directory of `telamon.yaml` its imports are looked for.
 const MAX_ASCENT: usize = 8;
 /// The most files that one schema may consist of.
 const MAX_FILES: usize = 10_000;
+
+/// Files by the names that a schema knows them by: those that they are imported by, and that messages call them by.
+type Names = BTreeMap<String, PathBuf>;
 
 /// A schema and what it was made from. As long as that is the same, so is the schema: it is not compiled again, nor kept twice.
 #[derive(Debug)]
@@ -24,6 +27,27 @@ pub(super) struct Compiled {
     named: Vec<PathBuf>,
     /// Them and their imports, and what was looked for in vain.
     sources: Sources,
+    /// Each of them by the name that the schema knows it by.
+    names: Names,
+}
+
+impl Compiled {
+    /// A file of the schema as an operator would open it.
+    pub(super) fn shown(&self, file: &str) -> String {
+        shown(&self.names, file)
+    }
+
+    /// The comments in the files as they are now; none when they can no longer be read.
+    pub(super) fn comments(&self, root: &Path) -> Comments {
+        let (mut reading, mut seen) = (Reading::default(), Sources::default());
+        let files = &mut reading.for_servlet(&mut seen);
+        let mut tree = Tree { files, root, directories: Vec::new(), imports: BTreeMap::new(), names: BTreeMap::new() };
+        let read = self.named.iter().filter_map(|path| Some((path.clone(), tree.read(path).ok()?)));
+        let named: Vec<(PathBuf, Content)> = read.collect();
+        tree.follow_imports(&named);
+        let sources = tree.sources(named);
+        Comments::read(&sources, &mut |import| tree.import(import)).unwrap_or_default()
+    }
 }
 
 /// Reads and compiles them, unless `last` was made from the same. What is wrong is reported to `reader`, or returned when it stands
@@ -44,7 +68,7 @@ pub(super) fn load(
     let mut sources = Sources::default();
     let result = compile(paths, &named, root, &mut files.for_part(&mut sources), reader);
     files.include(&sources);
-    result.map(|schema| Arc::new(Compiled { schema, named, sources }))
+    result.map(|(schema, names)| Arc::new(Compiled { schema, named, sources, names }))
 }
 
 fn compile(
@@ -53,7 +77,7 @@ fn compile(
     root: &Path,
     files: &mut Recorder<'_>,
     reader: &mut Reader,
-) -> Result<Arc<Schema>, Vec<Problem>> {
+) -> Result<(Arc<Schema>, Names), Vec<Problem>> {
     let mut tree = Tree { files, root, directories: Vec::new(), imports: BTreeMap::new(), names: BTreeMap::new() };
     let mut read = Vec::new();
     for (index, (path, full)) in paths.iter().zip(named).enumerate() {
@@ -76,16 +100,14 @@ fn compile(
     if !clear {
         return Err(Vec::new());
     }
-    let imports: BTreeMap<PathBuf, String> =
-        tree.imports.iter().map(|(import, path)| (path.clone(), import.clone())).collect();
-    let sources: Vec<Source> = named.into_iter().map(|(path, content)| tree.source(path, content, &imports)).collect();
+    let sources = tree.sources(named);
     match Schema::build(&sources, &mut |import| tree.import(import)) {
-        Ok(schema) => Ok(Arc::new(schema)),
+        Ok(schema) => Ok((Arc::new(schema), tree.names)),
         Err(errors) => Err(errors
             .into_iter()
             .map(|error| {
                 let at = error.place.line.map(|line| Position { line, column: error.place.column.unwrap_or(1) });
-                Problem::new(tree.shown(&error.place.file), at, "", error.message)
+                Problem::new(shown(&tree.names, &error.place.file), at, "", error.message)
             })
             .collect()),
     }
@@ -116,7 +138,7 @@ struct Tree<'t, 'r> {
     /// The imports that have been found, by name.
     imports: BTreeMap<String, PathBuf>,
     /// The name in messages and imports, and the path.
-    names: BTreeMap<String, PathBuf>,
+    names: Names,
 }
 
 impl Tree<'_, '_> {
@@ -198,6 +220,13 @@ impl Tree<'_, '_> {
         wrong
     }
 
+    /// What the compiler is given, once imports have been followed.
+    fn sources(&mut self, named: Vec<(PathBuf, Content)>) -> Vec<Source> {
+        let imports: BTreeMap<PathBuf, String> =
+            self.imports.iter().map(|(import, path)| (path.clone(), import.clone())).collect();
+        named.into_iter().map(|(path, content)| self.source(path, content, &imports)).collect()
+    }
+
     /// A named file that others import goes by the name they import it by, else the compiler would see it twice.
     fn source(&mut self, path: PathBuf, content: Content, imports: &BTreeMap<PathBuf, String>) -> Source {
         let name = imports.get(&path).cloned().unwrap_or_else(|| self.own_name(&path));
@@ -246,10 +275,10 @@ impl Tree<'_, '_> {
         self.names.insert(import.to_owned(), path);
         Some(text)
     }
+}
 
-    fn shown(&self, name: &str) -> String {
-        self.names.get(name).map_or_else(|| name.to_owned(), |path| display_name(path))
-    }
+fn shown(names: &Names, name: &str) -> String {
+    names.get(name).map_or_else(|| name.to_owned(), |path| display_name(path))
 }
 
 /// The files that a .proto imports, read without parsing it: only files are chosen by this, so a comment that looks like an import
@@ -271,7 +300,7 @@ mod tests {
 
     #[test]
     fn only_what_is_beneath_the_root_is_looked_through_up_to_it() {
-        let (mut reading, mut sources) = (super::super::reading::Reading::default(), Sources::default());
+        let (mut reading, mut sources) = (Reading::default(), Sources::default());
         let mut files = reading.for_servlet(&mut sources);
         for (root, path, expected) in [
             ("", "a/b/s.proto", 4),

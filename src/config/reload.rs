@@ -128,6 +128,11 @@ impl Reloader {
             settings: self.settings.clone(),
             servlets: running().map(|(name, running)| (name, Arc::clone(&running.def))).collect(),
             sources: running().map(|(name, running)| (name, running.sources.clone())).collect(),
+            compiled: self
+                .entries
+                .iter()
+                .filter_map(|(name, entry)| Some((name.clone(), entry.attempt.compiled.clone()?)))
+                .collect(),
         }
     }
 
@@ -150,6 +155,9 @@ impl Reloader {
                 Some(entry) => {
                     dirty = true;
                     entry.attempt = attempt(&name, &listed, &around, &mut reading, entry.attempt.compiled.take());
+                    if let Some(running) = &entry.running {
+                        entry.attempt.pass_gate(&running.def);
+                    }
                     entry.inherited = around.defaults.clone();
                     entry.listed = listed;
                     entry.gone_since = None;
@@ -264,7 +272,7 @@ fn attempt(
 ) -> Attempt {
     match listed.path(name) {
         Ok(path) => servlet(name, path, around, reading, compiled),
-        Err(problem) => Attempt { result: Err(vec![*problem]), sources: Sources::default(), compiled },
+        Err(problem) => Attempt::new(Err(vec![*problem]), Sources::default(), compiled),
     }
 }
 

@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::{ServletDef, Settings, Sources};
+use super::protos::Compiled;
+use super::{SchemaChange, ServletDef, Settings, Sources};
 use crate::discovery::Problem;
 
 /// Everything that was loaded at start.
@@ -20,6 +21,7 @@ pub struct Loaded {
     pub servlets: BTreeMap<String, Arc<ServletDef>>,
     /// The files that each servlet was made from.
     pub sources: BTreeMap<String, Sources>,
+    pub(super) compiled: BTreeMap<String, Arc<Compiled>>,
 }
 
 /// All that is wrong, in all files.
@@ -58,12 +60,19 @@ pub enum Change {
 /// What a reload found.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// To be put in force.
-    Accepted { servlet: Arc<ServletDef>, change: Change, summary: String, files: Vec<String> },
+    /// To be put in force. `changes` are those that callers may notice.
+    Accepted {
+        servlet: Arc<ServletDef>,
+        change: Change,
+        summary: String,
+        files: Vec<String>,
+        changes: Vec<SchemaChange>,
+    },
     /// Its file is gone.
     Removed { name: String, files: Vec<String> },
-    /// Not accepted; `running` when an earlier version goes on.
-    Refused { name: String, running: bool, files: Vec<String>, problems: Vec<Problem> },
+    /// Not accepted; `running` when an earlier version goes on. `changes` when it is only refused because it would break callers:
+    /// all changes of the schema, of which `problems` are those that do.
+    Refused { name: String, running: bool, files: Vec<String>, problems: Vec<Problem>, changes: Vec<SchemaChange> },
     /// `telamon.yaml` or the servlets' directory cannot be read; everything goes on as it was.
     SettingsRefused { file: String, problems: Vec<Problem> },
     /// `telamon.yaml` has changed. `defaults` are in force, by an event for each servlet that they touch; `restart` lists the keys
@@ -83,9 +92,24 @@ pub struct ReloadReport {
     pub summary: String,
     pub files: Vec<String>,
     pub problems: Vec<Problem>,
+    /// What is different for callers, the breaking changes first.
+    pub changes: Vec<SchemaChange>,
 }
 
 impl Event {
+    /// What a new version of a servlet changes for its callers.
+    fn changes(&self) -> &[SchemaChange] {
+        match self {
+            Event::Accepted { changes, .. } | Event::Refused { changes, .. } => changes,
+            Event::Removed { .. } | Event::SettingsRefused { .. } | Event::SettingsChanged { .. } => &[],
+        }
+    }
+
+    /// Whether it is a reload that was refused for nothing but what it would break.
+    pub fn is_gated(&self) -> bool {
+        matches!(self, Event::Refused { changes, .. } if !changes.is_empty())
+    }
+
     /// The event as it is kept; `time` is when it was found.
     pub fn report(&self, time: SystemTime) -> ReloadReport {
         let time = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64();
@@ -97,13 +121,14 @@ impl Event {
                 summary,
                 files: files.to_vec(),
                 problems: problems.to_vec(),
+                changes: self.changes().to_vec(),
             };
         match self {
             Event::Accepted { servlet, summary, files, .. } => {
                 report(Some(&servlet.name), true, summary.clone(), files, &[])
             }
             Event::Removed { name, files } => report(Some(name), true, "removed: its file is gone".into(), files, &[]),
-            Event::Refused { name, running, files, problems } => {
+            Event::Refused { name, running, files, problems, .. } => {
                 let goes_on = if *running { "the version before goes on" } else { "it does not run" };
                 report(
                     Some(name),

@@ -100,10 +100,12 @@ impl Entry {
         }
         self.told = Some(told);
         let files = self.attempt.sources.names();
-        Some(Event::Refused { name: name.to_owned(), running: self.running.is_some(), files, problems })
+        let changes = if self.attempt.gated { self.attempt.changes.clone() } else { Vec::new() };
+        Some(Event::Refused { name: name.to_owned(), running: self.running.is_some(), files, problems, changes })
     }
 
     fn accept(&mut self, def: Arc<ServletDef>) -> Option<Event> {
+        let changes = std::mem::take(&mut self.attempt.changes);
         let sources = &self.attempt.sources;
         let change = Change::between(self.running.as_ref(), &def, sources);
         let was_refused = self.told.take().is_some();
@@ -111,7 +113,7 @@ impl Entry {
             return None;
         }
         let summary = summary(change, self.running.as_ref().map(|running| &*running.def), &def);
-        let event = Event::Accepted { servlet: Arc::clone(&def), change, summary, files: sources.names() };
+        let event = Event::Accepted { servlet: Arc::clone(&def), change, summary, files: sources.names(), changes };
         self.running = Some(Running { def, sources: sources.clone() });
         Some(event)
     }

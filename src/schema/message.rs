@@ -21,9 +21,23 @@ type Names = HashMap<Box<str>, u32, FixedState>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageId(u32);
 
+impl MessageId {
+    /// Its place among the messages of the pool that the schema was compiled from.
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// An enum of one [`Messages`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EnumId(u32);
+
+impl EnumId {
+    /// Its place among the enums of the pool that the schema was compiled from.
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// Every message and enum of a schema. Share it in an `Arc`.
 #[derive(Debug)]
@@ -357,6 +371,13 @@ impl Enumeration {
     /// The name of a number; of several, the first in the .proto.
     pub fn name(&self, number: i32) -> Option<&str> {
         self.numbers.get(&number).map(|name| &**name)
+    }
+
+    /// Every name with its number, aliases too, by number and then by name.
+    pub fn values(&self) -> Vec<(&str, i32)> {
+        let mut values: Vec<(&str, i32)> = self.names.iter().map(|(name, number)| (&**name, *number)).collect();
+        values.sort_unstable_by_key(|(name, number)| (*number, *name));
+        values
     }
 
     fn build(enumeration: &EnumDescriptor) -> Enumeration {

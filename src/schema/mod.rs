@@ -1,11 +1,14 @@
 //! A schema, compiled: what messages look like on the wire and in JSON, and which HTTP requests reach which methods.
 
 mod binding;
+mod compare;
 mod field_path;
 mod message;
+mod openapi;
 mod path;
 mod percent;
 mod place;
+mod places;
 mod rule;
 mod service;
 mod sources;
@@ -13,8 +16,10 @@ mod template;
 mod well_known;
 
 pub use binding::{Binding, BodyRule};
+pub use compare::{Breaks, Change, Reach, What, compare};
 pub use field_path::FieldPath;
 pub use message::{Cardinality, EnumId, Enumeration, Field, FieldKind, Message, MessageId, Messages};
+pub use openapi::{Comments, Entrance, Surface, openapi};
 pub use path::{RequestPath, Segments};
 pub use percent::normalise;
 pub use place::{Place, SchemaError};

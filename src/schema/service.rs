@@ -8,8 +8,9 @@ use http::uri::PathAndQuery;
 use prost_reflect::{MethodDescriptor, ServiceDescriptor};
 
 use super::binding::Binding;
-use super::message::{MessageId, Messages};
+use super::message::{EnumId, MessageId, Messages};
 use super::place::{Place, SchemaError};
+use super::places::Places;
 use super::rule;
 use super::sources::{self, Source, Texts};
 
@@ -17,6 +18,7 @@ use super::sources::{self, Source, Texts};
 #[derive(Debug)]
 pub struct Schema {
     messages: Arc<Messages>,
+    places: Places,
     services: Vec<Service>,
     by_name: HashMap<Box<str>, usize, FixedState>,
 }
@@ -78,7 +80,8 @@ impl Schema {
             return Err(errors);
         }
         let by_name = services.iter().zip(0..).map(|(service, index)| ((*service.full_name).into(), index)).collect();
-        Ok(Schema { messages, services, by_name })
+        let places = Places::build(&pool, &messages, &texts);
+        Ok(Schema { messages, places, services, by_name })
     }
 
     /// Whether an import is known without being resolved, so that a file which goes by its name is never read for it.
@@ -102,6 +105,21 @@ impl Schema {
 
     pub fn messages(&self) -> &Arc<Messages> {
         &self.messages
+    }
+
+    /// Where a message of this schema is defined.
+    pub fn place_of_message(&self, id: MessageId) -> Place {
+        self.places.message(id)
+    }
+
+    /// Where a field is defined, by its [`Field::index`](super::Field::index); where its message is, when that is all that is known.
+    pub fn place_of_field(&self, id: MessageId, index: u32) -> Place {
+        self.places.field(id, index)
+    }
+
+    /// Where an enum of this schema is defined.
+    pub fn place_of_enum(&self, id: EnumId) -> Place {
+        self.places.enumeration(id)
     }
 }
 

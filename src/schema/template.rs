@@ -56,6 +56,11 @@ pub struct Variable {
 }
 
 impl Variable {
+    /// The first of its segments, and how many there are; `None` when the last is `**`.
+    pub fn span(&self) -> (usize, Option<usize>) {
+        (self.start, self.count)
+    }
+
     /// Whether it spans segments, so that an encoded slash in it must stay encoded.
     pub fn is_multi(&self) -> bool {
         self.count != Some(1)

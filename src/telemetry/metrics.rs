@@ -43,6 +43,7 @@ pub(super) struct Families {
     unrouted: FaultCounters,
     reloads_accepted: IntCounter,
     reloads_rejected: IntCounter,
+    schema_changes_refused: IntCounter,
     last_reload: Gauge,
     pub(super) access_log_dropped: IntCounter,
     pub(super) requests: IntCounterVec,
@@ -107,6 +108,10 @@ impl Metrics {
             unrouted: FaultCounters::new(&unrouted, &[]),
             reloads_accepted: reloads.with_label_values(&["accepted"]),
             reloads_rejected: reloads.with_label_values(&["rejected"]),
+            schema_changes_refused: counter(
+                "telamon_schema_changes_refused_total",
+                "Reloads of one servlet that were refused because its new schema would break callers.",
+            ),
             last_reload: gauge(
                 "telamon_last_reload_accepted_timestamp_seconds",
                 "When a reload was last accepted, in seconds since 1970.",
@@ -165,6 +170,11 @@ impl Metrics {
     /// A reload of one servlet that changed nothing, because something in its files is wrong.
     pub fn reload_rejected(&self) {
         self.0.reloads_rejected.inc();
+    }
+
+    /// A rejected reload whose files are right, but whose schema would break callers.
+    pub fn schema_change_refused(&self) {
+        self.0.schema_changes_refused.inc();
     }
 
     /// Takes a removed servlet's series out of the next scrape. Calls still in flight are counted where nobody sees it.
@@ -334,11 +344,13 @@ mod tests {
     fn reloads_are_counted_by_result() {
         let metrics = Metrics::new();
         metrics.reload_rejected();
+        metrics.schema_change_refused();
         metrics.reload_accepted(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(77));
         metrics.reload_accepted(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(88));
         let text = metrics.render();
         assert!(text.contains("telamon_reloads_total{result=\"accepted\"} 2\n"), "{text}");
         assert!(text.contains("telamon_reloads_total{result=\"rejected\"} 1\n"));
+        assert!(text.contains("telamon_schema_changes_refused_total 1\n"));
         assert!(text.contains("telamon_last_reload_accepted_timestamp_seconds 88\n"));
     }
 }

@@ -20,7 +20,7 @@ WITHIN = 1.0
 @pytest.fixture(scope="module")
 def hot(directory, servlet):
     telamon = Telamon(directory / "hot")
-    telamon.write("servlets/hot.yaml", "schema: ../protos/probe.proto\nservices: [probe.v1.Probe]\n")
+    telamon.write("servlets/hot.yaml", "schema: ../protos/probe.proto\nservices: [probe.v1.Probe]\nschema_changes: allow\n")
     telamon.table("hot", {servlet.replicas["r1"]: 1, servlet.replicas["r2"]: 1})
     with running(telamon):
         yield telamon.start()

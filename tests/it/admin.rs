@@ -39,6 +39,7 @@ async fn every_page_is_there_and_everything_else_is_refused_in_json() {
         ("/metrics", "text/plain; version=0.0.4"),
         ("/api/v1/servlets", "application/json"),
         ("/api/v1/servlets/echo/endpoints", "application/json"),
+        ("/api/v1/servlets/echo/openapi", "application/json"),
         ("/api/v1/reloads", "application/json"),
         ("/api/v1/legacy", "application/json"),
         ("/", "text/html; charset=utf-8"),

@@ -22,7 +22,7 @@ fn explain(args: &[&str]) -> String {
 fn every_command_teaches() {
     let whole = telamon(&["--help"]);
     assert_eq!(whole.status.code(), Some(0));
-    for command in ["run", "check", "demo", "explain", "schema"] {
+    for command in ["run", "check", "demo", "explain", "openapi", "schema"] {
         assert!(whole.out.contains(command), "{command}");
         let left = telamon(&[command, "--help"]);
         assert_eq!((left.status.code(), &*left.err), (Some(0), ""), "{command}");
@@ -63,6 +63,43 @@ fn check_is_quiet_about_good_files_but_for_their_names() {
 }
 
 #[test]
+fn check_against_tells_what_changes_for_callers() {
+    let samples = repository("config");
+    let settings = format!("{samples}/telamon.yaml");
+    let against = |other: &str| telamon(&["check", "--config", &settings, "--against", other]);
+    for other in [&samples, &settings] {
+        let left = against(other);
+        assert_eq!((left.status.code(), &*left.err), (Some(0), ""));
+        assert_eq!(left.out, format!("{settings}: good (echo, greeter, ledger, monolith)\n"), "the same");
+    }
+
+    // What was deployed had another field in the place of `name`, and a servlet more.
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let greeter = std::fs::read_to_string(repository("config/protos/greeter.proto")).unwrap();
+    write("protos/greeter.proto", &greeter.replace("string name = 1;", "string who = 1;"));
+    write("telamon.yaml", "listeners: [{ name: in, address: 127.0.0.1:0 }]\n");
+    write("servlets/greeter.yaml", "schema: ../protos/greeter.proto\nservices: [greeter.v1.Greeter]\n");
+    write("servlets/old.yaml", "services: [old.v1.Old]\n");
+    write("endpoints/greeter.yaml", "endpoints: []\n");
+    write("endpoints/old.yaml", "endpoints: []\n");
+    let left = against(directory.path().to_str().unwrap());
+    assert_eq!(left.status.code(), Some(1), "{left:?}");
+    assert!(left.out.contains("greeter: ") && left.out.contains("renamed to `name` (breaks JSON callers)"), "{left:?}");
+    assert!(left.out.contains("old: the servlet is gone"), "{left:?}");
+    let told = "protos/greeter.proto:11:3: greeter.v1.GreetRequest.who: renamed to `name`, which breaks JSON callers";
+    assert!(left.err.contains(told) && left.err.contains("schema_changes: allow"), "{left:?}");
+
+    let left = against("no-such-directory");
+    assert_eq!(left.status.code(), Some(1));
+    assert!(left.err.starts_with("--against no-such-directory:"), "{left:?}");
+}
+
+#[test]
 fn the_schema_is_a_json_schema_of_all_three_files() {
     let left = telamon(&["schema"]);
     assert_eq!((left.status.code(), &*left.err), (Some(0), ""));
@@ -80,6 +117,27 @@ fn the_schema_is_a_json_schema_of_all_three_files() {
     for reference in text.split("\"$ref\": \"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
         let pointer = reference.strip_prefix('#').unwrap();
         assert!(schema.pointer(pointer).is_some(), "{reference}");
+    }
+}
+
+#[test]
+fn openapi_prints_the_rest_surface_of_a_servlet() {
+    let settings = repository("config/telamon.yaml");
+    let left = telamon(&["openapi", "echo", "--config", &settings]);
+    assert_eq!((left.status.code(), &*left.err), (Some(0), ""));
+    let document: Value = serde_json::from_str(&left.out).unwrap();
+    assert_eq!((&document["openapi"], &document["info"]["title"]), (&"3.1.0".into(), &"echo".into()));
+    assert!(document["paths"]["/v1/echo/{text}"]["get"].is_object(), "{}", left.out);
+    let route = &document["paths"]["/cgi-bin/echo.pl"]["post"];
+    assert!(route["description"].as_str().unwrap().contains("Only with the host `*.internal`."), "{route}");
+    for reference in left.out.split("\"$ref\": \"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some_and(Value::is_object), "{reference}");
+    }
+    for (servlet, told) in [("ledger", "has no schema"), ("nobody", "only echo, greeter, ledger, monolith")] {
+        let left = telamon(&["openapi", servlet, "--config", &settings]);
+        assert_eq!((left.status.code(), &*left.out), (Some(1), ""));
+        assert!(left.err.contains(told), "{left:?}");
     }
 }
 

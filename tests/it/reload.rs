@@ -2,6 +2,7 @@
 
 mod calls;
 mod conflicts;
+mod gate;
 mod refused;
 mod ways;
 
@@ -13,6 +14,8 @@ use crate::support::grpc::{self, Caller};
 use crate::support::proxy::{ECHO, ECHO_PROTO, table};
 use crate::support::{Call, Running, Servlet, framed, http1, text_field};
 
+/// In a servlet's file: a schema may break callers.
+const ALLOW: &str = "schema_changes: allow\n";
 const SAY: &str = "/echo.v1.Echo/Say";
 const CHAT: &str = "/echo.v1.Echo/Chat";
 

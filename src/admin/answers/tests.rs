@@ -29,6 +29,7 @@ pub(in crate::admin) fn answers() -> (Answers, Arc<AtomicBool>) {
             vec![ServletSummary::new("echo", "grpc", "fair_least_request", vec!["a.B".into()], 2, &views)]
         }),
         endpoints: Box::new(move |name| (name == "echo").then(|| servlet.views(Instant::now()))),
+        openapi: Box::new(|name| (name == "papers").then(|| json!({ "openapi": "3.1.0" }))),
         reloads: Box::new(|| json!([{ "accepted": true }])),
         legacy: Box::new(move || callers.view()),
     };
@@ -147,4 +148,14 @@ fn nothing_can_be_written() {
     let (head, ()) = Request::get("/livez").body(()).unwrap().into_parts();
     let reply = answers.answer(&head, true);
     assert_eq!((reply.status(), reply.headers()[CONNECTION].as_bytes()), (StatusCode::BAD_REQUEST, &b"close"[..]));
+}
+
+#[test]
+fn a_document_is_there_for_servlets_with_a_rest_surface() {
+    assert_eq!(get_json("/api/v1/servlets/papers/openapi"), json!({ "openapi": "3.1.0" }));
+    for (name, told) in [("echo", "has no schema"), ("nobody", "there is no servlet")] {
+        let (status, body, _) = ask(&answers().0, "GET", &format!("/api/v1/servlets/{name}/openapi"), None);
+        assert_eq!(status, StatusCode::NOT_FOUND);
+        assert!(body.contains(told), "{body}");
+    }
 }

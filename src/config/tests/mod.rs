@@ -1,3 +1,4 @@
+mod gate;
 mod messages;
 mod reloading;
 mod samples;

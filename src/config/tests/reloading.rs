@@ -213,7 +213,7 @@ fn a_schema_is_part_of_its_servlet_with_all_that_it_imports() {
     let message = "syntax = \"proto3\"; package x; message M {}";
     let tree = Tree::new();
     tree.write("telamon.yaml", SETTINGS);
-    tree.write("servlets/a.yaml", "schema: ../p/s.proto\nservices: [a.v1.S]\n");
+    tree.write("servlets/a.yaml", "schema: ../p/s.proto\nservices: [a.v1.S]\nschema_changes: allow\n");
     tree.write("endpoints/a.yaml", "endpoints: []\n");
     tree.write("p/s.proto", proto);
     tree.write("protos/x/m.proto", message);
@@ -419,11 +419,11 @@ fn a_report_says_it_in_plain_values() {
     let expected = serde_json::json!([
         {
             "time": 1.5, "servlet": "a", "accepted": true, "summary": "endpoint table: 1 reweighted",
-            "files": ["endpoints/a.yaml", "servlets/a.yaml"], "problems": [],
+            "files": ["endpoints/a.yaml", "servlets/a.yaml"], "problems": [], "changes": [],
         },
         {
             "time": 1.5, "servlet": "b", "accepted": false, "summary": "refused, 1 problem: the version before goes on",
-            "files": ["endpoints/b.yaml", "servlets/b.yaml"],
+            "files": ["endpoints/b.yaml", "servlets/b.yaml"], "changes": [],
             "problems": [{
                 "file": "endpoints/b.yaml", "at": { "line": 1, "column": 12 }, "path": "endpoints", "value": "5",
                 "wrong": "is not allowed", "allowed": "a list of endpoints, `[]` for none", "hint": null,

@@ -82,7 +82,7 @@ async fn conversations_go_on_over_every_change_to_their_own_end() {
     on_going.say(b"removed").await;
     on_staying.say(b"still here").await;
     let known = proxy.reloads().await.len();
-    proxy.replace("servlets/echo.yaml", &format!("{ECHO}timeout: 1h\nbalance: {{ policy: round_robin }}\n"));
+    proxy.replace("servlets/echo.yaml", &format!("{ECHO}{ALLOW}timeout: 1h\nbalance: {{ policy: round_robin }}\n"));
     assert_eq!(proxy.report_after(known).await["accepted"], true);
     proxy.replace("protos/echo.proto", &ECHO_PROTO.replace("\"/v1/", "\"/v2/"));
     assert_eq!(proxy.report_after(known + 1).await["accepted"], true);

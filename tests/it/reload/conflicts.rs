@@ -40,7 +40,7 @@ async fn rules_of_two_schemas_that_tie_are_refused_likewise() {
     let proxy = Running::echo(&[(&one.address, 1)]).await;
     proxy.write("protos/other.proto", &ECHO_PROTO.replace("package echo.v1;", "package other.v1;"));
     proxy.write("endpoints/other.yaml", &table(&[(&two.address, 1)]));
-    proxy.write("servlets/other.yaml", "schema: ../protos/other.proto\nservices: [other.v1.Echo]\n");
+    proxy.write("servlets/other.yaml", &format!("schema: ../protos/other.proto\nservices: [other.v1.Echo]\n{ALLOW}"));
     let told = files_of(&proxy.report_after(0).await);
     for part in ["GET /v1/say/{text}", "servlets/other.yaml", "servlets/echo.yaml", "echo.proto:"] {
         assert!(told.contains(part), "{part}: {told}");

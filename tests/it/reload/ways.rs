@@ -87,6 +87,7 @@ async fn mounted_config_maps_are_followed_through_their_swaps() {
             assert_eq!(who(&proxy).await, name);
         }
     }
+    servlets.publish("echo.yaml", &format!("{ECHO}{ALLOW}"));
     for version in 2..5 {
         protos.publish(
             "echo.proto",
@@ -97,7 +98,7 @@ async fn mounted_config_maps_are_followed_through_their_swaps() {
         }
         servlets.publish(
             "echo.yaml",
-            &format!("{ECHO}routes: [{{ match: {{ path: /old{version} }}, call: echo.v1.Echo/Say }}]\n"),
+            &format!("{ECHO}{ALLOW}routes: [{{ match: {{ path: /old{version} }}, call: echo.v1.Echo/Say }}]\n"),
         );
         while status(&proxy, &format!("/old{version}")).await == 404 {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
@@ -155,7 +156,7 @@ async fn a_schema_is_taken_up_and_one_in_its_imports_too() {
                 "syntax = \"proto3\";\npackage echo.v1;\nimport \"words.proto\";\nimport \"google/api/annotations.proto\";\n\
                  service Echo { rpc Say(Words) returns (Words) { option (google.api.http) = { get: \"/v1/say/{text}\" }; } }\n",
             ),
-            ("servlets/echo.yaml", ECHO),
+            ("servlets/echo.yaml", &format!("{ECHO}{ALLOW}")),
             ("endpoints/echo.yaml", &table(&[(&one.address, 1)])),
         ],
         "",

@@ -1,0 +1,77 @@
+//! A servlet's REST surface for the OpenAPI document: what traffic meets, from the claims that routes are made of.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use http::Method as Verb;
+use serde_json::Value;
+
+use super::routing::{Claim, claims};
+use super::{Loaded, MatchDef, ServletDef, Way};
+use crate::route::HostPattern;
+use crate::schema::{Binding, Comments, Entrance, Place, Surface, openapi as document};
+
+/// The OpenAPI document of a servlet that was loaded, with the comments of its schema.
+///
+/// # Errors
+/// Why there is none: no such servlet, or one without a REST surface.
+pub fn openapi(loaded: &Loaded, servlet: &str) -> Result<Value, String> {
+    let Some(def) = loaded.servlets.get(servlet) else {
+        let names: Vec<&str> = loaded.servlets.keys().map(String::as_str).collect();
+        return Err(format!("there is no servlet `{servlet}`, only {}", names.join(", ")));
+    };
+    let root = loaded.file.parent().unwrap_or(Path::new(""));
+    let comments = loaded.compiled.get(servlet).map(|compiled| compiled.comments(root)).unwrap_or_default();
+    openapi_of(def, loaded.servlets.values(), &comments)
+        .ok_or_else(|| format!("servlet `{servlet}` has no schema, and so no REST surface"))
+}
+
+/// The OpenAPI document of one of these servlets; `None` when it has no schema. The others tell which services are its own.
+pub fn openapi_of<'s>(
+    def: &Arc<ServletDef>,
+    servlets: impl IntoIterator<Item = &'s Arc<ServletDef>>,
+    comments: &Comments,
+) -> Option<Value> {
+    let schema = def.schema.as_ref()?;
+    let all = claims(servlets);
+    let ways: Vec<Entrance> =
+        all.iter().filter(|claim| claim.servlet.name == def.name).flat_map(|claim| entrances(def, claim)).collect();
+    Some(document(&Surface { title: &def.name, ways: &ways, messages: schema.messages(), comments }))
+}
+
+fn entrances(def: &ServletDef, claim: &Claim<'_>) -> Vec<Entrance> {
+    match &claim.way {
+        Way::Service => Vec::new(),
+        Way::Binding { method, binding } => {
+            vec![Entrance { method: Arc::clone(method), binding: Arc::clone(binding), condition: String::new() }]
+        }
+        Way::Route { index, method } => {
+            let (Some(route), Some(method)) = (def.routes.get(*index), method) else { return Vec::new() };
+            let matches = &route.matches;
+            let entrance = |verb: Verb| Entrance {
+                method: Arc::clone(method),
+                binding: Arc::new(Binding::for_route(verb, Arc::clone(&matches.path), Place::file(&def.file))),
+                condition: condition(matches),
+            };
+            match &matches.method {
+                Some(verb) => vec![entrance(verb.clone())],
+                // Whatever the verb: a request with a body gives the message in it, one without gives it in the query.
+                None => [Verb::GET, Verb::PUT, Verb::POST, Verb::DELETE, Verb::PATCH].map(entrance).to_vec(),
+            }
+        }
+    }
+}
+
+/// What a request must have beside verb and path.
+fn condition(matches: &MatchDef) -> String {
+    let host = match &matches.host {
+        HostPattern::Any => None,
+        host => Some(format!("the host `{host}`")),
+    };
+    let headers = matches.headers.iter().map(|header| match &header.value {
+        Some(value) => format!("`{}: {}`", header.name, String::from_utf8_lossy(value.as_bytes())),
+        None => format!("a `{}`", header.name),
+    });
+    let all: Vec<String> = host.into_iter().chain(headers).collect();
+    if all.is_empty() { String::new() } else { format!("Only with {}.", all.join(" and ")) }
+}
