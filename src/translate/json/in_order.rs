@@ -124,16 +124,16 @@ impl<'a, 'p> Fields<'a, 'p> {
 }
 
 pub(super) fn is_packable(kind: FieldKind) -> bool {
-    wire_type(kind) != WireType::Length
+    wire_type(kind) != WireType::Len
 }
 
 #[inline]
 fn fits(field: &Field, found: WireType) -> bool {
-    let expected = if field.delimited { WireType::GroupStart } else { wire_type(field.kind) };
+    let expected = if field.delimited { WireType::StartGroup } else { wire_type(field.kind) };
     match field.cardinality {
         Cardinality::Singular { .. } => found == expected,
-        Cardinality::Repeated { .. } => found == expected || found == WireType::Length && is_packable(field.kind),
-        Cardinality::Map { .. } => found == WireType::Length,
+        Cardinality::Repeated { .. } => found == expected || found == WireType::Len && is_packable(field.kind),
+        Cardinality::Map { .. } => found == WireType::Len,
     }
 }
 

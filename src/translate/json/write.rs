@@ -176,7 +176,7 @@ impl<'a, 'o> Writer<'a, 'o> {
                 let mut entries = Entries::new();
                 let mut next = Some(record);
                 while let Some(record) = next {
-                    if let WireValue::Length(span) = record.value {
+                    if let WireValue::Len(span) = record.value {
                         entries.push((self.map_key(key, span)?, span));
                     }
                     next = fields.next_of(field)?;
@@ -199,7 +199,7 @@ impl<'a, 'o> Writer<'a, 'o> {
             let mut parts: SmallVec<[Span; 1]> = SmallVec::new();
             let mut next = Some(first);
             while let Some(record) = next {
-                if let WireValue::Length(span) | WireValue::Group(span) = record.value {
+                if let WireValue::Len(span) | WireValue::Group(span) = record.value {
                     parts.push(span);
                 }
                 next = fields.next_of(field)?;
@@ -229,7 +229,7 @@ impl<'a, 'o> Writer<'a, 'o> {
         let mut next = Some(first);
         while let Some(record) = next {
             match record.value {
-                WireValue::Length(span) if is_packable(field.kind) => {
+                WireValue::Len(span) if is_packable(field.kind) => {
                     let mut elements = Records::new(self.wire, span);
                     while !elements.is_done() {
                         let value = elements.value(wire_type(field.kind))?;
@@ -268,7 +268,7 @@ impl<'a, 'o> Writer<'a, 'o> {
     /// One element of any kind.
     pub(super) fn value(&mut self, kind: FieldKind, value: WireValue) -> Result<(), WireError> {
         match (kind, value) {
-            (FieldKind::Message(id), WireValue::Length(span) | WireValue::Group(span)) => self.message(id, &[span]),
+            (FieldKind::Message(id), WireValue::Len(span) | WireValue::Group(span)) => self.message(id, &[span]),
             _ => self.scalar(kind, value),
         }
     }

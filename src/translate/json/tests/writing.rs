@@ -15,7 +15,7 @@ impl Raw {
     }
 
     fn bytes(mut self, number: u32, bytes: impl AsRef<[u8]>) -> Raw {
-        put_tag(number, WireType::Length, &mut self.0);
+        put_tag(number, WireType::Len, &mut self.0);
         put_varint(bytes.as_ref().len() as u64, &mut self.0);
         self.0.extend_from_slice(bytes.as_ref());
         self
@@ -93,12 +93,12 @@ fn any_order_any_pieces_the_last_one_counts() {
         (raw().varint(999, 1).varint(3, 1).bytes(998, "x").fixed64(997, 1).fixed32(996, 1), r#"{"int32":1}"#),
         (
             raw()
-                .tag(999, WireType::GroupStart)
+                .tag(999, WireType::StartGroup)
                 .varint(3, 9)
-                .tag(5, WireType::GroupStart)
-                .tag(5, WireType::GroupEnd)
+                .tag(5, WireType::StartGroup)
+                .tag(5, WireType::EndGroup)
                 .bytes(14, "\u{1}")
-                .tag(999, WireType::GroupEnd)
+                .tag(999, WireType::EndGroup)
                 .varint(3, 1),
             r#"{"int32":1}"#,
         ),
@@ -327,11 +327,11 @@ fn one_field_alone() {
 
 #[test]
 fn groups_are_read_in_pieces_and_any_depth() {
-    let crate_of = |size| raw().tag(5, WireType::GroupStart).varint(1, size).tag(5, WireType::GroupEnd);
+    let crate_of = |size| raw().tag(5, WireType::StartGroup).varint(1, size).tag(5, WireType::EndGroup);
     let mut wire = crate_of(1).varint(1, 9).0;
     wire.extend(crate_of(2).0);
     assert_eq!(write_as("t.Old", &wire).unwrap(), r#"{"number":9,"crate":[{"size":1},{"size":2}]}"#);
     // A group where a length is expected, and the other way round, is another type.
     assert_eq!(write_as("t.Old", &raw().bytes(4, "").0).unwrap(), "{}");
-    assert_eq!(write(&raw().tag(17, WireType::GroupStart).tag(17, WireType::GroupEnd).0).unwrap(), "{}");
+    assert_eq!(write(&raw().tag(17, WireType::StartGroup).tag(17, WireType::EndGroup).0).unwrap(), "{}");
 }
