@@ -28,6 +28,7 @@ mod conformance;
 mod deep;
 mod oracle;
 mod reading;
+mod reading_well_known;
 mod texts;
 mod writing;
 
