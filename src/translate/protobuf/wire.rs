@@ -332,6 +332,12 @@ impl<'a> Records<'a> {
         self.at >= self.wire.len()
     }
 
+    /// Whether the next record is surely another field's, by its first byte alone.
+    #[inline(always)]
+    pub(in crate::translate) fn is_before_another(&self, number: u32) -> bool {
+        self.wire.get(self.at).is_some_and(|tag| *tag < 0x80 && u32::from(tag >> 3) != number)
+    }
+
     /// Where the next record begins.
     pub(in crate::translate) fn offset(&self) -> usize {
         self.at

@@ -113,6 +113,26 @@ fn any_order_any_pieces_the_last_one_counts() {
 }
 
 #[test]
+fn what_breaks_the_order_late_is_written_as_if_it_had_been_known() {
+    let bad = "\u{fe}\u{ff}".bytes().rev().collect::<Vec<u8>>();
+    writes(&[
+        // What is wrong in front of it does not count.
+        (raw().bytes(14, &bad).varint(3, 5).bytes(14, "good"), r#"{"int32":5,"string":"good"}"#),
+        (raw().message(17, raw().bytes(14, &bad)).message(17, raw().bytes(14, "x")), r#"{"nested":{"string":"x"}}"#),
+        // The unknown between two records of a field.
+        (raw().varint(3, 1).varint(20, 9).varint(3, 2), r#"{"int32":2}"#),
+        (raw().varint(40, 1).varint(45, 9).varint(40, 2), r#"{"looseInt32":[1,2]}"#),
+        (raw().message(17, raw().varint(4, 1).varint(3, 2)), r#"{"nested":{"int32":2,"int64":"1"}}"#),
+        (raw().varint(61, 0).varint(61, 3), r#"{"oneInt32":3}"#),
+    ]);
+    refuses(&[(raw().varint(4, 1).bytes(14, &bad).varint(3, 2), "$.string", "not UTF-8")]);
+    let mut out = b"before".to_vec();
+    let wire = raw().varint(4, 1).varint(3, 2).0;
+    from_wire(&MESSAGES, id("t.Rich"), &wire, &WriteOptions::default(), &mut out).unwrap();
+    assert_eq!(out, br#"before{"int32":2,"int64":"1"}"#);
+}
+
+#[test]
 fn of_a_oneof_the_last_member_counts() {
     writes(&[
         (raw().varint(61, 1).bytes(62, "x"), r#"{"oneString":"x"}"#),
