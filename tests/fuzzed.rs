@@ -10,6 +10,11 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+#[allow(
+    unused_imports,
+    reason = "for the sources that the properties include and that name it as of their own crate"
+)]
+use telamon::wire;
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);

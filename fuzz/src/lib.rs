@@ -21,8 +21,14 @@ pub mod wire_request;
 mod draw;
 mod rich;
 
+#[allow(unused_imports, reason = "for the sources that are included here and name it as of their own crate")]
+use telamon::wire;
+
+/// Panics where a property does not hold.
+pub type Check = fn(&[u8]);
+
 /// Every property by the name of its target.
-pub const ALL: &[(&str, fn(&[u8]))] = &[
+pub const ALL: &[(&str, Check)] = &[
     ("config_yaml", config_yaml::check),
     ("field_path", field_path::check),
     ("grpc_frames", grpc_frames::check),

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use telamon::schema::{Schema, Source, Template};
 
 fn build(source: Source) -> Option<Schema> {
-    match Schema::build(&[source.clone()], &mut |_| None) {
+    match Schema::build(std::slice::from_ref(&source), &mut |_| None) {
         Ok(schema) => Some(schema),
         Err(errors) => {
             assert!(!errors.is_empty(), "a refusal says why");
