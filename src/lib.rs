@@ -26,6 +26,10 @@
 //! | 10 | `cli`, `demo` | the command line; the demo servlet |
 #![forbid(unsafe_code)]
 
+// Properties that the fuzz targets share with the tests name this crate from outside.
+#[cfg(test)]
+extern crate self as telamon;
+
 pub mod admin;
 pub mod app;
 pub mod balance;

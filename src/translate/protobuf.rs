@@ -1,136 +1,81 @@
 //! As much of protobuf's encoding as joining and picking apart whole messages takes (protobuf.dev/programming-guides/encoding):
-//! that concatenated messages merge is what body, path and query are put together with.
+//! that concatenated messages merge is what body, path and query are put together with. Fields are read by `wire`, as the JSON codec
+//! reads them.
 
-/// What follows a tag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WireType {
-    Varint = 0,
-    Fixed64 = 1,
-    Len = 2,
-    StartGroup = 3,
-    EndGroup = 4,
-    Fixed32 = 5,
-}
+pub(in crate::translate) mod wire;
+
+pub(in crate::translate) use wire::WireType;
+use wire::{Span, WireValue};
 
 /// One field of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Record<'a> {
-    pub(crate) number: u32,
-    pub(crate) wire_type: WireType,
+pub(in crate::translate) struct Record<'a> {
+    pub(in crate::translate) number: u32,
+    pub(in crate::translate) wire_type: WireType,
     /// Behind a length, or between the tags of a group: the content. Else the value as it stands.
-    pub(crate) value: &'a [u8],
+    pub(in crate::translate) value: &'a [u8],
     /// All of it, the tag included.
-    pub(crate) raw: &'a [u8],
+    pub(in crate::translate) raw: &'a [u8],
 }
 
 /// The bytes are no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Malformed;
-
-/// Groups within groups that are followed before a message is refused; what protobuf's own decoders allow.
-const MOST_GROUPS: u32 = 100;
+pub(in crate::translate) struct Malformed;
 
 /// The fields of a message in the order they stand in; ends with the first thing that is none.
-pub(crate) fn records(message: &[u8]) -> Records<'_> {
-    Records { rest: message }
+pub(in crate::translate) fn records(message: &[u8]) -> Records<'_> {
+    let all = u32::try_from(message.len()).map(|_| wire::Records::new(message, Span::new(0, message.len())));
+    Records { message, rest: Some(all.map_err(|_| Malformed)) }
 }
 
-pub(crate) struct Records<'a> {
-    rest: &'a [u8],
+pub(in crate::translate) struct Records<'a> {
+    message: &'a [u8],
+    /// Nothing after what is no field; an error when the message is longer than a place in it can be told.
+    rest: Option<Result<wire::Records<'a>, Malformed>>,
 }
 
 impl<'a> Iterator for Records<'a> {
     type Item = Result<Record<'a>, Malformed>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let record = read(self.rest, 0);
-        self.rest = record.and_then(|record| self.rest.get(record.raw.len()..)).unwrap_or_default();
-        // A group's end with no beginning is no field.
-        Some(record.filter(|record| record.wire_type != WireType::EndGroup).ok_or(Malformed))
-    }
-}
-
-fn read(bytes: &[u8], groups: u32) -> Option<Record<'_>> {
-    let (tag, body) = varint(bytes)?;
-    let number = u32::try_from(tag >> 3).ok().filter(|number| (1..=0x1fff_ffff).contains(number))?;
-    let (wire_type, value, rest) = match tag & 7 {
-        0 => {
-            let (_, rest) = varint(body)?;
-            let (value, rest) = body.split_at_checked(body.len() - rest.len())?;
-            (WireType::Varint, value, rest)
-        }
-        1 => {
-            let (value, rest) = body.split_at_checked(8)?;
-            (WireType::Fixed64, value, rest)
-        }
-        2 => {
-            let (len, content) = varint(body)?;
-            let (value, rest) = content.split_at_checked(usize::try_from(len).ok()?)?;
-            (WireType::Len, value, rest)
-        }
-        3 if groups < MOST_GROUPS => {
-            let mut rest = body;
-            loop {
-                let inner = read(rest, groups + 1)?;
-                let after = rest.get(inner.raw.len()..)?;
-                if inner.wire_type == WireType::EndGroup {
-                    let content = body.get(..body.len() - rest.len()).filter(|_| inner.number == number)?;
-                    break (WireType::StartGroup, content, after);
-                }
-                rest = after;
+        let mut rest = match self.rest.take()? {
+            Ok(rest) => rest,
+            Err(malformed) => return Some(Err(malformed)),
+        };
+        let record = match rest.next() {
+            Ok(record) => record?,
+            Err(_) => return Some(Err(Malformed)),
+        };
+        let raw = self.message.get(record.start as usize..rest.offset()).unwrap_or_default();
+        self.rest = Some(Ok(rest));
+        let value = match record.value {
+            WireValue::Len(span) | WireValue::Group(span) => span.of(self.message),
+            WireValue::Varint(_) | WireValue::Fixed64(_) | WireValue::Fixed32(_) => {
+                let tag = raw.iter().take_while(|byte| **byte >= 0x80).count() + 1;
+                raw.get(tag..).unwrap_or_default()
             }
-        }
-        4 => (WireType::EndGroup, [].as_slice(), body),
-        5 => {
-            let (value, rest) = body.split_at_checked(4)?;
-            (WireType::Fixed32, value, rest)
-        }
-        _ => return None,
-    };
-    Some(Record { number, wire_type, value, raw: bytes.get(..bytes.len() - rest.len())? })
-}
-
-/// A varint, and what follows it.
-pub(crate) fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let mut value = 0_u64;
-    for (place, byte) in bytes.iter().enumerate().take(10) {
-        let part = u64::from(byte & 0x7f);
-        // The tenth byte has room for one bit.
-        if place == 9 && part > 1 {
-            return None;
-        }
-        value |= part << (7 * place);
-        if byte & 0x80 == 0 {
-            return Some((value, bytes.get(place + 1..)?));
-        }
+        };
+        Some(Ok(Record { number: record.number, wire_type: record.value.wire_type(), value, raw }))
     }
-    None
 }
 
-pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
+pub(in crate::translate) fn put_varint(out: &mut Vec<u8>, value: u64) {
+    wire::put_varint(value, out);
 }
 
-pub(crate) fn put_tag(out: &mut Vec<u8>, number: u32, wire_type: WireType) {
-    put_varint(out, u64::from(number) << 3 | wire_type as u64);
+pub(in crate::translate) fn put_tag(out: &mut Vec<u8>, number: u32, wire_type: WireType) {
+    wire::put_tag(number, wire_type, out);
 }
 
 /// A string, bytes or message field.
-pub(crate) fn put_len(out: &mut Vec<u8>, number: u32, content: &[u8]) {
+pub(in crate::translate) fn put_len(out: &mut Vec<u8>, number: u32, content: &[u8]) {
     put_tag(out, number, WireType::Len);
     put_varint(out, content.len() as u64);
     out.extend_from_slice(content);
 }
 
 /// A message as a field: behind a length, or as a group.
-pub(crate) fn put_message(out: &mut Vec<u8>, number: u32, delimited: bool, content: &[u8]) {
+pub(in crate::translate) fn put_message(out: &mut Vec<u8>, number: u32, delimited: bool, content: &[u8]) {
     if delimited {
         put_tag(out, number, WireType::StartGroup);
         out.extend_from_slice(content);
@@ -184,6 +129,7 @@ mod tests {
             &[0x09, 1, 2, 3],
             &[0x0d, 1, 2, 3],
             &[0x08, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x02],
+            &[0x88, 0x80, 0x80, 0x80, 0x80, 0x00, 0x01],
             &deep,
         ];
         for bytes in cases {
@@ -197,7 +143,9 @@ mod tests {
             let mut bytes = Vec::new();
             put_varint(&mut bytes, value);
             bytes.push(9);
-            prop_assert_eq!(varint(&bytes), Some((value, &[9_u8][..])));
+            let mut records = wire::Records::new(&bytes, Span::new(0, bytes.len()));
+            prop_assert_eq!(records.varint(), Ok(value));
+            prop_assert_eq!(records.offset(), bytes.len() - 1);
         }
 
         #[test]

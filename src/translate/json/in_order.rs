@@ -1,7 +1,8 @@
 //! The fields of a message on the wire, in the order of their numbers. The wire may hold them in any order, a repeated field in
-//! pieces, a singular one several times; JSON wants each once. So every message is looked over first, tags only: nearly all
-//! are in order and are then read as they stand. For the others the places of their fields, eight bytes each, are sorted. A
-//! message that came in several pieces is read as their sequence, which is what protobuf means by merging.
+//! pieces, a singular one several times; JSON wants each once. Nearly all messages are in order, so they are read as they stand, and
+//! watched; once one is not, everything is read again, and each message looked over first, tags only. Where the order is wrong the
+//! places of the fields, eight bytes each, are sorted. A message that came in several pieces is read as their sequence, which is
+//! what protobuf means by merging.
 
 use smallvec::SmallVec;
 
@@ -34,6 +35,36 @@ impl<'a, 'p> Parts<'a, 'p> {
     }
 }
 
+/// What is said of fields that are not in order, where they were taken to be.
+const OUT_OF_ORDER: &str = "the fields are not in order";
+
+/// Whether fields are taken to be in order until one is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    Assumed,
+    /// Looked over before anything is read.
+    Checked,
+}
+
+/// What has been met of a message whose order is assumed.
+#[derive(Default)]
+struct Watch {
+    /// The index that the next field has at least.
+    least: u32,
+    oneofs: FieldSet,
+}
+
+impl Watch {
+    #[inline]
+    fn follows(&mut self, field: &Field) -> bool {
+        if field.index < self.least || field.oneof.is_some_and(|oneof| self.oneofs.insert(oneof)) {
+            return false;
+        }
+        self.least = field.index + 1;
+        true
+    }
+}
+
 /// Where a field stands. Four bytes are enough: a longer message is refused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Occurrence {
@@ -46,6 +77,7 @@ pub(super) struct Fields<'a, 'p> {
     message: &'a Message,
     wire: &'a [u8],
     source: Source<'a, 'p>,
+    watch: Option<Watch>,
     peeked: Option<(&'a Field, Record)>,
 }
 
@@ -55,12 +87,17 @@ enum Source<'a, 'p> {
 }
 
 impl<'a, 'p> Fields<'a, 'p> {
-    /// All fields of a message.
+    /// All fields of a message. Where the order is assumed, an error may mean that it is not so.
     pub(super) fn in_order(
         wire: &'a [u8],
         message: &'a Message,
         parts: &'p [Span],
+        order: Order,
     ) -> Result<Fields<'a, 'p>, Malformed> {
+        if order == Order::Assumed {
+            let watch = Some(Watch::default());
+            return Ok(Fields { watch, ..Fields::as_they_stand(wire, message, parts) });
+        }
         if are_in_order(wire, message, parts)? {
             return Ok(Fields::as_they_stand(wire, message, parts));
         }
@@ -81,16 +118,27 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     fn as_they_stand(wire: &'a [u8], message: &'a Message, parts: &'p [Span]) -> Fields<'a, 'p> {
-        Fields { message, wire, source: Source::AsTheyStand(Parts::new(wire, parts)), peeked: None }
+        Fields { message, wire, source: Source::AsTheyStand(Parts::new(wire, parts)), watch: None, peeked: None }
     }
 
     fn sorted(wire: &'a [u8], message: &'a Message, places: Vec<Occurrence>) -> Fields<'a, 'p> {
-        Fields { message, wire, source: Source::Sorted(places.into_iter()), peeked: None }
+        Fields { message, wire, source: Source::Sorted(places.into_iter()), watch: None, peeked: None }
     }
 
+    /// The next field, with its first record.
     pub(super) fn next(&mut self) -> Result<Option<(&'a Field, Record)>, Malformed> {
-        if let Some(peeked) = self.peeked {
-            self.peeked = None;
+        let next = self.take()?;
+        if let (Some(watch), Some((field, record))) = (&mut self.watch, &next)
+            && !watch.follows(field)
+        {
+            return Err(Malformed { offset: record.start as usize, message: OUT_OF_ORDER });
+        }
+        Ok(next)
+    }
+
+    #[inline]
+    fn take(&mut self) -> Result<Option<(&'a Field, Record)>, Malformed> {
+        if let Some(peeked) = self.peeked.take() {
             return Ok(Some(peeked));
         }
         loop {
@@ -113,7 +161,13 @@ impl<'a, 'p> Fields<'a, 'p> {
     /// The next record, if it is the same field's.
     #[inline]
     pub(super) fn next_of(&mut self, field: &Field) -> Result<Option<Record>, Malformed> {
-        match self.next()? {
+        // Should something unknown be between two records of a field, its coming back breaks the order.
+        if let (Some(_), None, Source::AsTheyStand(parts)) = (&self.watch, &self.peeked, &self.source)
+            && parts.records.is_before_another(field.number)
+        {
+            return Ok(None);
+        }
+        match self.take()? {
             Some((next, record)) if next.index == field.index => Ok(Some(record)),
             other => {
                 self.peeked = other;
@@ -124,16 +178,16 @@ impl<'a, 'p> Fields<'a, 'p> {
 }
 
 pub(super) fn is_packable(kind: FieldKind) -> bool {
-    wire_type(kind) != WireType::Length
+    wire_type(kind) != WireType::Len
 }
 
 #[inline]
 fn fits(field: &Field, found: WireType) -> bool {
-    let expected = if field.delimited { WireType::GroupStart } else { wire_type(field.kind) };
+    let expected = if field.delimited { WireType::StartGroup } else { wire_type(field.kind) };
     match field.cardinality {
         Cardinality::Singular { .. } => found == expected,
-        Cardinality::Repeated { .. } => found == expected || found == WireType::Length && is_packable(field.kind),
-        Cardinality::Map { .. } => found == WireType::Length,
+        Cardinality::Repeated { .. } => found == expected || found == WireType::Len && is_packable(field.kind),
+        Cardinality::Map { .. } => found == WireType::Len,
     }
 }
 

@@ -21,11 +21,12 @@ mod read_well_known;
 mod string;
 mod text;
 mod time;
-mod wire;
 mod write;
 mod write_map;
 mod write_text;
 mod write_well_known;
+
+use super::protobuf::wire;
 
 pub use items::ArrayItems;
 pub use place::{JsonError, WireError};

@@ -193,7 +193,7 @@ impl<'a, 'o> Reader<'a, 'o> {
         match field.kind {
             FieldKind::Message(id) if field.delimited => {
                 self.message(id)?;
-                put_tag(field.number, WireType::GroupEnd, self.out);
+                put_tag(field.number, WireType::EndGroup, self.out);
                 Ok(Written::Value)
             }
             kind => self.value(kind),
@@ -212,7 +212,7 @@ impl<'a, 'o> Reader<'a, 'o> {
     fn packed(&mut self, field: &'a Field) -> Result<Written, JsonError> {
         self.lexer.open_array()?;
         let tag = self.out.len();
-        put_tag(field.number, WireType::Length, self.out);
+        put_tag(field.number, WireType::Len, self.out);
         let start = begin_length(self.out);
         let (mut first, mut index) = (true, 0_usize);
         while self.lexer.element(&mut first)? {
@@ -248,7 +248,7 @@ impl<'a, 'o> Reader<'a, 'o> {
                 return Err(raw.twice());
             }
             let entry = self.out.len();
-            put_tag(field.number, WireType::Length, self.out);
+            put_tag(field.number, WireType::Len, self.out);
             let start = begin_length(self.out);
             self.put_text(1, key_kind, &text)?;
             put_tag(2, super::wire::wire_type(field.kind), self.out);

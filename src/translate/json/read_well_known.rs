@@ -56,7 +56,7 @@ pub(super) fn put_instant(time: Instant, out: &mut Vec<u8>) {
 pub(super) fn put_field_mask(text: &str, case: Case, out: &mut Vec<u8>) -> Option<()> {
     for path in field_mask::paths(text, case) {
         let path = path?;
-        put_tag(1, WireType::Length, out);
+        put_tag(1, WireType::Len, out);
         put_varint(path.len() as u64, out);
         out.extend_from_slice(path.as_bytes());
     }
@@ -128,7 +128,7 @@ impl<'a> Reader<'a, '_> {
                 self.out.push(u8::from(value));
             }
             b'"' => {
-                put_tag(3, WireType::Length, self.out);
+                put_tag(3, WireType::Len, self.out);
                 self.scalar(FieldKind::String)?;
             }
             b'{' => self.nested(5, Self::structure)?,
@@ -145,7 +145,7 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn nested(&mut self, number: u32, read: fn(&mut Self) -> Result<(), JsonError>) -> Result<(), JsonError> {
-        put_tag(number, WireType::Length, self.out);
+        put_tag(number, WireType::Len, self.out);
         let start = begin_length(self.out);
         read(self)?;
         end_length(start, self.out);
@@ -170,7 +170,7 @@ impl<'a> Reader<'a, '_> {
             if !keys.insert(key.clone()) {
                 return Err(raw.twice());
             }
-            put_tag(1, WireType::Length, self.out);
+            put_tag(1, WireType::Len, self.out);
             let start = begin_length(self.out);
             self.put_text(1, FieldKind::String, &key)?;
             self.nested(2, Self::dynamic).map_err(|error| error.in_key(&key))?;
@@ -186,12 +186,12 @@ impl<'a> Reader<'a, '_> {
         let known = type_name(&url).and_then(|name| self.messages.by_name(name));
         let fail = || start.fail(format!("the type {:?} is not in the schema", excerpt(&url))).in_key(TYPE_KEY);
         let id = known.ok_or_else(fail)?;
-        put_tag(1, WireType::Length, self.out);
+        put_tag(1, WireType::Len, self.out);
         put_varint(url.len() as u64, self.out);
         self.out.extend_from_slice(url.as_bytes());
         let message = self.messages.get(id);
         let before = self.out.len();
-        put_tag(2, WireType::Length, self.out);
+        put_tag(2, WireType::Len, self.out);
         let body = begin_length(self.out);
         match message.well_known {
             Some(WellKnown::Empty) => self.any_value(id, true)?,

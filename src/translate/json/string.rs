@@ -116,27 +116,75 @@ fn hex4(text: &str) -> Result<(u32, &str), &'static str> {
     Ok((u32::from_str_radix(digits, 16).map_err(|_| BAD)?, rest))
 }
 
+const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
+
+/// The top bits of the bytes in a word that need attention inside a string. Only the lowest that is set is sure to be right, since
+/// borrows run upwards.
+#[inline(always)]
+fn special(word: u64) -> u64 {
+    let zero_byte = |word: u64| word.wrapping_sub(ONES) & !word & TOPS;
+    let quote = zero_byte(word ^ (ONES * u64::from(b'"')));
+    let backslash = zero_byte(word ^ (ONES * u64::from(b'\\')));
+    let control = word.wrapping_sub(ONES * 0x20) & !word & TOPS;
+    quote | backslash | control
+}
+
 /// How many bytes from the start need no attention inside a string: neither quote, backslash nor control character. Eight at a
-/// time, since most of most messages is text.
+/// time, since most of most messages is text; what is left is read together with bytes that have been found plain.
 #[inline]
 pub(super) fn plain_prefix(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
-    const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
     let mut length = 0;
-    let (words, _) = bytes.as_chunks::<8>();
+    let (words, tail) = bytes.as_chunks::<8>();
     for word in words {
-        let word = u64::from_le_bytes(*word);
-        let zero_byte = |word: u64| word.wrapping_sub(ONES) & !word & TOPS;
-        let quote = zero_byte(word ^ (ONES * u64::from(b'"')));
-        let backslash = zero_byte(word ^ (ONES * u64::from(b'\\')));
-        let control = word.wrapping_sub(ONES * 0x20) & !word & TOPS;
-        let found = quote | backslash | control;
+        let found = special(u64::from_le_bytes(*word));
         if found != 0 {
-            // Borrows only run upwards, so the lowest bit found is a true one.
             return length + (found.trailing_zeros() / 8) as usize;
         }
         length += 8;
     }
-    let tail = bytes.get(length..).unwrap_or_default();
-    length + tail.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(tail.len())
+    if tail.is_empty() {
+        return length;
+    }
+    let (first, word) = match (bytes.last_chunk::<8>(), bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        (Some(last), ..) => (bytes.len() - 8, u64::from_le_bytes(*last)),
+        // Four to seven bytes: the upper half begins where the lower one ends, or within it.
+        (None, Some(low), Some(high)) => {
+            let low = special(u64::from(u32::from_le_bytes(*low)) | TOPS & !0xffff_ffff);
+            if low != 0 {
+                return (low.trailing_zeros() / 8) as usize;
+            }
+            let high = special(u64::from(u32::from_le_bytes(*high)) | TOPS & !0xffff_ffff);
+            return if high == 0 { bytes.len() } else { bytes.len() - 4 + (high.trailing_zeros() / 8) as usize };
+        }
+        _ => {
+            let plain = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+            return tail.iter().position(plain).unwrap_or(tail.len());
+        }
+    };
+    let found = special(word);
+    if found == 0 { bytes.len() } else { first + (found.trailing_zeros() / 8) as usize }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain_prefix;
+
+    #[test]
+    fn the_first_byte_that_needs_attention_is_found_wherever_it_is() {
+        for length in 0..40 {
+            let plain: Vec<u8> =
+                (0..length).map(|place| [b' ', 0x7f, 0x80, 0xff, b'!', b'#', b'[', b']'][place % 8]).collect();
+            assert_eq!(plain_prefix(&plain), length);
+            for (place, special) in (0..length).flat_map(|place| [0, 0x1f, b'"', b'\\'].map(|special| (place, special)))
+            {
+                let mut bytes = plain.clone();
+                bytes[place] = special;
+                assert_eq!(plain_prefix(&bytes), place, "{bytes:?}");
+                // Another behind it changes nothing.
+                bytes[length - 1] = b'"';
+                assert_eq!(plain_prefix(&bytes), place, "{bytes:?}");
+            }
+        }
+    }
 }

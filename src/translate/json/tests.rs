@@ -9,7 +9,7 @@
 //!   a float or double out of range is refused even in quotes;
 //! - a field mask with an empty path, or a path of a trailing underscore, is refused;
 //! - timestamps and durations: at most nine digits of a second, nothing out of range after rounding, no leap second, a sign that
-//!   both halves of a duration share; the longest duration has no fraction;
+//!   both halves of a duration share;
 //! - an Any of `Empty` has no `"value"`, as C++ and Envoy have it, and is read with and without; an Any without anything is `{}`;
 //! - minus zero is a value, so it is written where zero is not;
 //! - wrappers of non-finite floats are strings like the fields themselves; `null` for a repeated field of `Value` is no list;
@@ -24,9 +24,11 @@ use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 use super::*;
 use crate::schema::{Field, MessageId, Messages};
 
+mod conformance;
 mod deep;
 mod oracle;
 mod reading;
+mod reading_well_known;
 mod texts;
 mod writing;
 

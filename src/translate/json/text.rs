@@ -51,7 +51,7 @@ fn put_message(messages: &Messages, well_known: WellKnown, text: &str, out: &mut
         }
         WellKnown::FieldMask => put_field_mask(text, Case::Either, out).ok_or("not a field mask like a.fooBar,b")?,
         WellKnown::Value => {
-            put_tag(3, WireType::Length, out);
+            put_tag(3, WireType::Len, out);
             put_scalar(messages, FieldKind::String, text, out)?;
         }
         _ => {

@@ -65,8 +65,8 @@ pub(super) fn parse_duration(text: &str) -> Option<Instant> {
     let mut cursor = Cursor(digits.as_bytes().get(whole.len()..)?);
     let nanos = cursor.fraction()?;
     let seconds: i64 = whole.parse().ok()?;
-    // The limit is one of the whole, so its last second has no fraction.
-    if !cursor.0.is_empty() || seconds > LONGEST || (seconds == LONGEST && nanos != 0) {
+    // The limit is one of the seconds alone: the last of them may have a fraction, as protobuf's own codecs have it.
+    if !cursor.0.is_empty() || seconds > LONGEST {
         return None;
     }
     Some(if negative { Instant { seconds: -seconds, nanos: -nanos } } else { Instant { seconds, nanos } })

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::MAX_DEPTH;
-use super::in_order::{Fields, is_packable};
+use super::in_order::{Fields, Order, is_packable};
 use super::place::WireError;
 use super::wire::{Malformed, Record, Records, Span, WireValue, wire_type};
 use super::write_map::Entries;
@@ -34,7 +34,7 @@ pub fn from_wire(
     out: &mut Vec<u8>,
 ) -> Result<(), WireError> {
     let mut writer = Writer::new(messages, wire, options, out)?;
-    writer.message(id, &[Span::new(0, wire.len())])
+    writer.write(|writer| writer.message(id, &[Span::new(0, wire.len())]))
 }
 
 /// Appends the JSON form of one field of a message on the wire: what `response_body: "field"` of an HTTP rule asks for. A field
@@ -52,7 +52,7 @@ pub fn field_from_wire(
     out: &mut Vec<u8>,
 ) -> Result<(), WireError> {
     let mut writer = Writer::new(messages, wire, options, out)?;
-    writer.only(messages.get(id), field, &[Span::new(0, wire.len())])
+    writer.write(|writer| writer.only(messages.get(id), field, &[Span::new(0, wire.len())]))
 }
 
 pub(super) struct Writer<'a, 'o> {
@@ -61,6 +61,7 @@ pub(super) struct Writer<'a, 'o> {
     pub(super) wire: &'a [u8],
     pub(super) out: &'o mut Vec<u8>,
     depth: u32,
+    order: Order,
 }
 
 /// Where the next member of an object goes.
@@ -94,7 +95,19 @@ impl<'a, 'o> Writer<'a, 'o> {
         if u32::try_from(wire.len()).is_err() {
             return Err(WireError::new(0, "a message of 4 GiB or more"));
         }
-        Ok(Writer { messages, options: *options, wire, out, depth: 0 })
+        Ok(Writer { messages, options: *options, wire, out, depth: 0, order: Order::Assumed })
+    }
+
+    /// Writes; and, when something is wrong, once more with the order of fields looked over: perhaps it was that alone, and in the
+    /// right order a later field takes the place of what is wrong. So nothing costs more than twice.
+    fn write(&mut self, mut write: impl FnMut(&mut Self) -> Result<(), WireError>) -> Result<(), WireError> {
+        let start = self.out.len();
+        write(self).or_else(|_| {
+            self.out.truncate(start);
+            self.depth = 0;
+            self.order = Order::Checked;
+            write(self)
+        })
     }
 
     /// A message, whatever its form.
@@ -133,7 +146,7 @@ impl<'a, 'o> Writer<'a, 'o> {
         parts: &[Span],
         members: &mut Members,
     ) -> Result<(), WireError> {
-        let mut fields = Fields::in_order(self.wire, message, parts)?;
+        let mut fields = Fields::in_order(self.wire, message, parts, self.order)?;
         let always = self.options.always_print_primitive_fields;
         let mut unwritten = message.fields().iter();
         while let Some((field, record)) = fields.next()? {
@@ -176,7 +189,7 @@ impl<'a, 'o> Writer<'a, 'o> {
                 let mut entries = Entries::new();
                 let mut next = Some(record);
                 while let Some(record) = next {
-                    if let WireValue::Length(span) = record.value {
+                    if let WireValue::Len(span) = record.value {
                         entries.push((self.map_key(key, span)?, span));
                     }
                     next = fields.next_of(field)?;
@@ -199,7 +212,7 @@ impl<'a, 'o> Writer<'a, 'o> {
             let mut parts: SmallVec<[Span; 1]> = SmallVec::new();
             let mut next = Some(first);
             while let Some(record) = next {
-                if let WireValue::Length(span) | WireValue::Group(span) = record.value {
+                if let WireValue::Len(span) | WireValue::Group(span) = record.value {
                     parts.push(span);
                 }
                 next = fields.next_of(field)?;
@@ -229,7 +242,7 @@ impl<'a, 'o> Writer<'a, 'o> {
         let mut next = Some(first);
         while let Some(record) = next {
             match record.value {
-                WireValue::Length(span) if is_packable(field.kind) => {
+                WireValue::Len(span) if is_packable(field.kind) => {
                     let mut elements = Records::new(self.wire, span);
                     while !elements.is_done() {
                         let value = elements.value(wire_type(field.kind))?;
@@ -268,7 +281,7 @@ impl<'a, 'o> Writer<'a, 'o> {
     /// One element of any kind.
     pub(super) fn value(&mut self, kind: FieldKind, value: WireValue) -> Result<(), WireError> {
         match (kind, value) {
-            (FieldKind::Message(id), WireValue::Length(span) | WireValue::Group(span)) => self.message(id, &[span]),
+            (FieldKind::Message(id), WireValue::Len(span) | WireValue::Group(span)) => self.message(id, &[span]),
             _ => self.scalar(kind, value),
         }
     }

@@ -67,7 +67,7 @@ impl<'a> Writer<'a, '_> {
             WireValue::Fixed64(value) => MapKey::Unsigned(value),
             WireValue::Fixed32(value) if kind == FieldKind::Sfixed32 => MapKey::Signed(i64::from(value as i32)),
             WireValue::Fixed32(value) => MapKey::Unsigned(u64::from(value)),
-            WireValue::Length(span) | WireValue::Group(span) => MapKey::String(utf8(span, self.wire)?),
+            WireValue::Len(span) | WireValue::Group(span) => MapKey::String(utf8(span, self.wire)?),
         })
     }
 
@@ -96,13 +96,13 @@ impl<'a> Writer<'a, '_> {
 
     fn map_value(&mut self, entry: Span, kind: Option<FieldKind>) -> Result<(), WireError> {
         let mut records = Records::new(self.wire, entry);
-        let expected = kind.map_or(WireType::Length, wire_type);
+        let expected = kind.map_or(WireType::Len, wire_type);
         let mut scalar = kind.map(zero);
         let mut parts: SmallVec<[Span; 1]> = SmallVec::new();
         while let Some(record) = records.next()? {
             if record.number == 2 && record.value.wire_type() == expected {
                 scalar = Some(record.value);
-                if let WireValue::Length(span) = record.value {
+                if let WireValue::Len(span) = record.value {
                     parts.push(span);
                 }
             }

@@ -68,7 +68,7 @@ pub(super) fn zero(kind: FieldKind) -> WireValue {
     match wire_type(kind) {
         WireType::Fixed64 => WireValue::Fixed64(0),
         WireType::Fixed32 => WireValue::Fixed32(0),
-        WireType::Length | WireType::GroupStart | WireType::GroupEnd => WireValue::Length(Span::new(0, 0)),
+        WireType::Len | WireType::StartGroup | WireType::EndGroup => WireValue::Len(Span::new(0, 0)),
         WireType::Varint => WireValue::Varint(0),
     }
 }
@@ -82,7 +82,7 @@ pub(super) fn is_zero(kind: FieldKind, value: WireValue) -> bool {
         },
         WireValue::Fixed64(value) => value == 0,
         WireValue::Fixed32(value) => value == 0,
-        WireValue::Length(span) | WireValue::Group(span) => span.is_empty(),
+        WireValue::Len(span) | WireValue::Group(span) => span.is_empty(),
     }
 }
 
@@ -131,7 +131,7 @@ pub(super) fn put_scalar(
             FieldKind::Sfixed32 => put_integer(value as i32, false, out),
             _ => put_integer(value, false, out),
         },
-        WireValue::Length(span) | WireValue::Group(span) => match kind {
+        WireValue::Len(span) | WireValue::Group(span) => match kind {
             FieldKind::String => put_string(utf8(span, wire)?, out),
             _ => {
                 out.push(b'"');

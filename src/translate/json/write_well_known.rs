@@ -67,7 +67,7 @@ impl Writer<'_, '_> {
         let mut records = Parts::new(self.wire, parts);
         let mut first = true;
         while let Some(record) = records.next()? {
-            let (1, WireValue::Length(span)) = (record.number, record.value) else { continue };
+            let (1, WireValue::Len(span)) = (record.number, record.value) else { continue };
             if !first {
                 mask.push(',');
             }
@@ -99,10 +99,8 @@ impl Writer<'_, '_> {
         let mut records = Parts::new(self.wire, parts);
         while let Some(record) = records.next()? {
             match (record.number, record.value) {
-                (1 | 4, WireValue::Varint(_)) | (2, WireValue::Fixed64(_)) | (3, WireValue::Length(_)) => {
-                    nested.clear()
-                }
-                (5 | 6, WireValue::Length(span)) => {
+                (1 | 4, WireValue::Varint(_)) | (2, WireValue::Fixed64(_)) | (3, WireValue::Len(_)) => nested.clear(),
+                (5 | 6, WireValue::Len(span)) => {
                     if member != record.number {
                         nested.clear();
                     }
@@ -134,7 +132,7 @@ impl Writer<'_, '_> {
         let mut records = Parts::new(self.wire, parts);
         let mut index = 0;
         while let Some(record) = records.next()? {
-            let (1, WireValue::Length(span)) = (record.number, record.value) else { continue };
+            let (1, WireValue::Len(span)) = (record.number, record.value) else { continue };
             if index > 0 {
                 self.out.push(b',');
             }
@@ -149,7 +147,7 @@ impl Writer<'_, '_> {
         let mut entries = Entries::new();
         let mut records = Parts::new(self.wire, parts);
         while let Some(record) = records.next()? {
-            if let (1, WireValue::Length(span)) = (record.number, record.value) {
+            if let (1, WireValue::Len(span)) = (record.number, record.value) {
                 entries.push((self.map_key(FieldKind::String, span)?, span));
             }
         }
@@ -162,8 +160,8 @@ impl Writer<'_, '_> {
         let mut records = Parts::new(self.wire, parts);
         while let Some(record) = records.next()? {
             match (record.number, record.value) {
-                (1, WireValue::Length(span)) => url = span,
-                (2, WireValue::Length(span)) => value = span,
+                (1, WireValue::Len(span)) => url = span,
+                (2, WireValue::Len(span)) => value = span,
                 _ => {}
             }
         }

@@ -1,91 +1,9 @@
 //! However the bytes of a connection arrive, it says the same; after an anomaly it says nothing more; and what it took can be
 //! written down in one way that is read the same again.
 
-use bytes::BytesMut;
-use http::Version;
 use proptest::prelude::*;
 
-use crate::wire::{BodyDecoder, Framing, HeadLimits, Piece, RequestHead, RequestParser};
-
-/// Small enough that generated heads meet them.
-const LIMITS: HeadLimits = HeadLimits { bytes: 160, fields: 5 };
-
-/// What a connection was understood to say.
-#[derive(Debug, PartialEq)]
-enum Said {
-    Head(String),
-    Body(Vec<u8>),
-    Trailers(String),
-    End,
-    Fault(String),
-}
-
-/// A connection that reads requests and their bodies, one after another.
-struct Reader {
-    buf: BytesMut,
-    parser: RequestParser,
-    body: Option<BodyDecoder>,
-    said: Vec<Said>,
-    heads: Vec<RequestHead>,
-}
-
-impl Reader {
-    fn new(limits: HeadLimits) -> Reader {
-        let parser = RequestParser::new(limits);
-        Reader { buf: BytesMut::new(), parser, body: None, said: Vec::new(), heads: Vec::new() }
-    }
-
-    fn receive(&mut self, bytes: &[u8]) {
-        self.buf.extend_from_slice(bytes);
-        while self.step() {}
-    }
-
-    fn step(&mut self) -> bool {
-        let Some(body) = &mut self.body else {
-            return match self.parser.parse(&mut self.buf, None) {
-                Ok(Some(head)) => {
-                    self.body = Some(BodyDecoder::new(head.framing));
-                    self.said.push(Said::Head(format!("{head:?}")));
-                    self.heads.push(head);
-                    true
-                }
-                Ok(None) => false,
-                Err(fault) => self.fault(&fault.to_string()),
-            };
-        };
-        match body.decode(&mut self.buf) {
-            Ok(Some(Piece::Data(data))) => match self.said.last_mut() {
-                Some(Said::Body(whole)) => whole.extend_from_slice(&data),
-                _ => self.said.push(Said::Body(data.to_vec())),
-            },
-            Ok(Some(Piece::Trailers(fields))) => self.said.push(Said::Trailers(format!("{fields:?}"))),
-            Ok(Some(Piece::End)) => {
-                self.body = None;
-                self.said.push(Said::End);
-            }
-            Ok(None) => return false,
-            Err(fault) => return self.fault(&fault.to_string()),
-        }
-        true
-    }
-
-    /// Said once; a later one must be the same.
-    fn fault(&mut self, text: &str) -> bool {
-        let said = Said::Fault(text.to_owned());
-        if !matches!(self.said.last(), Some(Said::Fault(_))) {
-            self.said.push(said);
-        } else {
-            assert_eq!(self.said.last(), Some(&said));
-        }
-        false
-    }
-}
-
-fn read_in_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Reader {
-    let mut reader = Reader::new(LIMITS);
-    parts.into_iter().for_each(|part| reader.receive(part));
-    reader
-}
+use super::driver::{Reader, Said, check_anomaly, check_written};
 
 /// Parts of connections, good and bad, so that every rule is met in many places.
 fn fragment() -> impl Strategy<Value = Vec<u8>> {
@@ -190,35 +108,6 @@ fn split(bytes: &[u8], cuts: &[prop::sample::Index]) -> Vec<Vec<u8>> {
     places.windows(2).map(|pair| bytes[pair[0]..pair[1]].to_vec()).collect()
 }
 
-/// The one way to write a head that was taken.
-fn written(head: &RequestHead) -> Vec<u8> {
-    let request = &head.request;
-    let minor = u8::from(request.version() == Version::HTTP_11);
-    let mut bytes = format!("{} {} HTTP/1.{minor}\r\n", request.method(), request.uri()).into_bytes();
-    let mut line = |name: &str, value: &[u8]| bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
-    for (name, value) in request.headers() {
-        line(name.as_str(), value.as_bytes());
-    }
-    match head.framing {
-        Framing::None => {}
-        Framing::Length(length) => line("content-length", length.to_string().as_bytes()),
-        Framing::Chunked => line("transfer-encoding", b"chunked"),
-    }
-    line("connection", if head.keep_alive { b"keep-alive" } else { b"close" });
-    if head.expects_continue {
-        line("expect", b"100-continue");
-    }
-    if head.accepts_trailers {
-        line("te", b"trailers");
-    }
-    if let Some(upgrade) = &head.upgrade {
-        line("connection", b"upgrade");
-        line("upgrade", upgrade.as_bytes());
-    }
-    bytes.extend_from_slice(b"\r\n");
-    bytes
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
@@ -227,23 +116,15 @@ proptest! {
         bytes in connection(),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
     ) {
-        let whole = read_in_parts([&bytes[..]]);
+        let whole = Reader::of([&bytes[..]]);
         let parts = split(&bytes, &cuts);
-        prop_assert_eq!(&read_in_parts(parts.iter().map(Vec::as_slice)).said, &whole.said);
-        prop_assert_eq!(&read_in_parts(bytes.chunks(1)).said, &whole.said);
+        prop_assert_eq!(&Reader::of(parts.iter().map(Vec::as_slice)).said, &whole.said);
+        prop_assert_eq!(&Reader::of(bytes.chunks(1)).said, &whole.said);
     }
 
     #[test]
     fn nothing_after_an_anomaly_is_read(bytes in connection()) {
-        let mut reader = read_in_parts([&bytes[..]]);
-        if matches!(reader.said.last(), Some(Said::Fault(_))) {
-            let (said, left) = (reader.said.len(), reader.buf.len());
-            for more in [&b"\r\n\r\n"[..], b"0\r\n\r\n", b"GET / HTTP/1.0\r\n\r\n"] {
-                reader.receive(more);
-            }
-            prop_assert_eq!(reader.said.len(), said);
-            prop_assert_eq!(reader.buf.len(), left + 4 + 5 + 18);
-        }
+        check_anomaly(&mut Reader::of([&bytes[..]]));
     }
 
     #[test]
@@ -253,7 +134,7 @@ proptest! {
     ) {
         let wire: Vec<u8> = requests.iter().flat_map(|(wire, _)| wire.clone()).collect();
         let parts = split(&wire, &cuts);
-        let reader = read_in_parts(parts.iter().map(Vec::as_slice));
+        let reader = Reader::of(parts.iter().map(Vec::as_slice));
         prop_assert_eq!(reader.heads.len(), requests.len());
         prop_assert_eq!(reader.said.iter().filter(|said| matches!(said, Said::End)).count(), requests.len());
         let bodies: Vec<u8> = reader.said.iter().flat_map(|said| match said {
@@ -266,11 +147,8 @@ proptest! {
 
     #[test]
     fn what_was_taken_has_one_way_to_be_written(bytes in connection()) {
-        for head in read_in_parts([&bytes[..]]).heads {
-            let mut again = Reader::new(HeadLimits::default());
-            again.receive(&written(&head));
-            let second = again.heads.first().expect("what was written is a head");
-            prop_assert_eq!(format!("{second:?}"), format!("{head:?}"));
+        for head in Reader::of([&bytes[..]]).heads {
+            check_written(&head);
         }
     }
 }

@@ -5,3 +5,11 @@ mod body;
 mod h2_head;
 mod head;
 mod reply;
+
+#[path = "../../../fuzz/src/draw.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the fuzz target uses more of it")]
+mod draw;
+/// The reader of connections that the fuzz target has, too.
+#[path = "../../../fuzz/src/wire_request.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the fuzz target uses more of it")]
+mod driver;

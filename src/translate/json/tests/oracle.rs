@@ -230,7 +230,7 @@ fn record_of(field: &'static Field, depth: u32) -> BoxedStrategy<Vec<u8>> {
             let (keys, values) = (element_of(key, 1, depth), element_of(field.kind, 2, depth));
             (keys, values).prop_map(|(key, value)| [key, value].concat()).boxed()
         }
-        Cardinality::Repeated { .. } if wire_type(field.kind) != WireType::Length => {
+        Cardinality::Repeated { .. } if wire_type(field.kind) != WireType::Len => {
             let packed =
                 proptest::collection::vec(bare_element(field.kind, depth), 0..4).prop_map(|values| values.concat());
             return prop_oneof![
@@ -246,7 +246,7 @@ fn record_of(field: &'static Field, depth: u32) -> BoxedStrategy<Vec<u8>> {
 
 fn with_length(number: u32, bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    put_tag(number, WireType::Length, &mut out);
+    put_tag(number, WireType::Len, &mut out);
     put_varint(bytes.len() as u64, &mut out);
     out.extend_from_slice(bytes);
     out
@@ -254,7 +254,7 @@ fn with_length(number: u32, bytes: &[u8]) -> Vec<u8> {
 
 fn element_of(kind: FieldKind, number: u32, depth: u32) -> BoxedStrategy<Vec<u8>> {
     let element = bare_element(kind, depth);
-    if wire_type(kind) == WireType::Length {
+    if wire_type(kind) == WireType::Len {
         return element.prop_map(move |bytes| with_length(number, &bytes)).boxed();
     }
     element

@@ -15,7 +15,7 @@ impl Raw {
     }
 
     fn bytes(mut self, number: u32, bytes: impl AsRef<[u8]>) -> Raw {
-        put_tag(number, WireType::Length, &mut self.0);
+        put_tag(number, WireType::Len, &mut self.0);
         put_varint(bytes.as_ref().len() as u64, &mut self.0);
         self.0.extend_from_slice(bytes.as_ref());
         self
@@ -93,12 +93,12 @@ fn any_order_any_pieces_the_last_one_counts() {
         (raw().varint(999, 1).varint(3, 1).bytes(998, "x").fixed64(997, 1).fixed32(996, 1), r#"{"int32":1}"#),
         (
             raw()
-                .tag(999, WireType::GroupStart)
+                .tag(999, WireType::StartGroup)
                 .varint(3, 9)
-                .tag(5, WireType::GroupStart)
-                .tag(5, WireType::GroupEnd)
+                .tag(5, WireType::StartGroup)
+                .tag(5, WireType::EndGroup)
                 .bytes(14, "\u{1}")
-                .tag(999, WireType::GroupEnd)
+                .tag(999, WireType::EndGroup)
                 .varint(3, 1),
             r#"{"int32":1}"#,
         ),
@@ -110,6 +110,26 @@ fn any_order_any_pieces_the_last_one_counts() {
         ),
         (raw().varint(3, 1 << 32), "{}"),
     ]);
+}
+
+#[test]
+fn what_breaks_the_order_late_is_written_as_if_it_had_been_known() {
+    let bad = "\u{fe}\u{ff}".bytes().rev().collect::<Vec<u8>>();
+    writes(&[
+        // What is wrong in front of it does not count.
+        (raw().bytes(14, &bad).varint(3, 5).bytes(14, "good"), r#"{"int32":5,"string":"good"}"#),
+        (raw().message(17, raw().bytes(14, &bad)).message(17, raw().bytes(14, "x")), r#"{"nested":{"string":"x"}}"#),
+        // The unknown between two records of a field.
+        (raw().varint(3, 1).varint(20, 9).varint(3, 2), r#"{"int32":2}"#),
+        (raw().varint(40, 1).varint(45, 9).varint(40, 2), r#"{"looseInt32":[1,2]}"#),
+        (raw().message(17, raw().varint(4, 1).varint(3, 2)), r#"{"nested":{"int32":2,"int64":"1"}}"#),
+        (raw().varint(61, 0).varint(61, 3), r#"{"oneInt32":3}"#),
+    ]);
+    refuses(&[(raw().varint(4, 1).bytes(14, &bad).varint(3, 2), "$.string", "not UTF-8")]);
+    let mut out = b"before".to_vec();
+    let wire = raw().varint(4, 1).varint(3, 2).0;
+    from_wire(&MESSAGES, id("t.Rich"), &wire, &WriteOptions::default(), &mut out).unwrap();
+    assert_eq!(out, br#"before{"int32":2,"int64":"1"}"#);
 }
 
 #[test]
@@ -327,11 +347,11 @@ fn one_field_alone() {
 
 #[test]
 fn groups_are_read_in_pieces_and_any_depth() {
-    let crate_of = |size| raw().tag(5, WireType::GroupStart).varint(1, size).tag(5, WireType::GroupEnd);
+    let crate_of = |size| raw().tag(5, WireType::StartGroup).varint(1, size).tag(5, WireType::EndGroup);
     let mut wire = crate_of(1).varint(1, 9).0;
     wire.extend(crate_of(2).0);
     assert_eq!(write_as("t.Old", &wire).unwrap(), r#"{"number":9,"crate":[{"size":1},{"size":2}]}"#);
     // A group where a length is expected, and the other way round, is another type.
     assert_eq!(write_as("t.Old", &raw().bytes(4, "").0).unwrap(), "{}");
-    assert_eq!(write(&raw().tag(17, WireType::GroupStart).tag(17, WireType::GroupEnd).0).unwrap(), "{}");
+    assert_eq!(write(&raw().tag(17, WireType::StartGroup).tag(17, WireType::EndGroup).0).unwrap(), "{}");
 }

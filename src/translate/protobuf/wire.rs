@@ -1,27 +1,32 @@
 //! Protobuf's wire format (protobuf.dev/programming-guides/encoding): tags, varints, lengths, both ways. Reading checks every
 //! length against what is there before it believes it; a field comes out as a place in the input, never as a copy.
 
-use super::MAX_DEPTH;
 use crate::schema::{Field, FieldKind};
+
+/// Groups within groups that are followed before a message is refused; what protobuf's own decoders allow.
+const MOST_GROUPS: usize = 100;
+
+/// The bytes of the longest tag: one that is longer than it needs to be is no tag for protobuf's own decoders either.
+const LONGEST_TAG: usize = 5;
 
 /// The type of a field on the wire, the low three bits of its tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WireType {
+pub(in crate::translate) enum WireType {
     Varint = 0,
     Fixed64 = 1,
-    Length = 2,
-    GroupStart = 3,
-    GroupEnd = 4,
+    Len = 2,
+    StartGroup = 3,
+    EndGroup = 4,
     Fixed32 = 5,
 }
 
 /// The wire type of one element of a kind.
 #[inline]
-pub(super) fn wire_type(kind: FieldKind) -> WireType {
+pub(in crate::translate) fn wire_type(kind: FieldKind) -> WireType {
     match kind {
         FieldKind::Double | FieldKind::Fixed64 | FieldKind::Sfixed64 => WireType::Fixed64,
         FieldKind::Float | FieldKind::Fixed32 | FieldKind::Sfixed32 => WireType::Fixed32,
-        FieldKind::String | FieldKind::Bytes | FieldKind::Message(_) => WireType::Length,
+        FieldKind::String | FieldKind::Bytes | FieldKind::Message(_) => WireType::Len,
         FieldKind::Int32
         | FieldKind::Int64
         | FieldKind::Uint32
@@ -34,7 +39,7 @@ pub(super) fn wire_type(kind: FieldKind) -> WireType {
 }
 
 #[inline]
-pub(super) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
+pub(in crate::translate) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -43,25 +48,25 @@ pub(super) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
 }
 
 #[inline]
-pub(super) fn put_tag(number: u32, wire_type: WireType, out: &mut Vec<u8>) {
+pub(in crate::translate) fn put_tag(number: u32, wire_type: WireType, out: &mut Vec<u8>) {
     put_varint(u64::from(number) << 3 | wire_type as u64, out);
 }
 
 /// The tag in front of one element of a field.
 #[inline]
-pub(super) fn put_field_tag(field: &Field, out: &mut Vec<u8>) {
-    put_tag(field.number, if field.delimited { WireType::GroupStart } else { wire_type(field.kind) }, out);
+pub(in crate::translate) fn put_field_tag(field: &Field, out: &mut Vec<u8>) {
+    put_tag(field.number, if field.delimited { WireType::StartGroup } else { wire_type(field.kind) }, out);
 }
 
 /// Begins something whose length is not known yet: one byte is kept for it.
-pub(super) fn begin_length(out: &mut Vec<u8>) -> usize {
+pub(in crate::translate) fn begin_length(out: &mut Vec<u8>) -> usize {
     out.push(0);
     out.len()
 }
 
 /// Puts the length in. What is shorter than 128 bytes is where it belongs already; anything else moves up by the bytes that its
 /// length lacks. A byte can so be moved once a level, at the speed of memory, and nothing is kept for it.
-pub(super) fn end_length(start: usize, out: &mut Vec<u8>) {
+pub(in crate::translate) fn end_length(start: usize, out: &mut Vec<u8>) {
     let length = out.len().saturating_sub(start);
     let more = varint_length(length as u64) - 1;
     if more > 0 {
@@ -81,28 +86,28 @@ fn varint_length(value: u64) -> usize {
     (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }
 
-pub(super) fn zigzag(value: i64) -> u64 {
+pub(in crate::translate) fn zigzag(value: i64) -> u64 {
     (value << 1 ^ value >> 63) as u64
 }
 
-pub(super) fn unzigzag(value: u64) -> i64 {
+pub(in crate::translate) fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
 /// A stretch of the input, which is shorter than 4 GiB: both its ends in one word, as every other value on the wire is one, so
 /// that a record is handed on without being taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span(u64);
+pub(in crate::translate) struct Span(u64);
 
 impl WireValue {
     #[inline]
-    pub(super) fn wire_type(self) -> WireType {
+    pub(in crate::translate) fn wire_type(self) -> WireType {
         match self {
             WireValue::Varint(_) => WireType::Varint,
             WireValue::Fixed64(_) => WireType::Fixed64,
             WireValue::Fixed32(_) => WireType::Fixed32,
-            WireValue::Length(_) => WireType::Length,
-            WireValue::Group(_) => WireType::GroupStart,
+            WireValue::Len(_) => WireType::Len,
+            WireValue::Group(_) => WireType::StartGroup,
         }
     }
 }
@@ -110,12 +115,12 @@ impl WireValue {
 impl Span {
     /// Only of places in an input whose length was checked, so that nothing is lost here.
     #[inline]
-    pub(super) fn new(start: usize, end: usize) -> Span {
+    pub(in crate::translate) fn new(start: usize, end: usize) -> Span {
         Span((end as u64) << 32 | start as u64)
     }
 
     #[inline]
-    pub(super) fn start(self) -> usize {
+    pub(in crate::translate) fn start(self) -> usize {
         self.0 as u32 as usize
     }
 
@@ -124,69 +129,69 @@ impl Span {
         (self.0 >> 32) as usize
     }
 
-    pub(super) fn is_empty(self) -> bool {
+    pub(in crate::translate) fn is_empty(self) -> bool {
         self.start() == self.end()
     }
 
     #[inline]
-    pub(super) fn of(self, wire: &[u8]) -> &[u8] {
+    pub(in crate::translate) fn of(self, wire: &[u8]) -> &[u8] {
         wire.get(self.start()..self.end()).unwrap_or_default()
     }
 }
 
 /// One field as it stands on the wire.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Record {
-    pub(super) number: u32,
-    pub(super) value: WireValue,
+pub(in crate::translate) struct Record {
+    pub(in crate::translate) number: u32,
+    pub(in crate::translate) value: WireValue,
     /// Where its tag begins.
-    pub(super) start: u32,
+    pub(in crate::translate) start: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum WireValue {
+pub(in crate::translate) enum WireValue {
     Varint(u64),
     Fixed64(u64),
     Fixed32(u32),
-    Length(Span),
+    Len(Span),
     /// What is between the two tags.
     Group(Span),
 }
 
 /// Bytes that are no protobuf, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed {
-    pub(super) offset: usize,
-    pub(super) message: &'static str,
+pub(in crate::translate) struct Malformed {
+    pub(in crate::translate) offset: usize,
+    pub(in crate::translate) message: &'static str,
 }
 
 const NEVER_BEGAN: &str = "a group ends that never began";
 
 /// Reads the records of one stretch. Offsets are those of the whole input.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Records<'a> {
+pub(in crate::translate) struct Records<'a> {
     wire: &'a [u8],
     at: usize,
 }
 
 impl<'a> Records<'a> {
-    pub(super) fn new(wire: &'a [u8], span: Span) -> Records<'a> {
+    pub(in crate::translate) fn new(wire: &'a [u8], span: Span) -> Records<'a> {
         Records { wire: wire.get(..span.end()).unwrap_or_default(), at: span.start() }
     }
 
     /// Steps over the next record, and says only what it is.
     #[inline]
-    pub(super) fn next_tag(&mut self) -> Result<Option<(u32, WireType)>, Malformed> {
+    pub(in crate::translate) fn next_tag(&mut self) -> Result<Option<(u32, WireType)>, Malformed> {
         if self.is_done() {
             return Ok(None);
         }
         let offset = self.at;
         let (number, kind) = self.tag()?;
         match kind {
-            WireType::GroupStart => {
+            WireType::StartGroup => {
                 self.group(number)?;
             }
-            WireType::GroupEnd => return Err(Malformed { offset, message: NEVER_BEGAN }),
+            WireType::EndGroup => return Err(Malformed { offset, message: NEVER_BEGAN }),
             _ => {
                 self.value(kind)?;
             }
@@ -196,15 +201,15 @@ impl<'a> Records<'a> {
 
     // Handing its result on in memory costs more than the reading.
     #[inline(always)]
-    pub(super) fn next(&mut self) -> Result<Option<Record>, Malformed> {
+    pub(in crate::translate) fn next(&mut self) -> Result<Option<Record>, Malformed> {
         if self.at >= self.wire.len() {
             return Ok(None);
         }
         let start = self.at;
         let (number, kind) = self.tag()?;
         let value = match kind {
-            WireType::GroupStart => self.group(number)?,
-            WireType::GroupEnd => return Err(Malformed { offset: start, message: NEVER_BEGAN }),
+            WireType::StartGroup => self.group(number)?,
+            WireType::EndGroup => return Err(Malformed { offset: start, message: NEVER_BEGAN }),
             _ => self.value(kind)?,
         };
         Ok(Some(Record { number, value, start: start as u32 }))
@@ -223,20 +228,20 @@ impl<'a> Records<'a> {
         let kind = match tag & 7 {
             0 => WireType::Varint,
             1 => WireType::Fixed64,
-            2 => WireType::Length,
-            3 => WireType::GroupStart,
-            4 => WireType::GroupEnd,
+            2 => WireType::Len,
+            3 => WireType::StartGroup,
+            4 => WireType::EndGroup,
             5 => WireType::Fixed32,
             _ => return fail("no such wire type"),
         };
         match u32::try_from(tag) {
-            Ok(tag) if tag >> 3 != 0 => Ok((tag >> 3, kind)),
+            Ok(tag) if tag >> 3 != 0 && self.at - offset <= LONGEST_TAG => Ok((tag >> 3, kind)),
             _ => fail("no such field number"),
         }
     }
 
     #[inline]
-    pub(super) fn varint(&mut self) -> Result<u64, Malformed> {
+    pub(in crate::translate) fn varint(&mut self) -> Result<u64, Malformed> {
         match self.wire.get(self.at) {
             Some(&byte @ 0..0x80) => {
                 self.at += 1;
@@ -273,12 +278,12 @@ impl<'a> Records<'a> {
     }
 
     #[inline]
-    pub(super) fn value(&mut self, kind: WireType) -> Result<WireValue, Malformed> {
+    pub(in crate::translate) fn value(&mut self, kind: WireType) -> Result<WireValue, Malformed> {
         Ok(match kind {
             WireType::Varint => WireValue::Varint(self.varint()?),
             WireType::Fixed64 => WireValue::Fixed64(u64::from_le_bytes(self.array()?)),
             WireType::Fixed32 => WireValue::Fixed32(u32::from_le_bytes(self.array()?)),
-            WireType::Length | WireType::GroupStart | WireType::GroupEnd => {
+            WireType::Len | WireType::StartGroup | WireType::EndGroup => {
                 let length = self.varint()?;
                 let left = self.wire.len() - self.at;
                 let length = match usize::try_from(length) {
@@ -287,7 +292,7 @@ impl<'a> Records<'a> {
                 };
                 let start = self.at;
                 self.at += length;
-                WireValue::Length(Span::new(start, self.at))
+                WireValue::Len(Span::new(start, self.at))
             }
         })
     }
@@ -304,11 +309,11 @@ impl<'a> Records<'a> {
             }
             let (number, kind) = self.tag()?;
             match kind {
-                WireType::GroupStart if open.len() >= MAX_DEPTH as usize => {
+                WireType::StartGroup if open.len() >= MOST_GROUPS => {
                     return self.fail("too many groups inside each other");
                 }
-                WireType::GroupStart => open.push(number),
-                WireType::GroupEnd => {
+                WireType::StartGroup => open.push(number),
+                WireType::EndGroup => {
                     if open.pop() != Some(number) {
                         return Err(Malformed { offset: end, message: "another group ends than began" });
                     }
@@ -323,7 +328,18 @@ impl<'a> Records<'a> {
         }
     }
 
-    pub(super) fn is_done(&self) -> bool {
+    pub(in crate::translate) fn is_done(&self) -> bool {
         self.at >= self.wire.len()
+    }
+
+    /// Whether the next record is surely another field's, by its first byte alone.
+    #[inline(always)]
+    pub(in crate::translate) fn is_before_another(&self, number: u32) -> bool {
+        self.wire.get(self.at).is_some_and(|tag| *tag < 0x80 && u32::from(tag >> 3) != number)
+    }
+
+    /// Where the next record begins.
+    pub(in crate::translate) fn offset(&self) -> usize {
+        self.at
     }
 }
