@@ -3,12 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use http::Method;
-
-use crate::config::{self, ServletDef, Upstream as ConfiguredUpstream, Way};
+use crate::config::{self, RouteBinding, ServletDef, Upstream as ConfiguredUpstream, Way};
 use crate::proxy::{Call, Mount, Routing, Target, Upstream};
 use crate::route::Conflict;
-use crate::schema::{Binding, Place};
 use crate::servlet::Servlet;
 use crate::telemetry::{Metrics, ServletMetrics};
 use crate::upstream::Options;
@@ -78,14 +75,9 @@ fn call(def: &ServletDef, way: Way) -> Option<Call> {
     match way {
         Way::Service => None,
         Way::Binding { method, binding } => Some(Call { method, binding, bodiless: None }),
-        Way::Route { index, method } => {
-            let matches = &def.routes.get(index)?.matches;
-            let binding =
-                |verb: Method| Arc::new(Binding::for_route(verb, Arc::clone(&matches.path), Place::file(&def.file)));
-            Some(match &matches.method {
-                Some(verb) => Call { method: method?, binding: binding(verb.clone()), bodiless: None },
-                None => Call { method: method?, binding: binding(Method::POST), bodiless: Some(binding(Method::GET)) },
-            })
+        Way::Route { index, .. } => {
+            let RouteBinding { method, binding, bodiless } = def.routes.get(index)?.binding.clone()?;
+            Some(Call { method, binding, bodiless })
         }
     }
 }

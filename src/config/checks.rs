@@ -39,7 +39,7 @@ pub(super) fn check(file: &Spanned<ServletFile>, schema: Option<&Option<Arc<Sche
 }
 
 /// The items that could be read, with their numbers.
-fn each<T>(list: &[Lenient<T>]) -> impl Iterator<Item = (usize, &T)> {
+pub(super) fn each<T>(list: &[Lenient<T>]) -> impl Iterator<Item = (usize, &T)> {
     list.iter().enumerate().filter_map(|(index, item)| Some((index, item.0.as_ref()?)))
 }
 
@@ -137,6 +137,18 @@ fn untranslated(file: &ServletFile, at: Position, upstream: Upstream, reader: &m
     for (index, route) in each(routes) {
         if let Some(Some(call)) = &route.value.call.0 {
             refuse(call.at, &format!("routes[{index}].call"), "nothing is translated");
+        }
+        if let Some(Some(body)) = &route.value.body.0 {
+            refuse(body.at, &format!("routes[{index}].body"), "nothing is translated");
+        }
+        if let Some(Some(body)) = &route.value.response_body.0 {
+            refuse(body.at, &format!("routes[{index}].response_body"), "nothing is translated");
+        }
+        let path = route.value.r#match.0.as_ref().and_then(|matches| matches.path.as_ref());
+        if let Some(path) = path.filter(|path| !path.value.0.variables().is_empty()) {
+            let instead =
+                "nothing is translated, so a variable fills nothing; write `*` for one segment, `**` for the rest";
+            refuse(path.at, &format!("routes[{index}].match.path"), instead);
         }
     }
     if routes.is_empty() {

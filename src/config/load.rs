@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::bindings::bind;
 use super::checks::check;
 use super::protos::{self, Compiled};
 use super::reading::{Reading, Recorder, Sources};
 use super::servlet_file::{self, RouteLine, ServicePattern, ServletFile};
 use super::settings::{Defaults, FilePath};
-use super::{RouteDef, ServiceDef, ServletDef, Upstream};
+use super::{RouteBinding, RouteDef, ServiceDef, ServletDef, Upstream};
 use crate::discovery::{Lenient, Problem, Reader, Spanned, display_name, resolve, table};
 use crate::model::Table;
 
@@ -80,6 +81,10 @@ fn assemble(
         None => None,
     };
     check(&file, schema.as_ref(), reader);
+    let bindings = match (&schema, &file.value.routes.0) {
+        (Some(Some(schema)), Some(routes)) => bind(routes, schema, reader),
+        _ => Vec::new(),
+    };
     let ServletFile { services, routes, upstream, timeout, .. } = file.value;
     let services = services.0?.map(|services| services.value).unwrap_or_default();
     Some(ServletDef {
@@ -88,7 +93,12 @@ fn assemble(
         schema: schema?,
         upstream: upstream.0.unwrap_or(Upstream::Grpc),
         services: services.into_iter().map(service).collect::<Option<_>>()?,
-        routes: routes.0?.into_iter().map(route).collect::<Option<_>>()?,
+        routes: routes
+            .0?
+            .into_iter()
+            .zip(bindings.into_iter().chain(std::iter::repeat(None)))
+            .map(route)
+            .collect::<Option<_>>()?,
         table: table?,
         timeout: timeout.0?,
         unary_timeout: around.defaults.timeout,
@@ -100,10 +110,10 @@ fn service(line: Lenient<Spanned<ServicePattern>>) -> Option<ServiceDef> {
     line.0.map(|line| ServiceDef { pattern: line.value.0, at: line.at })
 }
 
-fn route(line: Lenient<Spanned<RouteLine>>) -> Option<RouteDef> {
+fn route((line, binding): (Lenient<Spanned<RouteLine>>, Option<RouteBinding>)) -> Option<RouteDef> {
     let Spanned { value, at } = line.0?;
     let call = value.call.0?.map(|call| (call.value.service, call.value.method));
-    Some(RouteDef { matches: value.r#match.0?.into_def()?, call, at })
+    Some(RouteDef { matches: value.r#match.0?.into_def()?, call, binding, at })
 }
 
 /// The table that the servlet names, or the one that goes by its name.

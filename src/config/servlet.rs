@@ -9,7 +9,7 @@ use super::{ServletOptions, Upstream};
 use crate::discovery::Position;
 use crate::model::Table;
 use crate::route::{HeaderMatch, HostPattern};
-use crate::schema::{Schema, Template};
+use crate::schema::{self, Binding, Schema, Template};
 
 /// A servlet, ready to run.
 #[derive(Clone, Debug)]
@@ -55,7 +55,18 @@ pub struct RouteDef {
     pub matches: MatchDef,
     /// The gRPC method behind it: service and method. There exactly when the upstream is gRPC.
     pub call: Option<(String, String)>,
+    /// How a request becomes the input of that method.
+    pub binding: Option<RouteBinding>,
     pub at: Position,
+}
+
+/// A route's way into its method.
+#[derive(Clone, Debug)]
+pub struct RouteBinding {
+    pub method: Arc<schema::Method>,
+    pub binding: Arc<Binding>,
+    /// Instead of `binding` for requests that have no body by their verb, on routes for any verb that do not say what a body fills.
+    pub bodiless: Option<Arc<Binding>>,
 }
 
 /// What a request must be for a route to take it.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::settings::{Defaults, FilePath};
 use super::{MatchDef, ServletOptions, Upstream};
 use crate::discovery::{
-    Content, Decode, Lenient, Node, OneOrMany, Reader, Record, Spanned, description, quoted_list, record,
+    Content, Decode, Lenient, Node, OneOrMany, Position, Reader, Record, Spanned, description, quoted_list, record,
 };
 use crate::route::{self, HeaderMatch};
 use crate::schema::Template;
@@ -40,6 +40,10 @@ record! {
         pub r#match: Lenient<MatchLine>,
         /// The gRPC method behind it, `pkg.v1.Service/Method`. Required for `upstream: grpc`, refused otherwise.
         pub call: Lenient<Option<Spanned<CallName>>> = Lenient(Some(None)),
+        /// What the body of a request fills: `*` for the whole message, a field of it, or `""` for nothing. What neither it nor the path fills comes from the query. `*` on POST, PUT and PATCH and nothing otherwise, when left out.
+        pub body: Lenient<Option<Spanned<BodyField>>> = Lenient(Some(None)),
+        /// The field of the answer that is told instead of all of it.
+        pub response_body: Lenient<Option<Spanned<AnswerField>>> = Lenient(Some(None)),
     }
 }
 
@@ -48,8 +52,8 @@ record! {
     pub(super) struct MatchLine {
         /// A host, or `*.` and the end of one, at any depth.
         pub host: Option<HostPattern>,
-        /// A path: literal segments, `*` for one segment, `**` at the end for all that follow or none. `/**` when left out.
-        pub path: Option<PathPattern> = None,
+        /// A path: literal segments, `*` for one segment, `**` at the end for all that follow or none; or a template of google.api.http, whose variables fill fields: `/v1/{name=shelves/*}/books/{book_id}:read`. `/**` when left out.
+        pub path: Option<Spanned<PathPattern>> = None,
         /// An HTTP method.
         pub method: Option<MethodName> = None,
         /// Header fields that must be there with exactly this value.
@@ -58,9 +62,20 @@ record! {
 }
 
 impl MatchLine {
+    /// The path's template; `None` never.
+    pub(super) fn template(&self) -> Option<Arc<Template>> {
+        let written = self.path.as_ref().map(|path| Arc::clone(&path.value.0));
+        written.or_else(|| Template::parse_route("/**").ok().map(Arc::new))
+    }
+
+    /// The path, and where it stands.
+    pub(super) fn written(&self) -> Option<(Position, String)> {
+        self.path.as_ref().map(|path| (path.at, path.value.0.text().to_owned()))
+    }
+
     /// `None` never: the path that stands for all is a path.
     pub(super) fn into_def(self) -> Option<MatchDef> {
-        let path = self.path.map(|path| path.0).or_else(|| Template::parse_route("/**").ok().map(Arc::new))?;
+        let path = self.template()?;
         Some(MatchDef {
             host: self.host.map_or(route::HostPattern::Any, |host| host.0),
             path,
@@ -171,13 +186,48 @@ impl Decode for HostPattern {
     }
 }
 
-/// A path of literals, `*` and `**`.
+/// What the body fills: `*`, a field, or nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PathPattern(Arc<Template>);
+pub(super) struct BodyField(pub(super) String);
+
+impl Decode for BodyField {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        const ALLOWED: &str = "`*`, the name of a field, or `\"\"` for no body";
+        let text = reader.text(node, ALLOWED)?;
+        if matches!(text, "" | "*") || is_full_name(text) {
+            return Some(BodyField(text.to_owned()));
+        }
+        reader.reject(node, ALLOWED)
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": "^(\\*|[A-Za-z_][A-Za-z0-9_]*)?$" })
+    }
+}
+
+/// The field that is the body of the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct AnswerField(pub(super) String);
+
+impl Decode for AnswerField {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        const ALLOWED: &str = "the name of a field of the answer";
+        let text = reader.text(node, ALLOWED)?;
+        if is_full_name(text) { Some(AnswerField(text.to_owned())) } else { reader.reject(node, ALLOWED) }
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" })
+    }
+}
+
+/// A path of literals, `*` and `**`, or a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PathPattern(pub(super) Arc<Template>);
 
 impl Decode for PathPattern {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
-        const ALLOWED: &str = "a path, like `/old/*/x` or `/old/**`";
+        const ALLOWED: &str = "a path, like `/old/*/x`, `/old/**` or `/v1/{name}`";
         match Template::parse_route(reader.text(node, ALLOWED)?) {
             Ok(template) => Some(PathPattern(Arc::new(template))),
             Err(error) => reader.reject(node, format!("{ALLOWED}: {}", error.message)),
@@ -191,7 +241,7 @@ impl Decode for PathPattern {
 
 /// An HTTP method.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct MethodName(Method);
+pub(super) struct MethodName(pub(super) Method);
 
 impl Decode for MethodName {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {

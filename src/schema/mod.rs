@@ -12,8 +12,8 @@ mod sources;
 mod template;
 mod well_known;
 
-pub use binding::{Binding, BodyRule};
-pub use field_path::FieldPath;
+pub use binding::{Binding, BodyRule, RouteRule, RouteRuleError, RulePart};
+pub use field_path::{FieldPath, FieldPathError, UnknownField};
 pub use message::{Cardinality, EnumId, Enumeration, Field, FieldKind, Message, MessageId, Messages};
 pub use path::{RequestPath, Segments};
 pub use percent::normalise;

@@ -5,6 +5,7 @@
 mod access_log;
 mod admin;
 mod balance;
+mod bindings;
 mod cli;
 mod deadlines;
 mod demo;

@@ -1,3 +1,4 @@
+mod bindings;
 mod messages;
 mod reloading;
 mod samples;
