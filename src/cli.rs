@@ -10,7 +10,7 @@ use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::{Method, Request, Uri, Version};
 
 use crate::app::{self, Caught, Process};
-use crate::config::{self, Settings};
+use crate::config::{self, Reflected, ServletDef, Settings};
 use crate::telemetry::log::{self, Level};
 use crate::translate::is_grpc;
 
@@ -168,7 +168,8 @@ fn run(command: Command, demo: impl FnOnce(DemoArgs) -> Result<(), String>) -> R
             let loaded = config::load(&files.config).map_err(|report| report.to_string())?;
             let names: Vec<&str> = loaded.servlets.keys().map(String::as_str).collect();
             let list = if names.is_empty() { "no servlets".to_owned() } else { names.join(", ") };
-            print(&format!("{}: good ({list})\n", files.config.display()))
+            let unchecked: String = loaded.servlets.iter().filter_map(|(name, def)| unchecked(name, def)).collect();
+            print(&format!("{}: good ({list})\n{unchecked}", files.config.display()))
         }
         // Without a process log: the demo tells reloads itself, and the log would write across the shares that it draws.
         Command::Demo(asked) => demo(asked),
@@ -181,6 +182,18 @@ fn run(command: Command, demo: impl FnOnce(DemoArgs) -> Result<(), String>) -> R
         Command::Schema => {
             let schema = serde_json::to_string_pretty(&config::schema_json()).map_err(|error| error.to_string())?;
             print(&(schema + "\n"))
+        }
+    }
+}
+
+/// What cannot be known of a servlet before an endpoint has told its schema.
+fn unchecked(name: &str, servlet: &ServletDef) -> Option<String> {
+    match servlet.reflected.as_ref()? {
+        Reflected::Known(path) => {
+            Some(format!("{name}: checked against the schema that was fetched last, {}\n", path.display()))
+        }
+        Reflected::Pending(why) => {
+            Some(format!("{name}: services and routes are not checked, for its schema is not known: {why}\n"))
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use http::uri::PathAndQuery;
+
 use crate::config::{self, RouteBinding, ServletDef, Upstream as ConfiguredUpstream, Way};
 use crate::proxy::{Call, Mount, Routing, Target, Upstream};
 use crate::route::Conflict;
@@ -34,6 +36,7 @@ pub(super) fn mount(def: &ServletDef, servlet: Arc<Servlet>, metrics: &Metrics) 
         services: def.services.iter().map(|service| service.pattern.clone()).collect(),
         routes: def.routes.len(),
         schema: def.schema.clone(),
+        pending: def.pending().map(str::to_owned),
         timeout: def.timeout,
         unary_timeout: def.unary_timeout,
         message_limit: size(options.message_size.bytes()),
@@ -65,9 +68,17 @@ pub(super) fn routing(fleet: &Fleet) -> Result<Routing, Vec<Conflict>> {
     let mounts: Vec<Arc<Mount>> = fleet.values().map(|running| Arc::clone(&running.mount)).collect();
     let builder = config::routing(fleet.values().map(|running| &running.def), |def, way| {
         let mount = Arc::clone(&fleet.get(&*def.name)?.mount);
-        Some(Target { mount, call: call(def, way) })
+        let unbound = unbound(def, &way);
+        Some(Target { mount, call: call(def, way), unbound })
     });
     Ok(Routing { table: builder.build()?, mounts })
+}
+
+/// The path of the method that a route leads to, as far as it is known without a schema.
+fn unbound(def: &ServletDef, way: &Way) -> Option<PathAndQuery> {
+    let Way::Route { index, .. } = way else { return None };
+    let (service, method) = def.routes.get(*index).filter(|_| def.pending().is_some())?.call.as_ref()?;
+    PathAndQuery::try_from(format!("/{service}/{method}")).ok()
 }
 
 /// What a rule says about the method and its input, if it leads to one.

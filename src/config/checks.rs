@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Upstream;
-use super::servlet_file::{CallName, RouteLine, ServicePattern, ServletFile};
+use super::servlet_file::{CallName, RouteLine, SchemaLine, ServicePattern, ServletFile};
 use crate::discovery::{Lenient, Position, Reader, Spanned, did_you_mean};
 use crate::schema::Schema;
 
-/// Reports what does not fit together. `schema` is `None` when there is one that is broken, `Some(None)` when there is none.
+/// Reports what does not fit together. `schema` is `None` when there is one that is broken or not known yet, `Some(None)` when there
+/// is none.
 pub(super) fn check(file: &Spanned<ServletFile>, schema: Option<&Option<Arc<Schema>>>, reader: &mut Reader) {
     let Spanned { value: file, at } = file;
     // What could not be read has been told; nothing follows from it.
@@ -130,8 +131,8 @@ fn untranslated(file: &ServletFile, at: Position, upstream: Upstream, reader: &m
     if let Some(Some(services)) = &file.services.0 {
         refuse(services.at, "services", "`routes` lead to it");
     }
-    if let Some(first) = file.schema.0.iter().flatten().flat_map(|paths| &paths.0).next() {
-        refuse(first.at, "schema", "nothing is translated");
+    if let Some(at) = file.schema.0.iter().flatten().find_map(SchemaLine::at) {
+        refuse(at, "schema", "nothing is translated");
     }
     let routes = file.routes.0.as_deref().unwrap_or_default();
     for (index, route) in each(routes) {

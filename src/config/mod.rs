@@ -6,6 +6,7 @@ mod checks;
 mod cidr;
 mod conflicts;
 mod directory;
+mod last_good;
 mod load;
 mod options;
 mod protos;
@@ -26,7 +27,7 @@ pub use reload::{GONE_AFTER, Reloader, load};
 pub use report::{Change, Event, Loaded, ReloadReport, Report};
 pub use routing::{Way, routing};
 pub use schema_json::schema_json;
-pub use servlet::{MatchDef, RouteBinding, RouteDef, ServiceDef, ServletDef};
+pub use servlet::{MatchDef, Reflected, RouteBinding, RouteDef, ServiceDef, ServletDef};
 pub use settings::{AccessLog, Admin, Defaults, Limits, Listener, Listeners, Settings};
 pub use settings::{FilePath, HostName};
 

@@ -18,8 +18,8 @@ use crate::schema::Template;
 record! {
     /// One servlet: its routes, schema and policy. The servlet's name is the file's.
     pub(super) struct ServletFile {
-        /// A .proto file (compiled at load), a descriptor set (.pb, .binpb), or a list of them, relative to this file. Needed for every dialect but gRPC itself.
-        pub schema: Lenient<Option<OneOrMany<Spanned<FilePath>>>> = Lenient(Some(None)),
+        /// A .proto file (compiled at load), a descriptor set (.pb, .binpb), or a list of them, relative to this file; or `reflection`: what the endpoints themselves tell by grpc.reflection. Needed for every dialect but gRPC itself.
+        pub schema: Lenient<Option<SchemaLine>> = Lenient(Some(None)),
         /// The gRPC services that every dialect may call: `pkg.v1.Service`, `pkg.v1.*` for a package, or `*` for all. The exact name comes first.
         pub services: Lenient<Option<Spanned<Vec<Lenient<Spanned<ServicePattern>>>>>> = Lenient(Some(None)),
         /// More ways in, tried before the services of every servlet.
@@ -30,6 +30,20 @@ record! {
         pub endpoints: Lenient<Option<Spanned<FilePath>>> = Lenient(Some(None)),
         /// The whole call, of any kind. When left out, unary gRPC calls have the default one and all others none.
         pub timeout: Lenient<Option<Duration>> = Lenient(Some(None)),
+    }
+}
+
+impl ServletFile {
+    /// The services that it speaks of, as patterns: those that are listed, and those that routes lead to.
+    pub(super) fn asked_services(&self) -> Vec<String> {
+        let listed = self.services.0.iter().flatten().flat_map(|services| &services.value);
+        let listed = listed.filter_map(|line| Some(line.0.as_ref()?.value.0.clone()));
+        let routes = self.routes.0.iter().flatten().filter_map(|line| line.0.as_ref());
+        let called = routes.filter_map(|line| Some(line.value.call.0.as_ref()?.as_ref()?.value.service.clone()));
+        let mut names: Vec<String> = listed.chain(called).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 }
 
@@ -114,6 +128,46 @@ pub(super) fn schema() -> Value {
         "description": description(&["One servlet: its routes, schema and policy. The servlet's name is the file's."]),
         "properties": properties,
     })
+}
+
+/// Where the schema comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum SchemaLine {
+    Files(Vec<Spanned<FilePath>>),
+    /// The endpoints tell it.
+    Reflection(Position),
+}
+
+/// The word for a schema that the endpoints tell. No schema file can have this name: it has no extension.
+pub(super) const REFLECTION: &str = "reflection";
+
+impl SchemaLine {
+    /// Where it is written.
+    pub(super) fn at(&self) -> Option<Position> {
+        match self {
+            SchemaLine::Files(paths) => paths.first().map(|path| path.at),
+            SchemaLine::Reflection(at) => Some(*at),
+        }
+    }
+}
+
+impl Decode for SchemaLine {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        match &*node.content {
+            Content::Scalar { text, .. } if text == REFLECTION => Some(SchemaLine::Reflection(node.at)),
+            _ => <OneOrMany<Spanned<FilePath>>>::decode(node, reader).map(|paths| SchemaLine::Files(paths.0)),
+        }
+    }
+
+    fn schema() -> Value {
+        let mut schema = <OneOrMany<Spanned<FilePath>>>::schema();
+        if let Some(Value::Array(kinds)) = schema.get_mut("oneOf") {
+            kinds.insert(0, json!({ "const": REFLECTION }));
+            // The word is a path too, as far as a pattern can tell.
+            schema = json!({ "anyOf": kinds });
+        }
+        schema
+    }
 }
 
 const IDENTIFIERS: &str = "[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*";

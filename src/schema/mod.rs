@@ -6,6 +6,7 @@ mod message;
 mod path;
 mod percent;
 mod place;
+mod reflection;
 mod rule;
 mod service;
 mod sources;
@@ -18,6 +19,7 @@ pub use message::{Cardinality, EnumId, Enumeration, Field, FieldKind, Message, M
 pub use path::{RequestPath, Segments};
 pub use percent::normalise;
 pub use place::{Place, SchemaError};
+pub use reflection::{MAX_ANSWER, Reflection, ReflectionError};
 pub use service::{Method, Schema, Service};
 pub use sources::Source;
 pub use template::{CaptureError, Captures, MAX_SEGMENTS, Segment, Template, TemplateError, Variable};

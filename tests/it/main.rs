@@ -20,6 +20,7 @@ mod http10;
 mod http11;
 mod http2;
 mod limits;
+mod reflection;
 mod reload;
 mod rest;
 mod start;

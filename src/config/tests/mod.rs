@@ -1,5 +1,6 @@
 mod bindings;
 mod messages;
+mod reflection;
 mod reloading;
 mod samples;
 mod schemas;
