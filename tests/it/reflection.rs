@@ -17,6 +17,7 @@ schema: reflection
 services: [lib.v1.Library]
 routes:
   - { match: { method: GET, path: "/v1/books/{id}" }, call: lib.v1.Library/Get }
+  - { match: { path: /old/get }, call: lib.v1.Library/Get }
 "#;
 
 /// What a servlet tells of itself, as it can be changed while it runs.
@@ -187,7 +188,7 @@ async fn before_anything_is_told_only_grpc_callers_are_served() {
     told.set(library("", &[V1]));
     proxy.reload();
     becomes(&proxy, "/lib.v1.Library/Get", 200).await;
-    assert_eq!(get(&proxy, "/v1/x").await.status, 404);
+    assert_eq!(post(&proxy, "/v1/nobody/knows").await.status, 404);
 }
 
 #[tokio::test]
