@@ -6,6 +6,7 @@ use prost::Message as _;
 use serde_json::json;
 
 use crate::support::http1::{self, Caller};
+use crate::support::program::telamon;
 use crate::support::proxy::table;
 use crate::support::{Call, Running, Servlet, framed, grpc, number_field, text_field};
 
@@ -19,6 +20,33 @@ routes:
   - { match: { method: GET, path: "/v1/books/{id}" }, call: lib.v1.Library/Get }
   - { match: { path: /old/get }, call: lib.v1.Library/Get }
 "#;
+
+#[test]
+fn check_says_what_it_cannot_check() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |path: &str, bytes: &[u8]| {
+        let path = directory.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    };
+    write("telamon.yaml", b"listeners: [{ name: in, address: 127.0.0.1:0 }]\n");
+    write("servlets/lib.yaml", LIB.as_bytes());
+    write("endpoints/lib.yaml", b"endpoints: []\n");
+    let check = || telamon(&["check", "--config", directory.path().join("telamon.yaml").to_str().unwrap()]);
+    let left = check();
+    assert_eq!(left.status.code(), Some(0), "{left:?}");
+    assert!(
+        left.out.contains("lib: services and routes are not checked") && left.out.contains("lib.binpb"),
+        "{left:?}"
+    );
+
+    let What::Files(files, _) = library("", &[V1]) else { panic!() };
+    let set: Vec<u8> = files.iter().flat_map(|(_, bytes)| field(1, bytes)).collect();
+    write(".telamon/lib.binpb", &set);
+    let left = check();
+    assert_eq!(left.status.code(), Some(0), "{left:?}");
+    assert!(left.out.contains("lib: checked against the schema that was fetched last"), "{left:?}");
+}
 
 /// What a servlet tells of itself, as it can be changed while it runs.
 #[derive(Clone)]
@@ -183,6 +211,12 @@ async fn before_anything_is_told_only_grpc_callers_are_served() {
         assert_eq!(told["code"], 14);
         assert!(told["message"].as_str().unwrap().contains("schema of servlet `lib` is not fetched yet"), "{told}");
     }
+    // Whoever brings protobuf needs no schema; Connect's JSON does.
+    let web = "POST /lib.v1.Library/Get HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc-web\r\nContent-Length: 5\r\nConnection: close\r\n\r\n\0\0\0\0\0";
+    assert_eq!(Caller::once(&proxy.address, web).await.status, 200);
+    let json = "POST /lib.v1.Library/Get HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nConnect-Protocol-Version: 1\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+    let answer = Caller::once(&proxy.address, json).await;
+    assert_eq!((answer.status, &answer.json()["code"]), (503, &json!("unavailable")));
     assert!(!proxy.path(".telamon").exists());
     // It learns to tell, and an operator does not want to wait.
     told.set(library("", &[V1]));
