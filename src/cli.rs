@@ -10,7 +10,7 @@ use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::{Method, Request, Uri, Version};
 
 use crate::app::{self, Caught, Process};
-use crate::config::{self, Loaded, Report, Settings};
+use crate::config::{self, Loaded, Reflected, Report, ServletDef, Settings};
 use crate::telemetry::log::{self, Level};
 use crate::translate::is_grpc;
 
@@ -193,7 +193,8 @@ fn run(command: Command, demo: impl FnOnce(DemoArgs) -> Result<(), String>) -> R
             }
             let names: Vec<&str> = loaded.servlets.keys().map(String::as_str).collect();
             let list = if names.is_empty() { "no servlets".to_owned() } else { names.join(", ") };
-            print(&format!("{}: good ({list})\n", files.config.display()))
+            let unchecked: String = loaded.servlets.iter().filter_map(|(name, def)| unchecked(name, def)).collect();
+            print(&format!("{}: good ({list})\n{unchecked}", files.config.display()))
         }
         // Without a process log: the demo tells reloads itself, and the log would write across the shares that it draws.
         Command::Demo(asked) => demo(asked),
@@ -234,6 +235,18 @@ fn check_against(new: &Loaded, against: &Path) -> Result<(), String> {
     }
     print(&told)?;
     if problems.is_empty() { Ok(()) } else { Err(Report { problems }.to_string()) }
+}
+
+/// What cannot be known of a servlet before an endpoint has told its schema.
+fn unchecked(name: &str, servlet: &ServletDef) -> Option<String> {
+    match servlet.reflected.as_ref()? {
+        Reflected::Known(path) => {
+            Some(format!("{name}: checked against the schema that was fetched last, {}\n", path.display()))
+        }
+        Reflected::Pending(why) => {
+            Some(format!("{name}: services and routes are not checked, for its schema is not known: {why}\n"))
+        }
+    }
 }
 
 /// A reader that closes early (`| head`) has what it wanted.

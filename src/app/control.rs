@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::reflection::Fetcher;
 use super::routing::{Fleet, Running, mount, routing};
 use super::state::{Shared, Vital};
 use crate::config::{Change, Event, Reloader};
@@ -14,6 +15,13 @@ use crate::runtime::watch::{Notice, Watcher};
 pub(super) enum Message {
     /// Files may have changed.
     Look,
+    /// The operator wants everything read again.
+    Reload,
+    /// An endpoint of the servlet told its descriptors.
+    Fetched {
+        servlet: String,
+        bytes: Vec<u8>,
+    },
     /// Changes are found by looking alone, for this reason.
     Polling(String),
     Stop,
@@ -24,6 +32,7 @@ pub(super) struct Control {
     pub(super) shared: Arc<Shared>,
     pub(super) fleet: Fleet,
     pub(super) reloader: Reloader,
+    pub(super) fetcher: Fetcher,
 }
 
 /// Starts watching; what is seen is sent to `sender`.
@@ -41,10 +50,13 @@ impl Control {
     /// Runs until it is told to stop.
     pub(super) fn run(mut self, receiver: &Receiver<Message>, watcher: Option<Watcher>) {
         let _vital = Vital::new(&self.shared, "control".into());
+        self.fetcher.follow(&self.fleet, &self.reloader);
         loop {
             let wait = self.reloader.next_check().map(|at| at.saturating_duration_since(Instant::now()));
             match receiver.recv_timeout(wait.unwrap_or(Duration::from_secs(3600))) {
                 Ok(Message::Look) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Message::Reload) => self.fetcher.again(),
+                Ok(Message::Fetched { servlet, bytes }) => self.reloader.fetched(&servlet, bytes),
                 Ok(Message::Polling(why)) => {
                     tracing::warn!(%why, "the kernel tells nothing of changed files; they are looked for instead");
                     continue;
@@ -54,6 +66,10 @@ impl Control {
             let events = self.reloader.reload(Instant::now());
             if !events.is_empty() {
                 self.apply(events);
+            }
+            self.fetcher.follow(&self.fleet, &self.reloader);
+            for (servlet, error) in self.reloader.save() {
+                tracing::warn!(servlet, %error, "the fetched schema is not kept for the next start");
             }
             // Nothing told does not mean that the same files matter.
             if let Some(watcher) = &watcher {

@@ -1,6 +1,7 @@
 //! Puts a process together, and takes it apart again: files, tables, sockets, workers, admin, in that order.
 
 mod control;
+mod reflection;
 mod routing;
 mod state;
 mod views;
@@ -16,11 +17,12 @@ use std::time::{Duration, Instant};
 use http::HeaderValue;
 
 use self::control::{Control, Message};
+use self::reflection::Fetcher;
 use self::routing::{Fleet, Running};
 use self::state::Shared;
 use self::worker::{Port, work};
 use crate::admin::Admin;
-use crate::config::{self, Listener, Loaded, Reloader, Settings};
+use crate::config::{self, Listener, Loaded, Reflected, Reloader, Settings};
 use crate::listener::{ConnectionCounts, Landing, Limits};
 use crate::model::Address;
 use crate::proxy::{self, Trust};
@@ -123,7 +125,9 @@ impl Process {
             drain_limit: settings.limits.drain,
             _sockets: Vec::new(),
         };
-        let control = Control { shared: Arc::clone(&shared), fleet, reloader };
+        tell_reflected(&loaded);
+        let fetcher = Fetcher::new(process.messages.clone());
+        let control = Control { shared: Arc::clone(&shared), fleet, reloader, fetcher };
         process.control = Some(
             std::thread::Builder::new()
                 .name("control".into())
@@ -154,9 +158,9 @@ impl Process {
         self.admin.as_ref().map(|admin| admin.address().clone())
     }
 
-    /// Reads the files again now.
+    /// Reads the files again now, and fetches what endpoints tell.
     pub fn reload(&self) {
-        let _ = self.messages.send(Message::Look);
+        let _ = self.messages.send(Message::Reload);
     }
 
     /// Serves until a signal says to stop and what is in flight has finished (design §3).
@@ -236,6 +240,26 @@ fn muster(loaded: &Loaded, metrics: &Metrics) -> (Fleet, Registry) {
         fleet.insert(name.clone(), Running { def: Arc::clone(def), mount });
     }
     (fleet, registry)
+}
+
+/// Says what the servlets start with whose endpoints tell their schemas.
+fn tell_reflected(loaded: &Loaded) {
+    for (servlet, def) in &loaded.servlets {
+        match &def.reflected {
+            None => {}
+            Some(Reflected::Known(path)) => {
+                let path = path.display();
+                tracing::info!(servlet, %path, "starts with the schema that was fetched last, until an endpoint tells it");
+            }
+            Some(Reflected::Pending(why)) => {
+                tracing::warn!(
+                    servlet,
+                    why,
+                    "has no schema yet: only gRPC callers are served until an endpoint tells it"
+                );
+            }
+        }
+    }
 }
 
 /// What a request would meet, for `telamon explain`.

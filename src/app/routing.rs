@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use http::Method;
+use http::uri::PathAndQuery;
 
-use crate::config::{self, ServletDef, Upstream as ConfiguredUpstream, Way};
+use crate::config::{self, RouteBinding, ServletDef, Upstream as ConfiguredUpstream, Way};
 use crate::proxy::{Call, Mount, Routing, Target, Upstream};
 use crate::route::Conflict;
-use crate::schema::{Binding, Place};
 use crate::servlet::Servlet;
 use crate::telemetry::{Metrics, ServletMetrics};
 use crate::upstream::Options;
@@ -37,6 +36,7 @@ pub(super) fn mount(def: &ServletDef, servlet: Arc<Servlet>, metrics: &Metrics) 
         services: def.services.iter().map(|service| service.pattern.clone()).collect(),
         routes: def.routes.len(),
         schema: def.schema.clone(),
+        pending: def.pending().map(str::to_owned),
         timeout: def.timeout,
         unary_timeout: def.unary_timeout,
         message_limit: size(options.message_size.bytes()),
@@ -68,9 +68,17 @@ pub(super) fn routing(fleet: &Fleet) -> Result<Routing, Vec<Conflict>> {
     let mounts: Vec<Arc<Mount>> = fleet.values().map(|running| Arc::clone(&running.mount)).collect();
     let builder = config::routing(fleet.values().map(|running| &running.def), |def, way| {
         let mount = Arc::clone(&fleet.get(&*def.name)?.mount);
-        Some(Target { mount, call: call(def, way) })
+        let unbound = unbound(def, &way);
+        Some(Target { mount, call: call(def, way), unbound })
     });
     Ok(Routing { table: builder.build()?, mounts })
+}
+
+/// The path of the method that a route leads to, as far as it is known without a schema.
+fn unbound(def: &ServletDef, way: &Way) -> Option<PathAndQuery> {
+    let Way::Route { index, .. } = way else { return None };
+    let (service, method) = def.routes.get(*index).filter(|_| def.pending().is_some())?.call.as_ref()?;
+    PathAndQuery::try_from(format!("/{service}/{method}")).ok()
 }
 
 /// What a rule says about the method and its input, if it leads to one.
@@ -78,14 +86,9 @@ fn call(def: &ServletDef, way: Way) -> Option<Call> {
     match way {
         Way::Service => None,
         Way::Binding { method, binding } => Some(Call { method, binding, bodiless: None }),
-        Way::Route { index, method } => {
-            let matches = &def.routes.get(index)?.matches;
-            let binding =
-                |verb: Method| Arc::new(Binding::for_route(verb, Arc::clone(&matches.path), Place::file(&def.file)));
-            Some(match &matches.method {
-                Some(verb) => Call { method: method?, binding: binding(verb.clone()), bodiless: None },
-                None => Call { method: method?, binding: binding(Method::POST), bodiless: Some(binding(Method::GET)) },
-            })
+        Way::Route { index, .. } => {
+            let RouteBinding { method, binding, bodiless } = def.routes.get(index)?.binding.clone()?;
+            Some(Call { method, binding, bodiless })
         }
     }
 }

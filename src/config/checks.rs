@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Upstream;
-use super::servlet_file::{CallName, RouteLine, ServicePattern, ServletFile};
+use super::servlet_file::{CallName, RouteLine, SchemaLine, ServicePattern, ServletFile};
 use crate::discovery::{Lenient, Position, Reader, Spanned, did_you_mean};
 use crate::schema::Schema;
 
-/// Reports what does not fit together. `schema` is `None` when there is one that is broken, `Some(None)` when there is none.
+/// Reports what does not fit together. `schema` is `None` when there is one that is broken or not known yet, `Some(None)` when there
+/// is none.
 pub(super) fn check(file: &Spanned<ServletFile>, schema: Option<&Option<Arc<Schema>>>, reader: &mut Reader) {
     let Spanned { value: file, at } = file;
     // What could not be read has been told; nothing follows from it.
@@ -39,7 +40,7 @@ pub(super) fn check(file: &Spanned<ServletFile>, schema: Option<&Option<Arc<Sche
 }
 
 /// The items that could be read, with their numbers.
-fn each<T>(list: &[Lenient<T>]) -> impl Iterator<Item = (usize, &T)> {
+pub(super) fn each<T>(list: &[Lenient<T>]) -> impl Iterator<Item = (usize, &T)> {
     list.iter().enumerate().filter_map(|(index, item)| Some((index, item.0.as_ref()?)))
 }
 
@@ -130,13 +131,25 @@ fn untranslated(file: &ServletFile, at: Position, upstream: Upstream, reader: &m
     if let Some(Some(services)) = &file.services.0 {
         refuse(services.at, "services", "`routes` lead to it");
     }
-    if let Some(first) = file.schema.0.iter().flatten().flat_map(|paths| &paths.0).next() {
-        refuse(first.at, "schema", "nothing is translated");
+    if let Some(at) = file.schema.0.iter().flatten().find_map(SchemaLine::at) {
+        refuse(at, "schema", "nothing is translated");
     }
     let routes = file.routes.0.as_deref().unwrap_or_default();
     for (index, route) in each(routes) {
         if let Some(Some(call)) = &route.value.call.0 {
             refuse(call.at, &format!("routes[{index}].call"), "nothing is translated");
+        }
+        if let Some(Some(body)) = &route.value.body.0 {
+            refuse(body.at, &format!("routes[{index}].body"), "nothing is translated");
+        }
+        if let Some(Some(body)) = &route.value.response_body.0 {
+            refuse(body.at, &format!("routes[{index}].response_body"), "nothing is translated");
+        }
+        let path = route.value.r#match.0.as_ref().and_then(|matches| matches.path.as_ref());
+        if let Some(path) = path.filter(|path| !path.value.0.variables().is_empty()) {
+            let instead =
+                "nothing is translated, so a variable fills nothing; write `*` for one segment, `**` for the rest";
+            refuse(path.at, &format!("routes[{index}].match.path"), instead);
         }
     }
     if routes.is_empty() {

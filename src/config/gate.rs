@@ -12,9 +12,9 @@ use serde::Serialize;
 
 use super::load::Attempt;
 use super::protos::Compiled;
-use super::{Loaded, RouteDef, SchemaChanges, ServletDef, Upstream};
+use super::{Loaded, RouteBinding, RouteDef, SchemaChanges, ServletDef, Upstream};
 use crate::discovery::{Position, Problem};
-use crate::schema::{Breaks, Change, Place, Reach, Schema, compare as compare_schemas};
+use crate::schema::{BodyRule, Breaks, Change, Place, Reach, Schema, compare as compare_schemas};
 
 /// A change that callers may notice, as it is kept for operators.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -200,6 +200,11 @@ fn own_changes(old: &ServletDef, new: &ServletDef) -> Vec<SchemaChange> {
                 let told = format!("led to {}, and leads to {}", call(route), call(other));
                 tell("route_moved", matches, Breaks::JSON, Some(other.at), told);
             }
+            Some(other) if bodies(other).zip(bodies(route)).is_some_and(|(now, before)| now != before) => {
+                let told = |route| bodies(route).unwrap_or_default();
+                let told = format!("had {}, and has {}", told(route), told(other));
+                tell("route_moved", matches, Breaks::JSON, Some(other.at), told);
+            }
             Some(_) => {}
         }
     }
@@ -228,6 +233,21 @@ fn matched(route: &RouteDef) -> String {
         text.push_str(&format!(" {}={}", header.name, value.unwrap_or_default()));
     }
     text
+}
+
+/// What a route says of its bodies; unknown until there is a schema.
+fn bodies(route: &RouteDef) -> Option<String> {
+    let RouteBinding { binding, bodiless, .. } = route.binding.as_ref()?;
+    let body = match &binding.body {
+        _ if bodiless.is_some() => "the body that its verb has",
+        BodyRule::None => "no body",
+        BodyRule::Whole => "body `*`",
+        BodyRule::Field(field) => &format!("body `{}`", field.text()),
+    };
+    Some(match &binding.response_body {
+        Some(field) => format!("{body} and response_body `{}`", field.text()),
+        None => body.to_owned(),
+    })
 }
 
 fn call(route: &RouteDef) -> String {

@@ -3,14 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::bindings::bind;
 use super::checks::check;
+use super::last_good::{self, Fetched};
 use super::protos::{self, Compiled};
 use super::reading::{Reading, Recorder, Sources};
-use super::servlet_file::{self, RouteLine, ServicePattern, ServletFile};
+use super::servlet_file::{self, RouteLine, SchemaLine, ServicePattern, ServletFile};
 use super::settings::{Defaults, FilePath};
-use super::{RouteDef, SchemaChange, ServiceDef, ServletDef, Upstream};
+use super::{Reflected, RouteBinding, RouteDef, SchemaChange, ServiceDef, ServletDef, Upstream};
 use crate::discovery::{Lenient, Problem, Reader, Spanned, display_name, resolve, table};
 use crate::model::Table;
+use crate::schema::Schema;
 
 /// What a servlet's files came to.
 #[derive(Clone, Debug)]
@@ -19,6 +22,8 @@ pub(super) struct Attempt {
     pub(super) sources: Sources,
     /// The last schema that could be compiled, by this attempt or an earlier one.
     pub(super) compiled: Option<Arc<Compiled>>,
+    /// The services that its file asks the endpoints about, whether or not it is whole.
+    pub(super) asks: Option<Vec<String>>,
     /// What differs for callers from the version that runs; to be told when this one is taken.
     pub(super) changes: Vec<SchemaChange>,
     /// Whether it failed for these changes alone.
@@ -31,7 +36,7 @@ impl Attempt {
         sources: Sources,
         compiled: Option<Arc<Compiled>>,
     ) -> Attempt {
-        Attempt { result, sources, compiled, changes: Vec::new(), gated: false }
+        Attempt { result, sources, compiled, asks: None, changes: Vec::new(), gated: false }
     }
 }
 
@@ -39,23 +44,52 @@ impl Attempt {
 pub(super) struct Surroundings<'s> {
     /// The directory of `telamon.yaml`.
     pub(super) root: &'s Path,
+    /// The directory of what is kept from run to run.
+    pub(super) state: &'s Path,
+    /// The descriptors that endpoints have told in this run.
+    pub(super) fetched: &'s Fetched,
     pub(super) defaults: &'s Defaults,
 }
 
 /// Loads the servlet `name` from the file at `path`. `compiled` is what the attempt before it had.
+///
+/// Descriptors that were kept from an earlier run may be broken, or older than the files that are to go with them. They are no
+/// operator's mistake: a servlet that starts and would be whole without them is taken so, and waits for new ones.
 pub(super) fn servlet(
     name: &str,
     path: &Path,
     around: &Surroundings<'_>,
     reading: &mut Reading,
-    mut compiled: Option<Arc<Compiled>>,
+    compiled: Option<Arc<Compiled>>,
+) -> Attempt {
+    let kept = last_good::path(around.state, name);
+    let starts = compiled.is_none() && !around.fetched.has(&kept);
+    let descriptors = Descriptors { path: kept, ignored: None, compiled, asks: None };
+    let first = attempt(name, path, around, reading, descriptors.clone());
+    match &first.result {
+        Err(problems) if starts && first.asks.is_some() => {
+            let problem = problems.first().map_or_else(String::new, ToString::to_string);
+            let ignored = Some(format!("what was fetched in an earlier run does not fit: {problem}"));
+            let second = attempt(name, path, around, reading, Descriptors { ignored, ..descriptors });
+            if second.result.is_ok() { second } else { first }
+        }
+        Ok(_) | Err(_) => first,
+    }
+}
+
+fn attempt(
+    name: &str,
+    path: &Path,
+    around: &Surroundings<'_>,
+    reading: &mut Reading,
+    mut descriptors: Descriptors,
 ) -> Attempt {
     let mut sources = Sources::default();
     let mut files = reading.for_servlet(&mut sources);
     let mut reader = Reader::new(display_name(path), path.parent().unwrap_or(Path::new("")));
     let mut elsewhere = Vec::new();
     let def = match files.text(path) {
-        Ok(text) => assemble(name, &text, around, &mut files, &mut reader, &mut elsewhere, &mut compiled),
+        Ok(text) => assemble(name, &text, around, &mut descriptors, &mut files, &mut reader, &mut elsewhere),
         Err(problem) => {
             elsewhere.push(*problem);
             None
@@ -67,42 +101,63 @@ pub(super) fn servlet(
         Some(def) if problems.is_empty() => Ok(Arc::new(def)),
         _ => Err(problems),
     };
-    Attempt::new(result, sources, compiled)
+    Attempt { asks: descriptors.asks, ..Attempt::new(result, sources, descriptors.compiled) }
 }
 
 fn assemble(
     name: &str,
     text: &str,
     around: &Surroundings<'_>,
+    descriptors: &mut Descriptors,
     files: &mut Recorder<'_>,
     reader: &mut Reader,
     elsewhere: &mut Vec<Problem>,
-    compiled: &mut Option<Arc<Compiled>>,
 ) -> Option<ServletDef> {
     let (file, options) = servlet_file::parse(text, reader, around.defaults)?;
     let table =
         file.value.endpoints.0.as_ref().and_then(|path| read_table(name, path.as_ref(), files, reader, elsewhere));
+    let mut reflected = None;
     let schema = match &file.value.schema.0 {
-        Some(Some(paths)) => match protos::load(&paths.0, around.root, compiled.as_ref(), files, reader) {
-            Ok(new) => Some(Some(Arc::clone(&compiled.insert(new).schema))),
-            Err(problems) => {
-                elsewhere.extend(problems);
-                None
+        Some(Some(SchemaLine::Files(paths))) => {
+            let last = &mut descriptors.compiled;
+            match protos::load(paths, around.root, last.as_ref(), files, reader) {
+                Ok(new) => Some(Some(Arc::clone(&last.insert(new).schema))),
+                Err(problems) => {
+                    elsewhere.extend(problems);
+                    None
+                }
             }
-        },
+        }
+        Some(Some(SchemaLine::Reflection(_))) => {
+            descriptors.asks = Some(file.value.asked_services());
+            let told = descriptors.read(name, files, elsewhere);
+            reflected = told.as_ref().map(|(_, how)| how.clone());
+            told.map(|(schema, _)| schema)
+        }
         Some(None) => Some(None),
         None => None,
     };
-    check(&file, schema.as_ref(), reader);
+    let is_pending = matches!(reflected, Some(Reflected::Pending(_)));
+    check(&file, schema.as_ref().filter(|_| !is_pending), reader);
+    let bindings = match (&schema, &file.value.routes.0) {
+        (Some(Some(schema)), Some(routes)) => bind(routes, schema, reader),
+        _ => Vec::new(),
+    };
     let ServletFile { services, routes, upstream, timeout, .. } = file.value;
     let services = services.0?.map(|services| services.value).unwrap_or_default();
     Some(ServletDef {
         name: Arc::from(name),
         file: Arc::from(reader.file()),
         schema: schema?,
+        reflected,
         upstream: upstream.0.unwrap_or(Upstream::Grpc),
         services: services.into_iter().map(service).collect::<Option<_>>()?,
-        routes: routes.0?.into_iter().map(route).collect::<Option<_>>()?,
+        routes: routes
+            .0?
+            .into_iter()
+            .zip(bindings.into_iter().chain(std::iter::repeat(None)))
+            .map(route)
+            .collect::<Option<_>>()?,
         table: table?,
         timeout: timeout.0?,
         unary_timeout: around.defaults.timeout,
@@ -110,14 +165,60 @@ fn assemble(
     })
 }
 
+/// What is known of a servlet's schema besides its file.
+#[derive(Clone)]
+struct Descriptors {
+    /// Where those are kept that its endpoints told.
+    path: PathBuf,
+    /// Why they are not to be used.
+    ignored: Option<String>,
+    /// The last schema that could be compiled.
+    compiled: Option<Arc<Compiled>>,
+    /// What the endpoints are asked about.
+    asks: Option<Vec<String>>,
+}
+
+impl Descriptors {
+    /// The schema that the endpoints told, unless there is none yet, and how far it is known; `None` when it is broken, which goes to
+    /// `elsewhere`.
+    fn read(
+        &mut self,
+        servlet: &str,
+        files: &mut Recorder<'_>,
+        elsewhere: &mut Vec<Problem>,
+    ) -> Option<(Option<Arc<Schema>>, Reflected)> {
+        let pending = match (self.ignored.take(), &*files.file(&self.path)) {
+            (Some(why), _) => Some(why),
+            (None, Err(problem)) => {
+                let shown = display_name(&self.path);
+                Some(format!("no endpoint has told it so far, and nothing is kept ({shown}: {})", problem.wrong))
+            }
+            (None, Ok(_)) => None,
+        };
+        if let Some(why) = pending {
+            return Some((None, Reflected::Pending(why)));
+        }
+        match protos::reflected(servlet, &self.path, self.compiled.as_ref(), files) {
+            Ok(new) => {
+                let schema = Arc::clone(&self.compiled.insert(new).schema);
+                Some((Some(schema), Reflected::Known(self.path.clone())))
+            }
+            Err(problems) => {
+                elsewhere.extend(problems);
+                None
+            }
+        }
+    }
+}
+
 fn service(line: Lenient<Spanned<ServicePattern>>) -> Option<ServiceDef> {
     line.0.map(|line| ServiceDef { pattern: line.value.0, at: line.at })
 }
 
-fn route(line: Lenient<Spanned<RouteLine>>) -> Option<RouteDef> {
+fn route((line, binding): (Lenient<Spanned<RouteLine>>, Option<RouteBinding>)) -> Option<RouteDef> {
     let Spanned { value, at } = line.0?;
     let call = value.call.0?.map(|call| (call.value.service, call.value.method));
-    Some(RouteDef { matches: value.r#match.0?.into_def()?, call, at })
+    Some(RouteDef { matches: value.r#match.0?.into_def()?, call, binding, at })
 }
 
 /// The table that the servlet names, or the one that goes by its name.

@@ -1,11 +1,13 @@
 //! What operators write: `telamon.yaml` and `servlets/*.yaml`, read whole with the tables and schemas that they name. A mistake in
 //! one servlet never touches another, and a running servlet is never worse off for a file that is broken or half written.
 
+mod bindings;
 mod checks;
 mod cidr;
 mod conflicts;
 mod directory;
 mod gate;
+mod last_good;
 mod load;
 mod openapi;
 mod options;
@@ -29,7 +31,7 @@ pub use reload::{GONE_AFTER, Reloader, load};
 pub use report::{Change, Event, Loaded, ReloadReport, Report};
 pub use routing::{Way, routing};
 pub use schema_json::schema_json;
-pub use servlet::{MatchDef, RouteDef, ServiceDef, ServletDef};
+pub use servlet::{MatchDef, Reflected, RouteBinding, RouteDef, ServiceDef, ServletDef};
 pub use settings::{AccessLog, Admin, Defaults, Limits, Listener, Listeners, Settings};
 pub use settings::{FilePath, HostName};
 

@@ -7,9 +7,9 @@ use http::Method as Verb;
 use serde_json::Value;
 
 use super::routing::{Claim, claims};
-use super::{Loaded, MatchDef, ServletDef, Way};
+use super::{Loaded, MatchDef, RouteBinding, ServletDef, Way};
 use crate::route::HostPattern;
-use crate::schema::{Binding, Comments, Entrance, Place, Surface, openapi as document};
+use crate::schema::{Binding, Comments, Entrance, Surface, openapi as document};
 
 /// The OpenAPI document of a servlet that was loaded, with the comments of its schema.
 ///
@@ -45,19 +45,25 @@ fn entrances(def: &ServletDef, claim: &Claim<'_>) -> Vec<Entrance> {
         Way::Binding { method, binding } => {
             vec![Entrance { method: Arc::clone(method), binding: Arc::clone(binding), condition: String::new() }]
         }
-        Way::Route { index, method } => {
-            let (Some(route), Some(method)) = (def.routes.get(*index), method) else { return Vec::new() };
+        Way::Route { index, .. } => {
+            let Some(route) = def.routes.get(*index) else { return Vec::new() };
+            let Some(RouteBinding { method, binding, bodiless }) = &route.binding else { return Vec::new() };
             let matches = &route.matches;
-            let entrance = |verb: Verb| Entrance {
+            let entrance = |binding: &Arc<Binding>, verb: Option<Verb>| Entrance {
                 method: Arc::clone(method),
-                binding: Arc::new(Binding::for_route(verb, Arc::clone(&matches.path), Place::file(&def.file))),
+                binding: match verb {
+                    Some(verb) => Arc::new(Binding { verb: Some(verb), ..Binding::clone(binding) }),
+                    None => Arc::clone(binding),
+                },
                 condition: condition(matches),
             };
-            match &matches.method {
-                Some(verb) => vec![entrance(verb.clone())],
-                // Whatever the verb: a request with a body gives the message in it, one without gives it in the query.
-                None => [Verb::GET, Verb::PUT, Verb::POST, Verb::DELETE, Verb::PATCH].map(entrance).to_vec(),
+            if matches.method.is_some() {
+                return vec![entrance(binding, None)];
             }
+            let bodiless = bodiless.as_ref().unwrap_or(binding);
+            let with_body = [Verb::PUT, Verb::POST, Verb::PATCH].map(|verb| entrance(binding, Some(verb)));
+            let without = [Verb::GET, Verb::DELETE].map(|verb| entrance(bodiless, Some(verb)));
+            without.into_iter().chain(with_body).collect()
         }
     }
 }

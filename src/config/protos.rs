@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::reading::{Reading, Recorder, Sources};
+use super::servlet_file::REFLECTION;
 use super::settings::FilePath;
 use crate::discovery::{Position, Problem, Reader, Spanned, display_name, resolve};
 use crate::schema::{Comments, Schema, Source};
@@ -47,6 +48,38 @@ impl Compiled {
         tree.follow_imports(&named);
         let sources = tree.sources(named);
         Comments::read(&sources, &mut |import| tree.import(import)).unwrap_or_default()
+    }
+}
+
+/// The schema in the descriptors at `path`, which the endpoints of `servlet` told; the error is why it cannot be used.
+pub(super) fn reflected(
+    servlet: &str,
+    path: &Path,
+    last: Option<&Arc<Compiled>>,
+    files: &mut Recorder<'_>,
+) -> Result<Arc<Compiled>, Vec<Problem>> {
+    let mut sources = Sources::default();
+    let read = files.for_part(&mut sources).file(path);
+    files.include(&sources);
+    let named = vec![path.to_owned()];
+    if let Some(last) = last.filter(|last| last.named == named && last.sources == sources) {
+        return Ok(Arc::clone(last));
+    }
+    let file = match &*read {
+        Ok(file) => file,
+        Err(problem) => return Err(vec![problem.clone()]),
+    };
+    let source = Source::DescriptorSet { name: display_name(path), bytes: file.bytes.clone().into() };
+    match Schema::build(&[source], &mut |_| None) {
+        Ok(schema) => Ok(Arc::new(Compiled { schema: Arc::new(schema), named, sources, names: Names::default() })),
+        Err(errors) => Err(errors
+            .into_iter()
+            .map(|error| {
+                let at = error.place.line.map(|line| Position { line, column: error.place.column.unwrap_or(1) });
+                let file = format!("{} (as the endpoints of {servlet} tell it)", error.place.file);
+                Problem::new(file, at, "", error.message)
+            })
+            .collect()),
     }
 }
 
@@ -144,6 +177,9 @@ struct Tree<'t, 'r> {
 impl Tree<'_, '_> {
     fn read(&mut self, path: &Path) -> Result<Content, String> {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        if path.file_name().is_some_and(|name| name == REFLECTION) {
+            return Err("cannot stand beside files: `schema: reflection` is alone".into());
+        }
         if !matches!(extension, "proto" | "pb" | "binpb") {
             return Err("is not allowed: a .proto file or a descriptor set, .pb or .binpb".into());
         }

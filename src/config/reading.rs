@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::discovery::{self, ContentHash, FileText, Problem};
 
@@ -46,20 +46,28 @@ fn clone((path, seen): (&PathBuf, &Seen)) -> (PathBuf, Seen) {
     (path.clone(), seen.clone())
 }
 
+/// What was read at a path, or why nothing was.
+pub(super) type Read = Arc<Result<FileText, Problem>>;
+
 /// Files read so far.
 #[derive(Default)]
 pub(super) struct Reading {
-    files: BTreeMap<PathBuf, Rc<Result<FileText, Problem>>>,
+    files: BTreeMap<PathBuf, Read>,
 }
 
 impl Reading {
+    /// A reading in which these files are known already, whatever the disk holds.
+    pub(super) fn with(files: BTreeMap<PathBuf, Read>) -> Reading {
+        Reading { files }
+    }
+
     /// The file, read now unless it has been.
-    pub(super) fn file(&mut self, path: &Path) -> Rc<Result<FileText, Problem>> {
+    pub(super) fn file(&mut self, path: &Path) -> Read {
         if let Some(file) = self.files.get(path) {
-            return Rc::clone(file);
+            return Arc::clone(file);
         }
-        let file = Rc::new(discovery::read(path));
-        self.files.insert(path.to_owned(), Rc::clone(&file));
+        let file = Arc::new(discovery::read(path));
+        self.files.insert(path.to_owned(), Arc::clone(&file));
         file
     }
 
@@ -88,7 +96,7 @@ pub(super) struct Recorder<'r> {
 }
 
 impl Recorder<'_> {
-    pub(super) fn file(&mut self, path: &Path) -> Rc<Result<FileText, Problem>> {
+    pub(super) fn file(&mut self, path: &Path) -> Read {
         let seen = self.reading.seen(path);
         self.sources.files.insert(path.to_owned(), seen);
         self.reading.file(path)

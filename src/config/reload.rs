@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::directory::{Listed, list};
+use super::last_good::Fetched;
 use super::load::{Attempt, Surroundings, servlet};
 use super::protos::Compiled;
 use super::reading::{Reading, Seen, Sources};
@@ -32,12 +33,13 @@ pub fn load(file: &Path) -> Result<Loaded, Report> {
 /// What the files say and what runs.
 pub struct Reloader {
     file: PathBuf,
-    settings: Settings,
+    pub(super) settings: Settings,
     settings_seen: Seen,
     /// What was told last of the settings and the directory, to tell it once.
     settings_told: Option<(Seen, Vec<Problem>)>,
     directory_told: Option<Problem>,
     pub(super) entries: BTreeMap<String, Entry>,
+    pub(super) fetched: Fetched,
 }
 
 /// One servlet.
@@ -81,7 +83,8 @@ impl Reloader {
         let (settings, directory, named_at) = Settings::read(&display_name(file), root, &text, &mut problems);
         let mut entries = BTreeMap::new();
         let defaults = settings.as_ref().map(|settings| settings.defaults.clone()).unwrap_or_default();
-        let around = Surroundings { root, defaults: &defaults };
+        let state = settings.as_ref().map(|settings| settings.state.0.clone()).unwrap_or_default();
+        let around = Surroundings { root, state: &state, fetched: &Fetched::default(), defaults: &defaults };
         match list(&directory) {
             Ok(listed) => {
                 for (name, listed) in listed {
@@ -102,6 +105,7 @@ impl Reloader {
                 settings_told: None,
                 directory_told: None,
                 entries,
+                fetched: Fetched::default(),
             }),
             None => {
                 problems.extend(
@@ -139,12 +143,17 @@ impl Reloader {
     /// Looks at everything again and says what has changed. Servlets are settled together, so put all events in force before
     /// building routes from them: one servlet may take over what another gives up.
     pub fn reload(&mut self, now: Instant) -> Vec<Event> {
-        let mut reading = Reading::default();
+        let mut reading = self.fetched.reading();
         let mut events = Vec::new();
         let mut dirty = self.reload_settings(&mut reading, &mut events);
         let listed = self.list(&mut events);
         dirty |= self.remove_gone(&listed, now, &mut events);
-        let around = Surroundings { root: directory_of(&self.file), defaults: &self.settings.defaults };
+        let around = Surroundings {
+            root: directory_of(&self.file),
+            state: &self.settings.state.0,
+            fetched: &self.fetched,
+            defaults: &self.settings.defaults,
+        };
         for (name, listed) in listed {
             let known = self.entries.get_mut(&name);
             let unchanged = known.as_ref().is_some_and(|entry| {

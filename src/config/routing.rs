@@ -108,8 +108,7 @@ pub(super) fn claims<'s>(servlets: impl IntoIterator<Item = &'s Arc<ServletDef>>
             });
         }
         for (index, route) in servlet.routes.iter().enumerate() {
-            let called = route.call.as_ref().zip(servlet.schema.as_ref());
-            let method = called.and_then(|((service, method), schema)| schema.method(service, method)).cloned();
+            let method = route.binding.as_ref().map(|binding| Arc::clone(&binding.method));
             claims.push(Claim {
                 servlet,
                 way: Way::Route { index, method },

@@ -1,5 +1,6 @@
 //! One servlet as its file, its schema and its table say together. Checked: whoever holds one may run it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::{ServletOptions, Upstream};
 use crate::discovery::Position;
 use crate::model::Table;
 use crate::route::{HeaderMatch, HostPattern};
-use crate::schema::{Schema, Template};
+use crate::schema::{self, Binding, Schema, Template};
 
 /// A servlet, ready to run.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct ServletDef {
     pub file: Arc<str>,
     /// What the dialects are translated by; without one only gRPC callers are served.
     pub schema: Option<Arc<Schema>>,
+    /// With `schema: reflection`: how far it is known.
+    pub reflected: Option<Reflected>,
     pub upstream: Upstream,
     /// Callable by every dialect, REST by the rules in the schema. Empty unless `upstream` is gRPC.
     pub services: Vec<ServiceDef>,
@@ -34,11 +37,28 @@ pub struct ServletDef {
 }
 
 impl ServletDef {
+    /// Why nothing can be translated yet, although it will be.
+    pub fn pending(&self) -> Option<&str> {
+        match &self.reflected {
+            Some(Reflected::Pending(why)) => Some(why),
+            Some(Reflected::Known(_)) | None => None,
+        }
+    }
+
     /// How long a call may take. `unary` is a gRPC call with one message each way.
     pub fn call_timeout(&self, unary: bool) -> Option<Duration> {
         let inherited = (unary && self.upstream == Upstream::Grpc).then_some(self.unary_timeout);
         self.timeout.or(inherited)
     }
+}
+
+/// How far a schema is known that the endpoints tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reflected {
+    /// It is `ServletDef::schema`, from the descriptors that are kept at this path.
+    Known(PathBuf),
+    /// Not at all, for this reason: only gRPC callers are served.
+    Pending(String),
 }
 
 /// One line of `services`.
@@ -55,7 +75,18 @@ pub struct RouteDef {
     pub matches: MatchDef,
     /// The gRPC method behind it: service and method. There exactly when the upstream is gRPC.
     pub call: Option<(String, String)>,
+    /// How a request becomes the input of that method.
+    pub binding: Option<RouteBinding>,
     pub at: Position,
+}
+
+/// A route's way into its method.
+#[derive(Clone, Debug)]
+pub struct RouteBinding {
+    pub method: Arc<schema::Method>,
+    pub binding: Arc<Binding>,
+    /// Instead of `binding` for requests that have no body by their verb, on routes for any verb that do not say what a body fills.
+    pub bodiless: Option<Arc<Binding>>,
 }
 
 /// What a request must be for a route to take it.

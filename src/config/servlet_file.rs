@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::settings::{Defaults, FilePath};
 use super::{MatchDef, ServletOptions, Upstream};
 use crate::discovery::{
-    Content, Decode, Lenient, Node, OneOrMany, Reader, Record, Spanned, description, quoted_list, record,
+    Content, Decode, Lenient, Node, OneOrMany, Position, Reader, Record, Spanned, description, quoted_list, record,
 };
 use crate::route::{self, HeaderMatch};
 use crate::schema::Template;
@@ -18,8 +18,8 @@ use crate::schema::Template;
 record! {
     /// One servlet: its routes, schema and policy. The servlet's name is the file's.
     pub(super) struct ServletFile {
-        /// A .proto file (compiled at load), a descriptor set (.pb, .binpb), or a list of them, relative to this file. Needed for every dialect but gRPC itself.
-        pub schema: Lenient<Option<OneOrMany<Spanned<FilePath>>>> = Lenient(Some(None)),
+        /// A .proto file (compiled at load), a descriptor set (.pb, .binpb), or a list of them, relative to this file; or `reflection`: what the endpoints themselves tell by grpc.reflection. Needed for every dialect but gRPC itself.
+        pub schema: Lenient<Option<SchemaLine>> = Lenient(Some(None)),
         /// The gRPC services that every dialect may call: `pkg.v1.Service`, `pkg.v1.*` for a package, or `*` for all. The exact name comes first.
         pub services: Lenient<Option<Spanned<Vec<Lenient<Spanned<ServicePattern>>>>>> = Lenient(Some(None)),
         /// More ways in, tried before the services of every servlet.
@@ -33,6 +33,20 @@ record! {
     }
 }
 
+impl ServletFile {
+    /// The services that it speaks of, as patterns: those that are listed, and those that routes lead to.
+    pub(super) fn asked_services(&self) -> Vec<String> {
+        let listed = self.services.0.iter().flatten().flat_map(|services| &services.value);
+        let listed = listed.filter_map(|line| Some(line.0.as_ref()?.value.0.clone()));
+        let routes = self.routes.0.iter().flatten().filter_map(|line| line.0.as_ref());
+        let called = routes.filter_map(|line| Some(line.value.call.0.as_ref()?.as_ref()?.value.service.clone()));
+        let mut names: Vec<String> = listed.chain(called).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
 record! {
     /// One more way in.
     pub(super) struct RouteLine {
@@ -40,6 +54,10 @@ record! {
         pub r#match: Lenient<MatchLine>,
         /// The gRPC method behind it, `pkg.v1.Service/Method`. Required for `upstream: grpc`, refused otherwise.
         pub call: Lenient<Option<Spanned<CallName>>> = Lenient(Some(None)),
+        /// What the body of a request fills: `*` for the whole message, a field of it, or `""` for nothing. What neither it nor the path fills comes from the query. `*` on POST, PUT and PATCH and nothing otherwise, when left out.
+        pub body: Lenient<Option<Spanned<BodyField>>> = Lenient(Some(None)),
+        /// The field of the answer that is told instead of all of it.
+        pub response_body: Lenient<Option<Spanned<AnswerField>>> = Lenient(Some(None)),
     }
 }
 
@@ -48,8 +66,8 @@ record! {
     pub(super) struct MatchLine {
         /// A host, or `*.` and the end of one, at any depth.
         pub host: Option<HostPattern>,
-        /// A path: literal segments, `*` for one segment, `**` at the end for all that follow or none. `/**` when left out.
-        pub path: Option<PathPattern> = None,
+        /// A path: literal segments, `*` for one segment, `**` at the end for all that follow or none; or a template of google.api.http, whose variables fill fields: `/v1/{name=shelves/*}/books/{book_id}:read`. `/**` when left out.
+        pub path: Option<Spanned<PathPattern>> = None,
         /// An HTTP method.
         pub method: Option<MethodName> = None,
         /// Header fields that must be there with exactly this value.
@@ -58,9 +76,20 @@ record! {
 }
 
 impl MatchLine {
+    /// The path's template; `None` never.
+    pub(super) fn template(&self) -> Option<Arc<Template>> {
+        let written = self.path.as_ref().map(|path| Arc::clone(&path.value.0));
+        written.or_else(|| Template::parse_route("/**").ok().map(Arc::new))
+    }
+
+    /// The path, and where it stands.
+    pub(super) fn written(&self) -> Option<(Position, String)> {
+        self.path.as_ref().map(|path| (path.at, path.value.0.text().to_owned()))
+    }
+
     /// `None` never: the path that stands for all is a path.
     pub(super) fn into_def(self) -> Option<MatchDef> {
-        let path = self.path.map(|path| path.0).or_else(|| Template::parse_route("/**").ok().map(Arc::new))?;
+        let path = self.template()?;
         Some(MatchDef {
             host: self.host.map_or(route::HostPattern::Any, |host| host.0),
             path,
@@ -99,6 +128,46 @@ pub(super) fn schema() -> Value {
         "description": description(&["One servlet: its routes, schema and policy. The servlet's name is the file's."]),
         "properties": properties,
     })
+}
+
+/// Where the schema comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum SchemaLine {
+    Files(Vec<Spanned<FilePath>>),
+    /// The endpoints tell it.
+    Reflection(Position),
+}
+
+/// The word for a schema that the endpoints tell. No schema file can have this name: it has no extension.
+pub(super) const REFLECTION: &str = "reflection";
+
+impl SchemaLine {
+    /// Where it is written.
+    pub(super) fn at(&self) -> Option<Position> {
+        match self {
+            SchemaLine::Files(paths) => paths.first().map(|path| path.at),
+            SchemaLine::Reflection(at) => Some(*at),
+        }
+    }
+}
+
+impl Decode for SchemaLine {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        match &*node.content {
+            Content::Scalar { text, .. } if text == REFLECTION => Some(SchemaLine::Reflection(node.at)),
+            _ => <OneOrMany<Spanned<FilePath>>>::decode(node, reader).map(|paths| SchemaLine::Files(paths.0)),
+        }
+    }
+
+    fn schema() -> Value {
+        let mut schema = <OneOrMany<Spanned<FilePath>>>::schema();
+        if let Some(Value::Array(kinds)) = schema.get_mut("oneOf") {
+            kinds.insert(0, json!({ "const": REFLECTION }));
+            // The word is a path too, as far as a pattern can tell.
+            schema = json!({ "anyOf": kinds });
+        }
+        schema
+    }
 }
 
 const IDENTIFIERS: &str = "[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*";
@@ -171,13 +240,48 @@ impl Decode for HostPattern {
     }
 }
 
-/// A path of literals, `*` and `**`.
+/// What the body fills: `*`, a field, or nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PathPattern(Arc<Template>);
+pub(super) struct BodyField(pub(super) String);
+
+impl Decode for BodyField {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        const ALLOWED: &str = "`*`, the name of a field, or `\"\"` for no body";
+        let text = reader.text(node, ALLOWED)?;
+        if matches!(text, "" | "*") || is_full_name(text) {
+            return Some(BodyField(text.to_owned()));
+        }
+        reader.reject(node, ALLOWED)
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": "^(\\*|[A-Za-z_][A-Za-z0-9_]*)?$" })
+    }
+}
+
+/// The field that is the body of the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct AnswerField(pub(super) String);
+
+impl Decode for AnswerField {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        const ALLOWED: &str = "the name of a field of the answer";
+        let text = reader.text(node, ALLOWED)?;
+        if is_full_name(text) { Some(AnswerField(text.to_owned())) } else { reader.reject(node, ALLOWED) }
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" })
+    }
+}
+
+/// A path of literals, `*` and `**`, or a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PathPattern(pub(super) Arc<Template>);
 
 impl Decode for PathPattern {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
-        const ALLOWED: &str = "a path, like `/old/*/x` or `/old/**`";
+        const ALLOWED: &str = "a path, like `/old/*/x`, `/old/**` or `/v1/{name}`";
         match Template::parse_route(reader.text(node, ALLOWED)?) {
             Ok(template) => Some(PathPattern(Arc::new(template))),
             Err(error) => reader.reject(node, format!("{ALLOWED}: {}", error.message)),
@@ -191,7 +295,7 @@ impl Decode for PathPattern {
 
 /// An HTTP method.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct MethodName(Method);
+pub(super) struct MethodName(pub(super) Method);
 
 impl Decode for MethodName {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {

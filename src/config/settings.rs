@@ -24,6 +24,8 @@ record! {
         pub admin: Option<Admin>,
         /// The directory of the servlet files, relative to this file. A file more in it is a servlet more.
         pub servlets: FilePath = FilePath::new("servlets"),
+        /// The directory where what was learnt while running is kept for the next start, relative to this file: the schemas that endpoints told. Made when it is needed; without the right to write there, they are fetched anew at each start.
+        pub state: FilePath = FilePath::new(".telamon"),
         /// `stdout`, or the path of a file relative to this one; no access log when left out.
         pub access_log: Option<AccessLog>,
         /// How much callers may ask of the process.
@@ -141,7 +143,11 @@ impl Settings {
         let named = named.and_then(|(_, node)| <Spanned<FilePath>>::decode(node, &mut Reader::new(file, directory)));
         let (path, at) = named.map_or((FilePath::new("servlets"), None), |path| (path.value, Some(path.at)));
         let servlets = resolve(directory, &path.0);
-        (settings.map(|settings| Settings { servlets: FilePath(servlets.clone()), ..settings }), servlets, at)
+        let settings = settings.map(|settings| {
+            let state = FilePath(resolve(directory, &settings.state.0));
+            Settings { servlets: FilePath(servlets.clone()), state, ..settings }
+        });
+        (settings, servlets, at)
     }
 
     /// The keys in which `new` differs and which are read once, at start.
@@ -151,6 +157,7 @@ impl Settings {
             ("listeners", self.listeners != new.listeners),
             ("admin", self.admin != new.admin),
             ("servlets", self.servlets != new.servlets),
+            ("state", self.state != new.state),
             ("access_log", self.access_log != new.access_log),
             ("limits", self.limits != new.limits),
         ];

@@ -101,6 +101,8 @@ kinds! {
     CallerGone: Caller, "caller_gone";
     /// The servlet has no endpoint with a weight.
     NoEndpoint: Proxy, "no_endpoint";
+    /// The servlet's schema is to be told by its endpoints, and none has told it yet.
+    SchemaPending: Proxy, "schema_pending";
     /// A limit of this process is reached.
     Overloaded: Proxy, "overloaded";
     /// The deadline passed.
@@ -188,6 +190,7 @@ fn statuses(kind: Kind) -> (StatusCode, Code) {
         Kind::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument),
         Kind::CallerGone => (Code::Cancelled.http_status(), Code::Cancelled),
         Kind::NoEndpoint
+        | Kind::SchemaPending
         | Kind::Draining
         | Kind::ConnectFailed
         | Kind::ConnectTimeout
@@ -224,6 +227,7 @@ fn retry(kind: Kind, stage: Stage) -> Retry {
             | Kind::UnsupportedMediaType
             | Kind::CallerGone
             | Kind::NoEndpoint
+            | Kind::SchemaPending
             | Kind::Overloaded
             | Kind::DeadlineExceeded
             | Kind::Draining

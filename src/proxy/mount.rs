@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::uri::PathAndQuery;
+
 use crate::route;
 use crate::schema::{Binding, Method, Schema};
 use crate::servlet::Servlet;
@@ -32,6 +34,8 @@ pub struct Mount {
     pub routes: usize,
     /// Needed to translate; gRPC callers do without.
     pub schema: Option<Arc<Schema>>,
+    /// Why there is no schema yet, although there will be: its endpoints are to tell it.
+    pub pending: Option<String>,
     /// Of every call, when its file says so.
     pub timeout: Option<Duration>,
     /// Of a unary gRPC call, when it does not.
@@ -53,6 +57,8 @@ pub struct Target {
     pub mount: Arc<Mount>,
     /// The gRPC method, for routes that name one.
     pub call: Option<Call>,
+    /// The path of that method while nothing else is known of it, because the schema is pending.
+    pub unbound: Option<PathAndQuery>,
 }
 
 /// A gRPC method and how a request becomes its input.

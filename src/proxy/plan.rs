@@ -115,6 +115,9 @@ fn to_service(routing: &Routing, head: &Parts, manner: Manner) -> Result<Choice,
         return Err(Fault::new(Kind::UnknownMethod, Stage::Plan, format!("no servlet serves `{path}`")));
     };
     let mount = Arc::clone(&found.target.mount);
+    if mount.pending.is_some() && needs_schema(manner) {
+        return Err(pending(&mount));
+    }
     let known = mount.schema.as_ref().and_then(|schema| schema.method(found.service, found.method)).cloned();
     let kind = known.as_deref().map_or(CallKind::Unknown, kind_of);
     let carriage = match manner {
@@ -146,6 +149,16 @@ fn to_target(target: &Target, head: &Parts, manner: Manner) -> Result<Choice, Fa
                 }
             };
             Ok((mount, carriage, kind))
+        }
+        (Upstream::Grpc, None) if mount.pending.is_some() => {
+            let Some(path) = target.unbound.clone().filter(|_| !needs_schema(manner)) else {
+                return Err(pending(&mount));
+            };
+            let carriage = match manner {
+                Manner::Grpc => Carriage::Grpc { path: Some(path) },
+                _ => Carriage::Translated(by_name(manner, head, path, None, mount.message_limit)?),
+            };
+            Ok((mount, carriage, CallKind::Unknown))
         }
         // The configuration refuses such a route; a defect here must not carry traffic anywhere.
         (Upstream::Grpc, None) => {
@@ -224,12 +237,32 @@ fn missed(routing: &Routing, head: &Parts, miss: Miss, takes_head: bool) -> Faul
             Fault { allow, ..Fault::new(Kind::MethodNotAllowed, Stage::Plan, told) }
         }
         Miss::NotFound => match routing.table.service(path) {
+            Some(found) if found.target.mount.pending.is_some() => pending(&found.target.mount),
             Some(found) if found.target.mount.schema.is_none() => {
                 let told = format!("servlet `{}` has no schema: only gRPC callers reach it", found.target.mount.name);
                 Fault::new(Kind::UnsupportedMediaType, Stage::Plan, told)
             }
-            _ => Fault::new(Kind::NoRoute, Stage::Plan, format!("no route for {} {path}", head.method)),
+            // It may be a way into a servlet whose ways are not known yet: a 404 would say that there is none.
+            _ => match routing.mounts.iter().find(|mount| mount.pending.is_some()) {
+                Some(mount) => pending(mount),
+                None => Fault::new(Kind::NoRoute, Stage::Plan, format!("no route for {} {path}", head.method)),
+            },
         },
+    }
+}
+
+/// The answer while a servlet's endpoints have not told its schema.
+fn pending(mount: &Mount) -> Fault {
+    let told = format!("the schema of servlet `{}` is not fetched yet; try again soon", mount.name);
+    Fault::new(Kind::SchemaPending, Stage::Plan, told)
+}
+
+/// Whether nothing can be done for these callers without a schema: they speak JSON, or by GET, which a method must allow.
+fn needs_schema(manner: Manner) -> bool {
+    match manner {
+        Manner::Grpc | Manner::GrpcHttp1 | Manner::GrpcWeb { .. } => false,
+        Manner::ConnectUnary(Some(codec)) | Manner::ConnectStream(codec) => codec == Codec::Json,
+        Manner::ConnectUnary(None) | Manner::Rest | Manner::Http => true,
     }
 }
 

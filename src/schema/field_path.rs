@@ -1,5 +1,7 @@
 //! Dotted names of fields, resolved against a message once, when a schema is loaded.
 
+use std::fmt;
+
 use super::message::{Cardinality, Field, FieldKind, MessageId, Messages};
 use super::well_known::WellKnown;
 
@@ -11,27 +13,67 @@ pub struct FieldPath {
     steps: Box<[(MessageId, u32)]>,
 }
 
+/// Why a text names no field that could stand where it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldPathError {
+    message: String,
+    /// What there is instead, when a name is that of no field.
+    pub unknown: Option<UnknownField>,
+}
+
+/// A name that no field has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownField {
+    pub name: Box<str>,
+    /// The full name of the message that has none of that name.
+    pub message: Box<str>,
+    /// The names that its fields have.
+    pub fields: Vec<Box<str>>,
+    /// The field whose JSON name it is.
+    pub by_json: Option<Box<str>>,
+}
+
+impl From<String> for FieldPathError {
+    fn from(message: String) -> FieldPathError {
+        FieldPathError { message, unknown: None }
+    }
+}
+
+impl fmt::Display for FieldPathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for FieldPathError {}
+
 impl FieldPath {
     /// Resolves a name like `a.b` by the names in the .proto.
     ///
     /// # Errors
     /// What is wrong with it, as a sentence.
-    pub fn resolve(messages: &Messages, root: MessageId, text: &str) -> Result<FieldPath, String> {
+    pub fn resolve(messages: &Messages, root: MessageId, text: &str) -> Result<FieldPath, FieldPathError> {
         let mut steps = Vec::new();
         let mut within = Some(root);
         for name in text.split('.') {
             let Some(id) = within else {
                 return Err(format!(
                     "`{text}`: `{name}` cannot be reached, for what is before it is no single message"
-                ));
+                )
+                .into());
             };
             let message = messages.get(id);
             let Some(field) = message.fields().iter().find(|field| *field.name == *name) else {
-                let hint = match message.by_json_name(name) {
-                    Some(field) => format!("; the field's name is `{}`", field.name),
-                    None => String::new(),
+                let by_json = message.by_json_name(name).map(|field| Box::from(&*field.name));
+                let hint = by_json.as_ref().map_or_else(String::new, |name| format!("; the field's name is `{name}`"));
+                let unknown = UnknownField {
+                    name: name.into(),
+                    message: (*message.full_name).into(),
+                    fields: message.fields().iter().map(|field| (*field.name).into()).collect(),
+                    by_json,
                 };
-                return Err(format!("`{name}` is no field of {}{hint}", message.full_name));
+                let message = format!("`{name}` is no field of {}{hint}", message.full_name);
+                return Err(FieldPathError { message, unknown: Some(unknown) });
             };
             steps.push((id, field.index));
             within = match (field.cardinality, field.kind) {

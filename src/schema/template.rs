@@ -106,10 +106,12 @@ impl Template {
         parse::template(text, parse::Style::Rule)
     }
 
-    /// Reads the path of a configured route: literals, `*` and `**`. A colon is an ordinary character, nothing is captured, and a
-    /// slash at the end is allowed (it does not count, here or in a request).
+    /// Reads the path of a configured route. One with a variable in it is a template as [`Template::parse`] reads it. All others are
+    /// plainer: literals, `*` and `**`, where a colon is an ordinary character, and a slash at the end is allowed (it does not count,
+    /// here or in a request).
     pub fn parse_route(text: &str) -> Result<Template, TemplateError> {
-        parse::template(text, parse::Style::Route)
+        let style = if text.contains('{') { parse::Style::Rule } else { parse::Style::Route };
+        parse::template(text, style)
     }
 
     /// The template as it was written.

@@ -1,10 +1,12 @@
-//! Connections to endpoints: one pool a worker, HTTP/2 driven directly, HTTP/1 for servlets that are not gRPC yet.
+//! Connections to endpoints: one pool a worker, HTTP/2 driven directly, HTTP/1 for servlets that are not gRPC yet. Beside them the one
+//! call that Telamon makes for itself, for a servlet's descriptors.
 
 mod exchange;
 mod http1;
 mod http2;
 mod pool;
 mod pump;
+mod reflection;
 mod tunnel;
 mod window;
 
@@ -12,6 +14,7 @@ use std::time::Duration;
 
 pub use exchange::Exchange;
 pub use pool::{NotSent, Pool, Protocol};
+pub use reflection::reflect;
 
 /// How endpoints are connected to.
 #[derive(Clone, Debug, PartialEq)]

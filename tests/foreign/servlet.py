@@ -17,6 +17,7 @@ sys.path.insert(0, os.environ["FOREIGN_GENERATED"])
 import grpc
 from google.api import httpbody_pb2
 from google.rpc import status_pb2
+from grpc_reflection.v1alpha import reflection
 from probe.v1 import probe_pb2, probe_pb2_grpc
 
 CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -200,6 +201,9 @@ class Replicas:
             ]
         )
         probe_pb2_grpc.add_ProbeServicer_to_server(Probe(name, self.journal), server)
+        if name.startswith("reflecting"):
+            names = [service.full_name for service in probe_pb2.DESCRIPTOR.services_by_name.values()]
+            reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
         port = server.add_insecure_port(address)
         await server.start()
         self.servers[name] = server

@@ -59,7 +59,7 @@ fn check_is_quiet_about_good_files_but_for_their_names() {
     let settings = repository("config/telamon.yaml");
     let left = telamon(&["check", "--config", &settings]);
     assert_eq!((left.status.code(), &*left.err), (Some(0), ""));
-    assert_eq!(left.out, format!("{settings}: good (echo, greeter, ledger, monolith)\n"));
+    assert_eq!(left.out, format!("{settings}: good (echo, greeter, ledger, library, monolith)\n"));
 }
 
 #[test]

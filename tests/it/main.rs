@@ -5,6 +5,7 @@
 mod access_log;
 mod admin;
 mod balance;
+mod bindings;
 mod cli;
 mod deadlines;
 mod demo;
@@ -19,6 +20,7 @@ mod http10;
 mod http11;
 mod http2;
 mod limits;
+mod reflection;
 mod reload;
 mod rest;
 mod start;

@@ -1,5 +1,7 @@
+mod bindings;
 mod gate;
 mod messages;
+mod reflection;
 mod reloading;
 mod samples;
 mod schemas;

@@ -10,7 +10,7 @@ use crate::route::HostPattern;
 fn the_samples_load() {
     let loaded = load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config/telamon.yaml")).unwrap();
     let names: Vec<&str> = loaded.servlets.keys().map(String::as_str).collect();
-    assert_eq!(names, ["echo", "greeter", "ledger", "monolith"]);
+    assert_eq!(names, ["echo", "greeter", "ledger", "library", "monolith"]);
 
     let listener = &loaded.settings.listeners.0[0];
     assert_eq!(listener.default_host.as_ref().unwrap().0, "legacy.internal");
@@ -57,6 +57,8 @@ fn requests_find_their_way_through_the_samples() {
     assert_eq!(find("x", post, "/greeter.v1.Greeter/Greet", none).as_deref(), Some("greeter: rule of Greet"));
     let old = find("legacy.internal", get, "/cgi-bin/echo.pl", none);
     assert_eq!(old.as_deref(), Some("echo: route 0 to Some(\"Echo\")"));
+    assert_eq!(find("x", get, "/v1/shelves/a/books", none).as_deref(), Some("library: route 2 to Some(\"ListBooks\")"));
+    assert_eq!(find("x", post, "/library.v1.Library/AddBook", none).as_deref(), Some("library: rule of AddBook"));
     assert_eq!(find("shop.internal", get, "/any/thing", none).as_deref(), Some("monolith: route 0 to None"));
     let acme = [("x-tenant", "acme")].map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
     let acme: http::HeaderMap = acme.into_iter().collect();

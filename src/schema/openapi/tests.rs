@@ -2,7 +2,7 @@
 
 use super::super::{Schema, Source, Template};
 use super::*;
-use crate::schema::Place;
+use crate::schema::{Place, RouteRule};
 
 const TEXT: &str = r#"syntax = "proto3";
 package lib.v1;
@@ -261,7 +261,9 @@ fn two_ways_with_one_path_are_one_path() {
         let method = schema.method("lib.v1.Library", "Watch").unwrap();
         let route = |path: &str, condition: &str| {
             let template = Arc::new(Template::parse_route(path).unwrap());
-            let binding = Arc::new(Binding::for_route(http::Method::GET, template, Place::file("f")));
+            let (verb, place) = (Some(http::Method::GET), Place::file("f"));
+            let rule = RouteRule { verb, template, body: "", response_body: "", place };
+            let binding = Arc::new(Binding::for_route(&rule, method).unwrap());
             Entrance { method: Arc::clone(method), binding, condition: condition.to_owned() }
         };
         vec![

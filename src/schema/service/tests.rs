@@ -5,7 +5,8 @@ use http::Method as Verb;
 use prost::Message as _;
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
 
-use super::super::binding::BodyRule;
+use super::super::binding::{BodyRule, RouteRule, RulePart};
+use super::super::field_path::FieldPath;
 use super::super::sources::Source;
 use super::*;
 
@@ -126,17 +127,59 @@ fn services_methods_and_their_ways_in() {
 
 #[test]
 fn a_routes_binding_takes_the_body_where_the_verb_has_one() {
-    let template = Arc::new(super::super::template::Template::parse_route("/old/**").unwrap());
-    for (verb, body) in [
-        (Verb::POST, BodyRule::Whole),
-        (Verb::PUT, BodyRule::Whole),
-        (Verb::PATCH, BodyRule::Whole),
-        (Verb::GET, BodyRule::None),
-        (Verb::DELETE, BodyRule::None),
-        (Verb::HEAD, BodyRule::None),
-    ] {
-        assert_eq!(Binding::for_route(verb.clone(), template.clone(), Place::file("a.yaml")).body, body, "{verb}");
+    for (verb, body) in
+        [(Verb::POST, "*"), (Verb::PUT, "*"), (Verb::PATCH, "*"), (Verb::GET, ""), (Verb::DELETE, ""), (Verb::HEAD, "")]
+    {
+        assert_eq!(Binding::default_body(&verb), body, "{verb}");
     }
+}
+
+#[test]
+fn a_routes_rule_is_held_against_its_method() {
+    let schema = build_with(&[proto("library.proto", LIBRARY), proto("shared/book.proto", BOOK)], &[]).unwrap();
+    let method = schema.method("lib.v1.Library", "GetBook").unwrap();
+    let bind = |path: &str, body, response_body| {
+        let template = Arc::new(super::super::template::Template::parse_route(path).unwrap());
+        let rule = RouteRule { verb: Some(Verb::PUT), template, body, response_body, place: Place::file("a.yaml") };
+        Binding::for_route(&rule, method)
+    };
+    let binding = bind("/v2/{name=shelves/*}/{book.id}:take", "at", "tags").unwrap();
+    assert_eq!(binding.captures.iter().map(FieldPath::text).collect::<Vec<_>>(), ["name", "book.id"]);
+    let BodyRule::Field(body) = &binding.body else { panic!("{:?}", binding.body) };
+    assert_eq!((body.text(), binding.response_body.as_ref().map(FieldPath::text)), ("at", Some("tags")));
+    assert_eq!(
+        (&*binding.text, binding.place.to_string()),
+        ("PUT /v2/{name=shelves/*}/{book.id}:take", "a.yaml".into())
+    );
+    assert_eq!(bind("/old/**", "", "").unwrap().body, BodyRule::None);
+    assert_eq!(bind("/old/**", "*", "").unwrap().body, BodyRule::Whole);
+
+    type Case<'c> = (&'c str, &'c str, &'c str, &'c [(RulePart, &'c str)]);
+    let cases: &[Case<'_>] = &[
+        ("/{nme}", "", "", &[(RulePart::Path, "`nme` is no field of lib.v1.GetBookRequest")]),
+        ("/{book}", "", "", &[(RulePart::Path, "is a message (shared.Book)")]),
+        ("/{book.tags}", "", "", &[(RulePart::Path, "is repeated")]),
+        ("/{at}/{at.seconds}", "", "", &[(RulePart::Path, "fill the same field")]),
+        ("/{name.x}", "", "", &[(RulePart::Path, "no single message")]),
+        ("/x", "boook", "", &[(RulePart::Body, "`boook` is no field of")]),
+        ("/x", "book.id", "", &[(RulePart::Body, "within a field")]),
+        ("/x", "", "displayName", &[(RulePart::ResponseBody, "the field's name is `display_name`")]),
+        ("/{x}", "y", "z", &[(RulePart::Path, "`x`"), (RulePart::Body, "`y`"), (RulePart::ResponseBody, "`z`")]),
+    ];
+    for (path, body, response_body, expected) in cases {
+        let errors = bind(path, body, response_body).unwrap_err();
+        let fits = errors.len() == expected.len()
+            && errors
+                .iter()
+                .zip(*expected)
+                .all(|(one, (part, told))| one.part == *part && one.error.to_string().contains(told));
+        assert!(fits, "{path} {body} {response_body}: {errors:?}");
+    }
+    let unknown = bind("/{book.displayName}", "", "").unwrap_err().remove(0).error.unknown.unwrap();
+    assert_eq!(
+        (&*unknown.message, unknown.by_json.as_deref(), unknown.fields.len()),
+        ("shared.Book", Some("display_name"), 6)
+    );
 }
 
 /// The library as a descriptor set, as `protoc --descriptor_set_out` writes it; `keep` chooses the files.

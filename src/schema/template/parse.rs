@@ -8,7 +8,7 @@ use super::{MAX_SEGMENTS, Segment, Template, TemplateError, Variable};
 pub(super) enum Style {
     /// google/api/http.proto.
     Rule,
-    /// A configured route.
+    /// A configured route without variables.
     Route,
 }
 
@@ -83,9 +83,6 @@ impl Parser<'_> {
                     );
                 }
                 self.push(kind, begin)
-            }
-            Some('{') if self.style == Style::Route => {
-                Err(self.wrong("a route's path captures nothing; write `*` for one segment, `**` for the rest"))
             }
             Some('{') if !outside => Err(self.wrong("a variable cannot contain another variable")),
             Some('{') => self.variable(),

@@ -124,12 +124,18 @@ fn a_routes_path_is_plainer() {
         ("/a:b/c:d", "/a:b/c:d", true),
         ("/c:d", "/c", false),
         ("/", "/", true),
+        ("/v1/{name=shelves/*}/books/{id}:read", "/v1/shelves/a/books/b:read", true),
+        ("/v1/{name=shelves/*}/books/{id}:read", "/v1/shelves/a/books/b", false),
     ] {
         assert_eq!(Template::parse_route(text).unwrap().matches(path), fits, "{text} on {path}");
     }
-    for (text, part) in
-        [("/{a}", "captures nothing"), ("/*:v", "stand alone"), ("old", "begin with `/`"), ("/a}", "closes")]
-    {
+    for (text, part) in [
+        ("/{a", "never closed"),
+        ("/x{a}", "whole segment"),
+        ("/*:v", "stand alone"),
+        ("old", "begin with `/`"),
+        ("/a}", "closes"),
+    ] {
         let error = Template::parse_route(text).unwrap_err();
         assert!(error.message.contains(part), "{text}: {error}");
     }
