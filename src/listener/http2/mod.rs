@@ -236,6 +236,8 @@ async fn call<S: Serve>(
         let mut writer = Writer { held: Bytes::new(), stall: None, stall_timeout: limits.stall_timeout };
         let written = poll_fn(|cx| writer.poll_write(&mut send, body.as_mut(), cx)).await;
         if let Err(reason) = written {
+            // A reset drops what is queued, and that may tell why: the connection gets its turn before.
+            tokio::task::yield_now().await;
             send.send_reset(reason);
             return;
         }
