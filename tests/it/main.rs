@@ -21,6 +21,8 @@ mod http2;
 mod limits;
 mod reload;
 mod rest;
+mod rest_bodies;
+mod rest_streams;
 mod start;
 mod streams;
 mod support;

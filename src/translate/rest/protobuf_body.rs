@@ -3,7 +3,7 @@
 
 use super::super::json::MAX_DEPTH;
 use super::super::protobuf::{WireType, records, varint};
-use crate::schema::{Cardinality, FieldKind, MessageId, Messages};
+use crate::schema::{Cardinality, FieldKind, Message, MessageId, Messages};
 
 /// Looks at every tag and length, in the messages within it as well.
 ///
@@ -18,30 +18,30 @@ fn check_within<'m>(messages: &'m Messages, id: MessageId, bytes: &[u8], depth: 
     for record in records(bytes) {
         let record = record.map_err(|_| &*message.full_name)?;
         let Some(field) = message.by_number(record.number) else { continue };
-        let FieldKind::Message(inner) = field.kind else {
-            let packed = matches!(field.cardinality, Cardinality::Repeated { .. }) && record.wire_type == WireType::Len;
-            if packed && !is_packed(field.kind, record.value) {
-                return Err(&message.full_name);
-            }
-            continue;
-        };
-        if !matches!(record.wire_type, WireType::Len | WireType::StartGroup) {
+        let within = matches!(record.wire_type, WireType::Len | WireType::StartGroup);
+        match (field.cardinality, field.kind) {
             // A field of another wire type than its own is an unknown one.
-            continue;
-        }
-        let deeper = depth.checked_sub(1).ok_or(&*message.full_name)?;
-        if let Cardinality::Map { .. } = field.cardinality {
-            for entry in records(record.value) {
-                let entry = entry.map_err(|_| &*message.full_name)?;
-                if (entry.number, entry.wire_type) == (2, WireType::Len) {
-                    check_within(messages, inner, entry.value, deeper)?;
+            _ if !within => {}
+            (Cardinality::Map { .. }, kind) => {
+                for entry in records(record.value) {
+                    let entry = entry.map_err(|_| &*message.full_name)?;
+                    if let (2, WireType::Len, FieldKind::Message(value)) = (entry.number, entry.wire_type, kind) {
+                        check_within(messages, value, entry.value, deeper(message, depth)?)?;
+                    }
                 }
             }
-        } else {
-            check_within(messages, inner, record.value, deeper)?;
+            (_, FieldKind::Message(inner)) => {
+                check_within(messages, inner, record.value, deeper(message, depth)?)?;
+            }
+            (Cardinality::Repeated { .. }, kind) if !is_packed(kind, record.value) => return Err(&message.full_name),
+            _ => {}
         }
     }
     Ok(())
+}
+
+fn deeper(message: &Message, depth: u32) -> Result<u32, &str> {
+    depth.checked_sub(1).ok_or(&message.full_name)
 }
 
 /// Whether bytes are elements of a kind, one behind the other.
