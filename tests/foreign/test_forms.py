@@ -72,7 +72,8 @@ def test_python_posts_a_form_over_http10(telamon):
     connection.request("POST", "/v1/ask", body, {"Content-Type": "application/x-www-form-urlencoded"})
     response = connection.getresponse()
     answer = json.load(response)
-    assert (response.status, response.version) == (200, 10) and answer["text"] == "ü+ =&"
+    assert response.status == 200 and answer["text"] == "ü+ =&"
+    assert response.getheader("Transfer-Encoding") is None
     assert answer["nested"] == {"numbers": [1, 2]}
     # urllib says nothing of what it sends but that it is a form.
     with urllib.request.urlopen(telamon.url + "/v1/ask", b"text=plain", timeout=PATIENCE) as response:

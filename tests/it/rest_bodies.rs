@@ -263,7 +263,7 @@ async fn a_file_of_any_size_goes_up_in_bounded_memory() {
         go.add_permits(1);
         let mut text = String::new();
         read.read_to_string(&mut text).await.unwrap();
-        assert!(text.starts_with("HTTP/1.0 200"), "{text}");
+        assert!(text.starts_with("HTTP/1.1 200"), "{text}");
         drop(sending.await.unwrap());
         let body = servlet.seen().pop().unwrap().body;
         let mut rest = &body[..];

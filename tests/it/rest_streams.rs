@@ -49,7 +49,10 @@ async fn telling() -> (Servlet, Arc<Semaphore>) {
             sign.acquire().await.unwrap().forget();
             match ending.as_str() {
                 "reset" => send.send_reset(h2::Reason::INTERNAL_ERROR),
-                "silence" => call.reset().await,
+                "silence" => {
+                    let _ = std::future::poll_fn(|cx| send.poll_reset(cx)).await;
+                    call.seen.lock().unwrap().reset = true;
+                }
                 status => send.send_trailers(trailers(status, Some("none left"))).unwrap(),
             }
         }
