@@ -105,7 +105,7 @@ mod tests {
             assert_eq!(protobuf.status(), answer.http);
             assert_eq!(protobuf.headers()["grpc-status"], code);
             assert_eq!(protobuf.headers()["content-type"], "application/x-protobuf");
-            let (number, text) = (answer.grpc.number() as u8, fault.message.as_bytes());
+            let (number, text) = (answer.grpc.number(), fault.message.as_bytes());
             assert_eq!(**protobuf.body(), [&[8, number, 18, text.len() as u8], text].concat());
 
             for manner in [Manner::Rest, Manner::Http] {

@@ -20,6 +20,10 @@ use crate::model::{Body, Frame};
 use crate::transport::Stream;
 use crate::wire::{BodyLength, ReplyEncoder, ReplyTerms};
 
+/// Between the last words of an answer that breaks off, which may tell why, and the reset, which lets kernels drop what nobody has
+/// read yet.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
 /// Gathered before a write: enough for a full socket buffer, little enough to hold for each slow reader.
 const GATHER: usize = 64 * 1024;
 
@@ -95,6 +99,9 @@ pub(super) async fn write_reply<B: Body>(
         }
     }
     let written = poll_fn(|cx| writer.poll_write(shared, body.as_mut(), &mut encoder, cx)).await;
+    if writer.broken {
+        tokio::time::sleep(LAST_WORDS).await;
+    }
     ending(written.is_ok(), encoder.keep_alive())
 }
 
