@@ -10,9 +10,15 @@ use crate::schema::{MessageId, Messages};
 /// The wire form of the message whose fields a form gives.
 ///
 /// # Errors
-/// A name that is no field of the message, or a value that does not fit it.
+/// A name that is no field of the message, or a value that does not fit it. JSON is told apart, since it is a known slip.
 pub(super) fn read(messages: &Messages, root: MessageId, form: &[u8]) -> Result<Vec<u8>, Fault> {
     let form = std::str::from_utf8(form).map_err(|_| invalid("the form is not UTF-8".into()))?;
+    if form.trim_start().starts_with(['{', '[']) {
+        // What curl makes of `-d '{…}'`.
+        let told =
+            "the body is JSON, and its Content-Type says a form; with curl, add -H 'Content-Type: application/json'";
+        return Err(Fault::new(Kind::UnsupportedMediaType, Stage::RequestBody, told));
+    }
     let mut fields = Fields::default();
     for pair in form.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

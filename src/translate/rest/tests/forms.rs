@@ -80,6 +80,8 @@ fn a_form_that_does_not_fit_is_told_with_its_key() {
         assert!(fault.kind == Kind::InvalidRequest && fault.message.contains(part), "{url} {body}: {fault}");
     }
     assert_eq!(messages(url, FORM, b"text=\xff").unwrap_err().kind, Kind::InvalidRequest);
+    let fault = messages(url, FORM, br#" {"text":"a"}"#).unwrap_err();
+    assert!(fault.kind == Kind::UnsupportedMediaType && fault.message.contains("application/json"), "{fault}");
     let long = format!("text={}", "x".repeat(LIMIT));
     assert_eq!(messages(url, FORM, long.as_bytes()).unwrap_err().kind, Kind::BodyTooLarge);
     for url in ["/numbers", "/labels", "/texts"] {
