@@ -2,7 +2,8 @@
 //! are none, so they are refused here, as the caller's own mistake. The message itself is passed on as it is.
 
 use super::super::json::MAX_DEPTH;
-use super::super::protobuf::{WireType, records, varint};
+use super::super::protobuf::wire::{Records, Span};
+use super::super::protobuf::{WireType, records};
 use crate::schema::{Cardinality, FieldKind, Message, MessageId, Messages};
 
 /// Looks at every tag and length, in the messages within it as well.
@@ -45,7 +46,7 @@ fn deeper(message: &Message, depth: u32) -> Result<u32, &str> {
 }
 
 /// Whether bytes are elements of a kind, one behind the other.
-fn is_packed(kind: FieldKind, mut bytes: &[u8]) -> bool {
+fn is_packed(kind: FieldKind, bytes: &[u8]) -> bool {
     match kind {
         FieldKind::Double | FieldKind::Fixed64 | FieldKind::Sfixed64 => bytes.len().is_multiple_of(8),
         FieldKind::Float | FieldKind::Fixed32 | FieldKind::Sfixed32 => bytes.len().is_multiple_of(4),
@@ -58,9 +59,11 @@ fn is_packed(kind: FieldKind, mut bytes: &[u8]) -> bool {
         | FieldKind::Sint64
         | FieldKind::Bool
         | FieldKind::Enum(_) => {
-            while !bytes.is_empty() {
-                let Some((_, rest)) = varint(bytes) else { return false };
-                bytes = rest;
+            let mut numbers = Records::new(bytes, Span::new(0, bytes.len()));
+            while !numbers.is_done() {
+                if numbers.varint().is_err() {
+                    return false;
+                }
             }
             true
         }
