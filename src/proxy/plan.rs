@@ -138,9 +138,9 @@ fn to_target(target: &Target, head: &Parts, manner: Manner) -> Result<Choice, Fa
             let (method, kind) = (Arc::clone(&call.method), kind_of(&call.method));
             let carriage = match manner {
                 Manner::Grpc => Carriage::Grpc { path: Some(method.path.clone()) },
-                Manner::Rest | Manner::Http => {
+                Manner::Rest | Manner::Protobuf(_) | Manner::Http => {
                     let binding = Arc::clone(call.binding_for(&head.method));
-                    let plan = RestPlan { method, binding, message_limit: mount.message_limit };
+                    let plan = RestPlan::new(method, binding, mount.message_limit, &head.headers);
                     Carriage::Translated(Translation::Rest(plan))
                 }
                 _ => {
@@ -191,7 +191,7 @@ fn by_name(
         Manner::ConnectUnary(Some(codec)) => connect(codec, Form::Post),
         Manner::ConnectUnary(None) => connect(connect_get_codec(head.uri.query().unwrap_or_default())?, Form::Get),
         Manner::ConnectStream(codec) => connect(codec, Form::Stream),
-        Manner::Grpc | Manner::GrpcHttp1 | Manner::Rest | Manner::Http => {
+        Manner::Grpc | Manner::GrpcHttp1 | Manner::Rest | Manner::Protobuf(_) | Manner::Http => {
             if method.as_ref().is_some_and(|method| kind_of(method) == CallKind::Streaming) {
                 let told = format!("`{path}` streams: over HTTP/1 gRPC is unary; use HTTP/2, gRPC-Web or Connect");
                 return Err(Fault::new(Kind::UnsupportedMediaType, Stage::Plan, told));

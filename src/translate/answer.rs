@@ -1,5 +1,5 @@
 //! A fault, told in the caller's own dialect (design §8): a gRPC caller gets a gRPC error, everyone else an HTTP status and a
-//! `google.rpc.Status` in JSON.
+//! `google.rpc.Status` in JSON, or in protobuf where that is what it speaks.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
@@ -34,6 +34,7 @@ pub fn fault_reply(fault: &Fault, manner: Manner) -> Response<Bytes> {
             response
         }
         Manner::Rest => status.to_rest(Some(fault.answer().http), None),
+        Manner::Protobuf(name) => status.to_protobuf_answer(Some(fault.answer().http), name),
         Manner::Http => {
             let mut response = status.to_rest(Some(fault.answer().http), None);
             response.headers_mut().remove(super::status::GRPC_STATUS);
@@ -99,6 +100,13 @@ mod tests {
             assert_eq!(grpc.headers()["grpc-status"], code);
             assert_eq!(grpc.headers()["grpc-message"], "what \"was\" wrong: caf%C3%A9");
             assert!(grpc.body().is_empty());
+
+            let protobuf = fault_reply(&fault, Manner::Protobuf("application/x-protobuf"));
+            assert_eq!(protobuf.status(), answer.http);
+            assert_eq!(protobuf.headers()["grpc-status"], code);
+            assert_eq!(protobuf.headers()["content-type"], "application/x-protobuf");
+            let (number, text) = (answer.grpc.number(), fault.message.as_bytes());
+            assert_eq!(**protobuf.body(), [&[8, number, 18, text.len() as u8], text].concat());
 
             for manner in [Manner::Rest, Manner::Http] {
                 let reply = fault_reply(&fault, manner);

@@ -4,6 +4,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Version, header};
 
 use super::connect::{self, Codec};
+use super::rest::AnswerForm;
 
 const CONNECT_PROTOCOL_VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
 
@@ -53,7 +54,9 @@ pub enum Manner {
     ConnectStream(Codec),
     /// An HTTP status and `google.rpc.Status` in JSON.
     Rest,
-    /// The same, without a word of gRPC.
+    /// The same status, serialized under this content type.
+    Protobuf(&'static str),
+    /// As `Rest`, without a word of gRPC.
     Http,
 }
 
@@ -64,7 +67,11 @@ impl Manner {
     pub fn of(head: &Parts) -> Manner {
         let Some(content_type) = head.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes) else {
             let connect = head.method == Method::GET && head.uri.query().is_some_and(connect::is_connect_get);
-            return if connect { Manner::ConnectUnary(None) } else { Manner::Rest };
+            return if connect {
+                Manner::ConnectUnary(None)
+            } else {
+                Manner::of_form(AnswerForm::asked(&head.headers, false))
+            };
         };
         if is_grpc(content_type) {
             if head.version == Version::HTTP_2 { Manner::Grpc } else { Manner::GrpcHttp1 }
@@ -75,7 +82,15 @@ impl Manner {
         } else if head.headers.contains_key(CONNECT_PROTOCOL_VERSION) && head.method == Method::POST {
             Manner::ConnectUnary(Some(Codec::Json))
         } else {
-            Manner::Rest
+            Manner::of_form(AnswerForm::asked(&head.headers, false))
+        }
+    }
+
+    /// How errors are told to a REST caller that asks for answers of this form.
+    pub(super) fn of_form(form: AnswerForm) -> Manner {
+        match form {
+            AnswerForm::Protobuf(name) => Manner::Protobuf(name),
+            AnswerForm::Json | AnswerForm::Lines(_) | AnswerForm::Events => Manner::Rest,
         }
     }
 
@@ -84,7 +99,7 @@ impl Manner {
             Manner::Grpc | Manner::GrpcHttp1 => Dialect::Grpc,
             Manner::GrpcWeb { .. } => Dialect::GrpcWeb,
             Manner::ConnectUnary(_) | Manner::ConnectStream(_) => Dialect::Connect,
-            Manner::Rest => Dialect::Rest,
+            Manner::Rest | Manner::Protobuf(_) => Dialect::Rest,
             Manner::Http => Dialect::Http,
         }
     }
@@ -94,7 +109,7 @@ impl Manner {
         match self {
             Manner::Grpc | Manner::GrpcHttp1 | Manner::GrpcWeb { .. } => true,
             Manner::ConnectUnary(_) | Manner::ConnectStream(_) => true,
-            Manner::Rest | Manner::Http => false,
+            Manner::Rest | Manner::Protobuf(_) | Manner::Http => false,
         }
     }
 }
@@ -175,5 +190,9 @@ mod tests {
         assert_eq!(of("GET", "/p.S/M?connect=v1&encoding=json&message=%7B%7D", &[]), Manner::ConnectUnary(None));
         assert_eq!(of("GET", "/p.S/M?encoding=json", &[]), Manner::Rest);
         assert_eq!(of("POST", "/p.S/M?connect=v1", &[]), Manner::Rest);
+        for name in ["content-type", "accept"] {
+            let protobuf = Manner::Protobuf("application/protobuf");
+            assert_eq!(of("POST", "/p.S/M", &[(name, "application/protobuf")]), protobuf);
+        }
     }
 }

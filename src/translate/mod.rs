@@ -22,7 +22,7 @@ pub use dialect::{Dialect, Manner, is_grpc};
 pub use frame::{FrameDecoder, FrameError, HEADER_LEN, Message, frame_header};
 pub use metadata::{reply_headers, request_metadata};
 pub use middle::{Farewell, ReplyStep, ReplyTranslator, RequestStep, RequestTranslator};
-pub use rest::RestPlan;
+pub use rest::{AnswerForm, RestPlan};
 pub use status::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS, Status, decode_message, encode_message};
 pub use translation::Translation;
 pub use web::{UnaryPlan, WebPlan};

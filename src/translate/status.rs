@@ -8,7 +8,7 @@ use http::{Response, StatusCode, header};
 
 use super::json::{WriteOptions, from_wire};
 use super::metadata::BINARY;
-use super::protobuf::records;
+use super::protobuf::{WireType, put_len, put_tag, put_varint, records};
 use crate::model::{Code, Fault};
 use crate::schema::{Messages, WellKnown};
 
@@ -112,14 +112,37 @@ impl Status {
         Bytes::from(json)
     }
 
+    /// The status as a serialized `google.rpc.Status` (google/rpc/status.proto).
+    pub(crate) fn to_protobuf(&self) -> Bytes {
+        let mut message = Vec::with_capacity(16 + self.message.len());
+        put_tag(&mut message, 1, WireType::Varint);
+        put_varint(&mut message, u64::from(self.code.number()));
+        if !self.message.is_empty() {
+            put_len(&mut message, 2, self.message.as_bytes());
+        }
+        let details = self.details.iter().flat_map(|details| records(details)).map_while(Result::ok);
+        for detail in details.filter(|record| record.number == 3) {
+            message.extend_from_slice(detail.raw);
+        }
+        Bytes::from(message)
+    }
+
+    /// The whole answer for a caller that speaks protobuf without gRPC, under the content type that it knows.
+    pub(crate) fn to_protobuf_answer(&self, http: Option<StatusCode>, content_type: &'static str) -> Response<Bytes> {
+        self.answer(http, self.to_protobuf(), content_type)
+    }
+
     /// The whole answer for a JSON caller: the HTTP status of google/rpc/code.proto, or `http` when Telamon knows better.
     pub(crate) fn to_rest(&self, http: Option<StatusCode>, messages: Option<&Messages>) -> Response<Bytes> {
-        let body = self.to_json(messages);
+        self.answer(http, self.to_json(messages), "application/json")
+    }
+
+    fn answer(&self, http: Option<StatusCode>, body: Bytes, content_type: &'static str) -> Response<Bytes> {
         let mut response = Response::new(body);
         *response.status_mut() = http.unwrap_or_else(|| self.code.http_status());
         let length = HeaderValue::from(response.body().len());
         let head = response.headers_mut();
-        head.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        head.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         head.insert(header::CONTENT_LENGTH, length);
         self.to_head(head);
         response

@@ -35,7 +35,7 @@ impl Translation {
     /// How the caller is told of faults.
     pub fn manner(&self) -> Manner {
         match self {
-            Translation::Rest(_) => Manner::Rest,
+            Translation::Rest(rest) => Manner::of_form(rest.form),
             Translation::Web(web) => Manner::GrpcWeb { text: web.text },
             Translation::Unary(_) => Manner::GrpcHttp1,
             Translation::Connect(ConnectPlan { form: Form::Stream, codec, .. }) => Manner::ConnectStream(*codec),
@@ -66,7 +66,7 @@ impl Translation {
     /// The request's half.
     ///
     /// # Errors
-    /// `InvalidRequest` and `UnsupportedMediaType`: what the head alone shows to be wrong.
+    /// `InvalidRequest`, `UnsupportedMediaType` and `NotAcceptable`: what the head alone shows to be wrong.
     pub fn request(&self, head: &Parts) -> Result<Box<dyn RequestTranslator>, Fault> {
         Ok(match self {
             Translation::Rest(rest) => {

@@ -7,6 +7,7 @@ and not the machine. It keeps what it saw of each call that bears a key, and tel
 import argparse
 import asyncio
 import collections
+import hashlib
 import json
 import os
 import signal
@@ -147,6 +148,23 @@ class Probe(probe_pb2_grpc.ProbeServicer):
         async with Seen(self.journal, self.replica, "Upload", context):
             text = f"{request.name} {request.file.content_type}"
             return probe_pb2.Answer(replica=self.replica, text=text, length=len(request.file.data), payload=request.file.data[:64])
+
+    async def Store(self, requests, context):
+        """Tells how much came, of what type and with which hash."""
+        async with Seen(self.journal, self.replica, "Store", context):
+            kinds, length, digest = [], 0, hashlib.sha256()
+            async for body in requests:
+                kinds.append(body.content_type)
+                length += len(body.data)
+                digest.update(body.data)
+            return probe_pb2.Answer(text="".join(kinds), length=length, index=len(kinds), payload=digest.digest())
+
+    async def Fetch(self, ask, context):
+        """`count` pieces of `size` bytes."""
+        async with Seen(self.journal, self.replica, "Fetch", context, ask.key):
+            for index in range(ask.count):
+                yield httpbody_pb2.HttpBody(content_type="" if index else ask.text, data=bytes([index % 256]) * ask.size)
+            await self.fail(ask, context)
 
     async def echo(self, context, ask):
         """Gives back what begins with x-echo, in the head and in the trailers."""

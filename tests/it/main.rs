@@ -23,6 +23,8 @@ mod limits;
 mod reflection;
 mod reload;
 mod rest;
+mod rest_bodies;
+mod rest_streams;
 mod start;
 mod streams;
 mod support;

@@ -20,6 +20,10 @@ use crate::model::{Body, Frame};
 use crate::transport::Stream;
 use crate::wire::{BodyLength, ReplyEncoder, ReplyTerms};
 
+/// Between the last words of an answer that breaks off, which may tell why, and the reset, which lets kernels drop what nobody has
+/// read yet.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
 /// Gathered before a write: enough for a full socket buffer, little enough to hold for each slow reader.
 const GATHER: usize = 64 * 1024;
 
@@ -62,7 +66,8 @@ pub(super) async fn write_reply<B: Body>(
 ) -> Ending {
     let (parts, body) = response.into_parts();
     let mut body = pin!(body);
-    let mut writer = Writer { out: Outgoing::default(), stall: Stall::new(limits.stall_timeout), finished: false };
+    let stall = Stall::new(limits.stall_timeout);
+    let mut writer = Writer { out: Outgoing::default(), stall, finished: false, broken: false };
     writer.out.staging.extend_from_slice(shared.settle_continue());
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
         return write_tunnel(shared, terms, &parts, body, writer).await;
@@ -94,6 +99,9 @@ pub(super) async fn write_reply<B: Body>(
         }
     }
     let written = poll_fn(|cx| writer.poll_write(shared, body.as_mut(), &mut encoder, cx)).await;
+    if writer.broken {
+        tokio::time::sleep(LAST_WORDS).await;
+    }
     ending(written.is_ok(), encoder.keep_alive())
 }
 
@@ -172,6 +180,8 @@ struct Writer {
     stall: Stall,
     /// Nothing more comes from the body.
     finished: bool,
+    /// The body broke off: what it said until then goes out before the reset, since it may tell why.
+    broken: bool,
 }
 
 impl Writer {
@@ -184,22 +194,23 @@ impl Writer {
     ) -> Poll<Result<(), Broken>> {
         loop {
             let mut starved = false;
-            while !self.finished && !starved && self.out.len() < GATHER {
+            while !self.finished && !self.broken && !starved && self.out.len() < GATHER {
                 match body.as_mut().poll_frame(cx) {
                     Poll::Ready(Some(Ok(Frame::Data(data)))) => self.out.push(encoder, data)?,
                     Poll::Ready(Some(Ok(Frame::Trailers(trailers)))) => self.finish(encoder, Some(&trailers))?,
                     Poll::Ready(None) => self.finish(encoder, None)?,
-                    Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(Broken)),
+                    Poll::Ready(Some(Err(_))) => self.broken = true,
                     Poll::Pending => starved = true,
                 }
             }
             match self.out.poll_flush(shared.stream(), &mut self.stall, cx) {
+                Poll::Ready(Ok(())) if self.broken => return Poll::Ready(Err(Broken)),
                 Poll::Ready(Ok(())) if self.finished => return Poll::Ready(Ok(())),
                 Poll::Ready(Ok(())) if starved => return shared.poll_caller_gone(cx).map(|()| Err(Broken)),
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken)),
                 Poll::Pending => {
-                    if !self.finished {
+                    if !self.finished && !self.broken {
                         body.as_mut().poll_progress(cx);
                     }
                     return Poll::Pending;

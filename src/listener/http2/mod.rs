@@ -54,6 +54,10 @@ const LINGER_BYTES: usize = 64 * 1024;
 /// would end its connection, and all other calls on it.
 const GIVEN_UP: usize = 4096;
 
+/// Between the last words of an answer that breaks off, which may tell why, and the reset: it drops what is queued, and callers are
+/// known (curl 7.88) that drop what comes in one read with it.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
 /// How long the reason for ending a connection may take to leave.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -233,9 +237,12 @@ async fn call<S: Serve>(
     }
     let Ok(mut send) = respond.send_response(Response::from_parts(parts, ()), ended) else { return };
     if !ended {
-        let mut writer = Writer { held: Bytes::new(), stall: None, stall_timeout: limits.stall_timeout };
+        let mut writer = Writer::new(limits.stall_timeout);
         let written = poll_fn(|cx| writer.poll_write(&mut send, body.as_mut(), cx)).await;
         if let Err(reason) = written {
+            if writer.last_words {
+                tokio::time::sleep(LAST_WORDS).await;
+            }
             send.send_reset(reason);
             return;
         }
@@ -279,9 +286,15 @@ struct Writer {
     held: Bytes,
     stall: Option<Pin<Box<Sleep>>>,
     stall_timeout: Duration,
+    /// What was sent last was sent just now.
+    last_words: bool,
 }
 
 impl Writer {
+    fn new(stall_timeout: Duration) -> Writer {
+        Writer { held: Bytes::new(), stall: None, stall_timeout, last_words: false }
+    }
+
     /// Carries the body while the caller has room; the error is what to reset the stream with.
     fn poll_write<B: Body>(
         &mut self,
@@ -311,7 +324,11 @@ impl Writer {
             }
             self.stall = None;
             let frame = if self.held.is_empty() {
-                ready!(body.as_mut().poll_frame(cx))
+                let Poll::Ready(frame) = body.as_mut().poll_frame(cx) else {
+                    self.last_words = false;
+                    return Poll::Pending;
+                };
+                frame
             } else {
                 Some(Ok(Frame::Data(std::mem::take(&mut self.held))))
             };
@@ -321,6 +338,7 @@ impl Writer {
                         self.held = data.split_off(SEND_BUFFER);
                     }
                     let end = self.held.is_empty() && body.is_end();
+                    self.last_words = true;
                     if send.send_data(data, end).is_err() {
                         return Poll::Ready(Err(Reason::CANCEL));
                     }

@@ -85,7 +85,7 @@ fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// The fields that a parameter's name, like `a.b`, leads through; by their JSON names or those of the .proto.
-fn resolve<'m>(messages: &'m Messages, root: MessageId, name: &str) -> Result<Vec<&'m Field>, String> {
+pub(super) fn resolve<'m>(messages: &'m Messages, root: MessageId, name: &str) -> Result<Vec<&'m Field>, String> {
     let mut steps: Vec<&Field> = Vec::new();
     let mut within = Some(root);
     for part in name.split('.') {
@@ -126,8 +126,9 @@ fn check_free(plan: &RestPlan, taken: &[Numbers], path: &Numbers) -> Result<(), 
     }
 }
 
+/// Fields filled from text, one by one.
 #[derive(Default)]
-struct Fields<'m> {
+pub(super) struct Fields<'m> {
     entries: Vec<Entry<'m>>,
     by_path: BTreeMap<Numbers, usize>,
     /// Which member of a oneof is set: by the path of its message and the oneof's place.
@@ -142,7 +143,19 @@ struct Entry<'m> {
 }
 
 impl<'m> Fields<'m> {
-    fn put(&mut self, messages: &Messages, steps: &[&'m Field], value: &str) -> Result<(), String> {
+    /// Fills the field that `steps` lead to; of a repeated one, adds an element.
+    pub(super) fn put(&mut self, messages: &Messages, steps: &[&'m Field], value: &str) -> Result<(), String> {
+        self.put_with(steps, |field, out| {
+            scalar_from_text(messages, field, value, out).map_err(|error| error.message().to_owned())
+        })
+    }
+
+    /// The same, with a value that `write` appends, tag and all.
+    pub(super) fn put_with(
+        &mut self,
+        steps: &[&'m Field],
+        write: impl FnOnce(&Field, &mut Vec<u8>) -> Result<(), String>,
+    ) -> Result<(), String> {
         let Some((field, parents)) = steps.split_last() else { return Ok(()) };
         let path = numbers(steps);
         self.mark(steps, &path)?;
@@ -157,7 +170,7 @@ impl<'m> Fields<'m> {
             Cardinality::Singular { .. } => entry.bytes.clear(),
             Cardinality::Repeated { .. } | Cardinality::Map { .. } => {}
         }
-        scalar_from_text(messages, field, value, &mut entry.bytes).map_err(|error| error.message().to_owned())
+        write(field, &mut entry.bytes)
     }
 
     /// Notes the members of oneofs that are set on the way to a field; the error is that another one is.
@@ -173,7 +186,7 @@ impl<'m> Fields<'m> {
         Ok(())
     }
 
-    fn into_bytes(self) -> Vec<u8> {
+    pub(super) fn into_bytes(self) -> Vec<u8> {
         let mut all = Vec::new();
         for entry in self.entries {
             let wrapped = entry.parents.iter().rev().fold(entry.bytes, |inner, parent| {
@@ -192,7 +205,7 @@ fn numbers(steps: &[&Field]) -> Numbers {
 }
 
 /// How much of a caller's own text an error repeats.
-fn excerpt(text: &str) -> String {
+pub(super) fn excerpt(text: &str) -> String {
     text.chars().take(64).collect()
 }
 

@@ -1,44 +1,115 @@
-//! Whether a request's body can be read as JSON, by its head. Leans towards old clients: no content type at all is taken for JSON,
-//! which its first byte will show; a wrong one is refused, and told apart when it is a known slip.
+//! What a request's body is written in, by its head. Leans towards old clients: no content type at all is taken for JSON, which its
+//! first byte will show; one that the method cannot take is refused with those that it can.
 
 use http::{HeaderMap, header};
 
-use super::super::dialect::is_grpc;
+use super::answer_form;
+use super::header_value::Valued;
 use crate::model::{Fault, Kind, Stage};
 
-/// The fault that a body of one byte or more would be.
-pub(super) fn check_json(headers: &HeaderMap) -> Result<(), Fault> {
+/// What a body is written in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Media {
+    Json,
+    /// NDJSON.
+    Lines,
+    /// `application/x-www-form-urlencoded`.
+    Urlencoded,
+    /// `multipart/form-data`, with its boundary.
+    Multipart(String),
+    Protobuf,
+}
+
+/// What the method's side says about a body.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    /// Any number of messages, not one.
+    pub(super) streaming: bool,
+    /// Each is a message, and so may have fields by name; not a bare number, text, list or map.
+    pub(super) message: bool,
+}
+
+/// What the body is written in; the error is the fault that a body of one byte or more would be.
+pub(super) fn media(headers: &HeaderMap, wanted: Wanted) -> Result<Media, Fault> {
     check_coding(headers)?;
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    let Some(value) = types.next() else { return Ok(()) };
+    let Some(value) = types.next() else { return Ok(Media::Json) };
     if types.any(|other| other != value) {
-        return Err(unsupported("more than one Content-Type; expected application/json"));
+        return Err(unsupported(format!("more than one Content-Type; expected {}", wanted.taken())));
     }
     let Ok(text) = std::str::from_utf8(value.as_bytes()) else {
-        return Err(unsupported("the Content-Type is not text; expected application/json"));
+        return Err(unsupported(format!("the Content-Type is not text; expected {}", wanted.taken())));
     };
-    let mut parts = text.split(';').map(str::trim);
-    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
-    if !essence.is_empty() && !is_json(&essence) {
-        let hint = if is_grpc(essence.as_bytes()) {
-            "; gRPC is spoken over HTTP/2 only"
-        } else if essence == "application/x-www-form-urlencoded" || essence == "multipart/form-data" {
-            "; forms are not read: send JSON, with curl by -H 'Content-Type: application/json'"
-        } else {
-            ""
-        };
-        let shown: String = essence.chars().take(64).collect();
-        return Err(unsupported(format!("Content-Type `{shown}` is not supported; expected application/json{hint}")));
+    let read = Valued::read(text);
+    let media = match &*read.value {
+        "" => Media::Json,
+        essence if is_json(essence) => Media::Json,
+        essence if answer_form::lines(essence).is_some() && wanted.streaming => Media::Lines,
+        essence if answer_form::protobuf(essence).is_some() && wanted.message && !wanted.streaming => Media::Protobuf,
+        "application/x-www-form-urlencoded" if wanted.message => Media::Urlencoded,
+        "multipart/form-data" if wanted.message => Media::Multipart(boundary(&read)?),
+        essence => return Err(refused(essence, wanted)),
+    };
+    let charset = read.parameter("charset").unwrap_or_default();
+    let utf8 = ["", "utf-8", "utf8", "us-ascii"].iter().any(|known| charset.eq_ignore_ascii_case(known));
+    match media {
+        Media::Json | Media::Lines if !utf8 => {
+            Err(unsupported("JSON is UTF-8 (RFC 8259 §8.1); another charset is not supported"))
+        }
+        Media::Urlencoded if !utf8 => Err(unsupported("a form is read as UTF-8; another charset is not supported")),
+        media => Ok(media),
     }
-    for parameter in parts {
-        let Some((name, value)) = parameter.split_once('=') else { continue };
-        let value = value.trim().trim_matches('"');
-        let utf8 = ["utf-8", "utf8", "us-ascii"].iter().any(|charset| value.eq_ignore_ascii_case(charset));
-        if name.trim().eq_ignore_ascii_case("charset") && !utf8 {
-            return Err(unsupported("JSON is UTF-8 (RFC 8259 §8.1); another charset is not supported"));
+}
+
+/// Where the body is a `google.api.HttpBody`: the boundary of a form, whose file it is; anything else is the body as it stands.
+pub(super) fn raw_form(headers: &HeaderMap) -> Result<Option<String>, Fault> {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let read = Valued::read(value);
+    if read.value == "multipart/form-data" { boundary(&read).map(Some) } else { Ok(None) }
+}
+
+/// RFC 2046 §5.1.1: 1 to 70 characters of a few kinds.
+fn boundary(read: &Valued<'_>) -> Result<String, Fault> {
+    let boundary = read.parameter("boundary").unwrap_or_default();
+    let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&byte);
+    if (1..=70).contains(&boundary.len()) && boundary.bytes().all(fine) && !boundary.ends_with(' ') {
+        return Ok(boundary.into_owned());
+    }
+    let told =
+        "multipart/form-data has a parameter `boundary` of 1 to 70 letters, digits and '()+_,-./:=? (RFC 2046 §5.1.1)";
+    Err(Fault::new(Kind::InvalidRequest, Stage::Plan, told))
+}
+
+impl Wanted {
+    fn taken(self) -> &'static str {
+        match (self.message, self.streaming) {
+            (true, false) => {
+                "application/json, application/x-protobuf, application/x-www-form-urlencoded or multipart/form-data"
+            }
+            (true, true) => {
+                "application/json (an array), application/x-ndjson, application/x-www-form-urlencoded or multipart/form-data"
+            }
+            (false, false) => "application/json",
+            (false, true) => "application/json (an array) or application/x-ndjson",
         }
     }
-    Ok(())
+}
+
+fn refused(essence: &str, wanted: Wanted) -> Fault {
+    let hint = if answer_form::lines(essence).is_some() {
+        "; lines of JSON are for methods that take a stream"
+    } else if answer_form::protobuf(essence).is_some() && wanted.streaming {
+        "; a stream of messages has no protobuf form here: send lines of JSON, or speak gRPC"
+    } else if answer_form::protobuf(essence).is_some()
+        || essence.ends_with("form-data")
+        || essence.ends_with("urlencoded")
+    {
+        "; this body is one field, and no message"
+    } else {
+        ""
+    };
+    let shown: String = essence.chars().take(64).collect();
+    unsupported(format!("Content-Type `{shown}` is not supported; expected {}{hint}", wanted.taken()))
 }
 
 /// The fault that an encoded body would be (RFC 9110 §15.5.16).
@@ -78,41 +149,100 @@ mod tests {
         headers
     }
 
+    const ONE: Wanted = Wanted { streaming: false, message: true };
+    const MANY: Wanted = Wanted { streaming: true, message: true };
+    const SCALAR: Wanted = Wanted { streaming: false, message: false };
+    const SCALARS: Wanted = Wanted { streaming: true, message: false };
+
+    fn check(values: &[&'static str], wanted: Wanted, expected: Result<Media, &str>) {
+        let result = media(&head("content-type", values), wanted);
+        match (result, expected) {
+            (Ok(media), Ok(expected)) => assert_eq!(media, expected, "{values:?}"),
+            (Err(fault), Err(part)) => {
+                assert_eq!(fault.kind, Kind::UnsupportedMediaType);
+                assert!(fault.message.contains(part), "{values:?}: {}", fault.message);
+            }
+            (result, _) => panic!("{values:?}: {result:?}"),
+        }
+    }
+
     #[test]
     fn what_is_json_and_what_is_not() {
-        let cases: &[(&[&str], Option<&str>)] = &[
-            (&[], None),
-            (&[""], None),
-            (&["application/json"], None),
-            (&["Application/JSON"], None),
-            (&["application/json; charset=utf-8"], None),
-            (&["application/json;charset=\"UTF-8\";x=y"], None),
-            (&["application/json;"], None),
-            (&["application/problem+json"], None),
-            (&["application/json", "application/json"], None),
-            (&["application/json", "text/plain"], Some("more than one")),
-            (&["application/json; charset=iso-8859-1"], Some("UTF-8")),
-            (&["application/jsonx"], Some("expected application/json")),
-            (&["application/+json"], Some("expected")),
-            (&["text/plain"], Some("`text/plain`")),
-            (&["application/x-www-form-urlencoded"], Some("forms")),
-            (&["multipart/form-data; boundary=x"], Some("forms")),
-            (&["application/grpc"], Some("HTTP/2 only")),
-            (&["application/grpc+json"], Some("HTTP/2 only")),
-            (&["application/grpc-web+json"], Some("not supported")),
-            (&["application/xml"], Some("not supported")),
+        let fine: &[&[&str]] = &[
+            &[],
+            &[""],
+            &["application/json"],
+            &["Application/JSON"],
+            &["application/json; charset=utf-8"],
+            &["application/json;charset=\"UTF-8\";x=y"],
+            &["application/json;"],
+            &["application/problem+json"],
+            &["application/json", "application/json"],
         ];
-        for (values, expected) in cases {
-            let result = check_json(&head("content-type", values));
-            match (result, expected) {
-                (Ok(()), None) => {}
-                (Err(fault), Some(part)) => {
-                    assert_eq!(fault.kind, Kind::UnsupportedMediaType);
-                    assert!(fault.message.contains(part), "{values:?}: {}", fault.message);
-                }
-                (result, _) => panic!("{values:?}: {result:?}"),
+        let wrong: &[(&[&str], &str)] = &[
+            (&["application/json", "text/plain"], "more than one"),
+            (&["application/json; charset=iso-8859-1"], "UTF-8"),
+            (&["application/jsonx"], "expected application/json"),
+            (&["application/+json"], "expected"),
+            (&["text/plain"], "`text/plain`"),
+            (&["application/grpc"], "not supported"),
+            (&["application/grpc+json"], "not supported"),
+            (&["application/grpc-web+json"], "not supported"),
+            (&["application/xml"], "not supported"),
+        ];
+        for wanted in [ONE, MANY, SCALAR, SCALARS] {
+            for values in fine {
+                check(values, wanted, Ok(Media::Json));
+            }
+            for (values, part) in wrong {
+                check(values, wanted, Err(part));
             }
         }
+    }
+
+    #[test]
+    fn what_else_is_taken_depends_on_the_method() {
+        let boundary = Media::Multipart("a b".into());
+        for (value, media, taken) in [
+            ("application/x-ndjson", Media::Lines, [false, true, false, true]),
+            ("application/ndjson;charset=UTF-8", Media::Lines, [false, true, false, true]),
+            ("Application/JSONL", Media::Lines, [false, true, false, true]),
+            ("application/x-www-form-urlencoded", Media::Urlencoded, [true, true, false, false]),
+            ("application/x-www-form-urlencoded; charset=utf-8", Media::Urlencoded, [true, true, false, false]),
+            ("multipart/form-data; boundary=\"a b\"", boundary, [true, true, false, false]),
+            ("application/x-protobuf", Media::Protobuf, [true, false, false, false]),
+            ("application/protobuf; proto=a.B", Media::Protobuf, [true, false, false, false]),
+            ("application/vnd.google.protobuf", Media::Protobuf, [true, false, false, false]),
+        ] {
+            for (wanted, taken) in [ONE, MANY, SCALAR, SCALARS].into_iter().zip(taken) {
+                check(
+                    &[value],
+                    wanted,
+                    if taken { Ok(media.clone()) } else { Err("is not supported; expected application/json") },
+                );
+            }
+        }
+        check(&["application/x-www-form-urlencoded; charset=iso-8859-1"], ONE, Err("UTF-8"));
+        check(&["application/x-ndjson; charset=utf-16"], MANY, Err("UTF-8"));
+        check(&["application/x-protobuf"], MANY, Err("lines of JSON"));
+        check(&["application/x-ndjson"], ONE, Err("take a stream"));
+    }
+
+    #[test]
+    fn a_boundary_is_of_a_few_characters() {
+        let long = "x".repeat(70);
+        let header = |boundary: &str| {
+            let value = format!("multipart/form-data; boundary={boundary}");
+            HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::try_from(value).unwrap())])
+        };
+        for boundary in [&long, "----WebKitFormBoundaryA1", "0"] {
+            assert_eq!(raw_form(&header(boundary)).unwrap().as_deref(), Some(boundary));
+        }
+        for boundary in [&format!("{long}x"), "", "\"a \"", "\"a\\\"b\"", "a@b"] {
+            assert_eq!(raw_form(&header(boundary)).unwrap_err().kind, Kind::InvalidRequest, "{boundary}");
+            assert_eq!(media(&header(boundary), ONE).unwrap_err().kind, Kind::InvalidRequest, "{boundary}");
+        }
+        assert_eq!(raw_form(&head("content-type", &["text/plain; boundary=x"])).unwrap(), None);
     }
 
     #[test]
@@ -124,7 +254,7 @@ mod tests {
             (&["identity, br"], false),
             (&["identity", "deflate"], false),
         ] {
-            assert_eq!(check_json(&head("content-encoding", values)).is_ok(), fine, "{values:?}");
+            assert_eq!(media(&head("content-encoding", values), ONE).is_ok(), fine, "{values:?}");
         }
     }
 }

@@ -1,7 +1,8 @@
 //! A gRPC reply on its way to REST. A unary reply is one message and a status, and the HTTP head waits for both; the head of a stream
-//! goes out with its first item, so an error before that is still an ordinary HTTP error. An error after it breaks the stream off:
-//! the array is never closed, so that half an answer cannot look whole.
+//! goes out with its first item, so an error before that is still an ordinary HTTP error. An error after it breaks the stream off,
+//! in lines and events with a record of it: the array is never closed, so that half an answer cannot look whole.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use super::super::json::{WriteOptions, field_from_wire, from_wire};
 use super::super::metadata::reply_headers;
 use super::super::middle::{Farewell, ReplyStep, ReplyTranslator};
 use super::super::status::{GRPC_STATUS, Status};
-use super::{RestPlan, http_body, is_http_body};
+use super::{AnswerForm, RestPlan, http_body, is_http_body};
 use crate::model::{Code, Fault, Kind, Stage};
 
 /// One reply.
@@ -22,7 +23,7 @@ use crate::model::{Code, Fault, Kind, Stage};
 ///               ┌──no gRPC answer, or an error status──▶ Head(4xx, 5xx) Data(google.rpc.Status) End
 /// head ─▶ Open ─┼──unary: one message, and OK──────────▶ Head(200) Data End
 ///               └──streaming: each message─────────────▶ Head(200) Data ─▶ Data … ──OK──▶ Data(]) End
-///                                                                            └──error──▶ Err: break off
+///                                                                            └──error──▶ Err: a record, and break off
 /// ```
 #[derive(Debug)]
 pub(crate) struct RestReply {
@@ -72,7 +73,13 @@ impl RestReply {
             let message = format!("the servlet ended the stream with {}: {}", status.code.name(), status.message);
             return Err(Fault::new(Kind::StreamReset, Stage::ReplyBody, message));
         }
-        let (parts, body) = status.to_rest(None, Some(self.plan.messages())).into_parts();
+        let told = match self.plan.form {
+            AnswerForm::Protobuf(name) => status.to_protobuf_answer(None, name),
+            AnswerForm::Json | AnswerForm::Lines(_) | AnswerForm::Events => {
+                status.to_rest(None, Some(self.plan.messages()))
+            }
+        };
+        let (parts, body) = told.into_parts();
         let mut response = Response::from_parts(parts, ());
         append(response.headers_mut(), reply_headers(&self.initial, self.trailers.as_ref()));
         self.ended = true;
@@ -85,12 +92,14 @@ impl RestReply {
         let Some(message) = self.message.take() else {
             return Err(malformed("no message in the reply of a unary method"));
         };
-        let (content_type, body) = if self.raw {
-            self.raw_body(&message)?
-        } else {
-            let mut json = Vec::with_capacity(message.len() * 2);
-            self.put_json(&message, &mut json)?;
-            (Some(json_type()), Bytes::from(json))
+        let (content_type, body) = match self.plan.form {
+            _ if self.raw => self.raw_body(&message)?,
+            form @ AnswerForm::Protobuf(_) => (Some(form.content_type()), self.content(&message)?),
+            AnswerForm::Json | AnswerForm::Lines(_) | AnswerForm::Events => {
+                let mut json = Vec::with_capacity(message.len() * 2);
+                self.put_json(&message, &mut json)?;
+                (Some(AnswerForm::Json.content_type()), Bytes::from(json))
+            }
         };
         let step = self.answer(content_type, body);
         Ok(match (step, &self.status) {
@@ -106,6 +115,7 @@ impl RestReply {
     fn answer(&mut self, content_type: Option<HeaderValue>, body: Bytes) -> ReplyStep {
         let mut response = head_of(content_type, reply_headers(&self.initial, self.trailers.as_ref()));
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        self.mark_events(&mut response);
         if !body.is_empty() {
             self.ready.push_back(ReplyStep::Data(body));
         }
@@ -117,15 +127,24 @@ impl RestReply {
         let (content_type, body) = if self.raw {
             self.raw_body(message)?
         } else {
-            let mut json = Vec::with_capacity(message.len() * 2 + 1);
-            json.push(if self.head_sent { b',' } else { b'[' });
-            self.put_json(message, &mut json)?;
-            (Some(json_type()), Bytes::from(json))
+            let (before, after): (&[u8], &[u8]) = match self.plan.form {
+                AnswerForm::Lines(_) => (b"", b"\n"),
+                AnswerForm::Events => (b"data: ", b"\n\n"),
+                AnswerForm::Json | AnswerForm::Protobuf(_) if self.head_sent => (b",", b""),
+                AnswerForm::Json | AnswerForm::Protobuf(_) => (b"[", b""),
+            };
+            let mut text = Vec::with_capacity(message.len() * 2 + 8);
+            text.extend_from_slice(before);
+            // One line: the writer puts none of JSON's white space, and within strings it is escaped.
+            self.put_json(message, &mut text)?;
+            text.extend_from_slice(after);
+            (Some(self.plan.form.content_type()), Bytes::from(text))
         };
         if self.head_sent {
             return Ok(ReplyStep::Data(body));
         }
-        let response = head_of(content_type, reply_headers(&self.initial, None));
+        let mut response = head_of(content_type, reply_headers(&self.initial, None));
+        self.mark_events(&mut response);
         if !body.is_empty() {
             self.ready.push_back(ReplyStep::Data(body));
         }
@@ -137,10 +156,24 @@ impl RestReply {
         if self.raw {
             return Ok(if self.head_sent { ReplyStep::End } else { self.answer(None, Bytes::new()) });
         }
-        if !self.head_sent {
-            return Ok(self.answer(Some(json_type()), Bytes::from_static(b"[]")));
+        let form = self.plan.form;
+        let (none, last): (&[u8], &[u8]) = match form {
+            AnswerForm::Json | AnswerForm::Protobuf(_) => (b"[]", b"]"),
+            AnswerForm::Lines(_) | AnswerForm::Events => (b"", b""),
+        };
+        Ok(match self.head_sent {
+            false => self.answer(Some(form.content_type()), Bytes::from_static(none)),
+            true if last.is_empty() => ReplyStep::End,
+            true => ReplyStep::Data(Bytes::from_static(last)),
+        })
+    }
+
+    /// Events are news: one that was kept is none. What the servlet says of it counts more.
+    fn mark_events(&self, response: &mut Response<()>) {
+        if self.plan.form == AnswerForm::Events && !self.raw && self.plan.method.server_streaming {
+            let cached = response.headers_mut().entry(header::CACHE_CONTROL);
+            cached.or_insert(HeaderValue::from_static("no-cache"));
         }
-        Ok(ReplyStep::Data(Bytes::from_static(b"]")))
     }
 
     fn send_head(&mut self, response: Response<()>) -> ReplyStep {
@@ -157,19 +190,35 @@ impl RestReply {
         .map_err(|error| untranslatable(format!("the reply has no JSON form: {error}")))
     }
 
+    /// The message that is the answer: the reply's, or the one in the field of it that is.
+    fn content(&self, message: &Bytes) -> Result<Bytes, Fault> {
+        let Some(field) = self.plan.response_field() else { return Ok(message.clone()) };
+        let content = http_body::field_content(message, field);
+        Ok(match content.map_err(|_| untranslatable("the reply is no protobuf message".into()))? {
+            Cow::Borrowed([]) => Bytes::new(),
+            Cow::Borrowed(part) => message.slice_ref(part),
+            Cow::Owned(joined) => Bytes::from(joined),
+        })
+    }
+
+    /// The record of an error in the middle of a stream.
+    fn record(&self, fault: &Fault) -> Bytes {
+        let servlets = self.status.as_ref().filter(|status| !status.is_ok());
+        let status = servlets.cloned().unwrap_or_else(|| Status::from_fault(fault));
+        let told = status.to_json(Some(self.plan.messages()));
+        let (before, after): (&[u8], &[u8]) = match self.plan.form {
+            _ if self.raw => return Bytes::new(),
+            AnswerForm::Json | AnswerForm::Protobuf(_) => return Bytes::new(),
+            AnswerForm::Lines(_) => (b"{\"error\":", b"}\n"),
+            AnswerForm::Events => (b"event: error\ndata: ", b"\n\n"),
+        };
+        Bytes::from([before, &told, after].concat())
+    }
+
     /// An `HttpBody`, which is the whole message or the field of it that is the answer.
     fn raw_body(&self, message: &Bytes) -> Result<(Option<HeaderValue>, Bytes), Fault> {
+        let content = self.content(message)?;
         let broken = |_| untranslatable("the reply is no google.api.HttpBody".into());
-        let content = match self.plan.response_field() {
-            None => message.clone(),
-            Some(field) => {
-                let content = http_body::field_content(message, field).map_err(broken)?;
-                match content {
-                    std::borrow::Cow::Borrowed(part) => message.slice_ref(part),
-                    std::borrow::Cow::Owned(joined) => Bytes::from(joined),
-                }
-            }
-        };
         let raw = http_body::read(&content).map_err(broken)?;
         let content_type = match raw.content_type {
             [] => None,
@@ -246,8 +295,8 @@ impl ReplyTranslator for RestReply {
         self.status.as_ref()
     }
 
-    fn farewell(&mut self, _fault: &Fault) -> Farewell {
-        Farewell::Break(Bytes::new())
+    fn farewell(&mut self, fault: &Fault) -> Farewell {
+        Farewell::Break(self.record(fault))
     }
 }
 
@@ -264,10 +313,6 @@ fn append(headers: &mut HeaderMap, more: HeaderMap) {
     for (name, value) in &more {
         headers.append(name, value.clone());
     }
-}
-
-fn json_type() -> HeaderValue {
-    HeaderValue::from_static("application/json")
 }
 
 fn malformed(message: &'static str) -> Fault {

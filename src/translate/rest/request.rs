@@ -1,20 +1,22 @@
 //! A REST request on its way to gRPC. A unary body is gathered whole, because JSON has no end before its end; a streaming one goes
-//! on item by item. Path and query go into the first message of a stream alone, as in Envoy.
+//! on item by item, line by line or piece by piece. Path and query go into the first message of a stream alone, as in Envoy.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
-use http::{HeaderMap, header};
+use bytes::Bytes;
+use http::HeaderMap;
 
 use super::super::frame::{HEADER_LEN, frame_header};
-use super::super::json::{ArrayItems, JsonError, ReadOptions, field_to_wire, to_wire};
+use super::super::json::{JsonError, ReadOptions, field_to_wire, to_wire};
 use super::super::middle::{RequestStep, RequestTranslator};
+use super::super::protobuf::put_message;
 use super::bound::Bound;
-use super::{RestPlan, http_body, is_http_body, media};
+use super::form_data::{Shape, Step};
+use super::input::{Input, Written};
+use super::{RestPlan, http_body, is_http_body, protobuf_body, urlencoded};
 use crate::model::{Fault, Kind, Stage};
-use crate::schema::{BodyRule, Cardinality, Field, FieldKind, Method};
+use crate::schema::{BodyRule, Cardinality, Field, FieldKind, MessageId, Method};
 
 /// The most data in one message of a streamed upload: well under the 4 MiB that gRPC libraries take at most by default.
 const MOST_PIECE: usize = 1 << 20;
@@ -34,66 +36,45 @@ pub(crate) struct RestRequest {
     bound: Bound,
     first: bool,
     finished: bool,
+    // Bytes of the body so far.
+    taken: u64,
     // Why the first byte of a body would be refused.
     refusal: Option<Fault>,
     failed: Option<Fault>,
     input: Input,
 }
 
-#[derive(Debug)]
-enum Input {
-    /// No body: the message is made of path and query.
-    Nothing,
-    /// One JSON value.
-    Json(Gathered),
-    /// A JSON array of messages.
-    Items(ArrayItems),
-    /// Raw bytes for one `HttpBody`.
-    Raw(Gathered, Vec<u8>),
-    /// Raw bytes for a stream of them.
-    Pieces(VecDeque<Bytes>, Vec<u8>),
-    Ended,
-}
-
 impl RestRequest {
     /// `captures`: the path's value for each variable of the binding's template, decoded. `query`: what follows the question mark.
     ///
     /// # Errors
-    /// `InvalidRequest` for a capture or a parameter that does not fit.
+    /// `InvalidRequest` for a capture or a parameter that does not fit, `NotAcceptable` for an answer that cannot be given.
     pub(crate) fn new(
         plan: &RestPlan,
         captures: &[Cow<'_, str>],
         query: Option<&str>,
         headers: &HeaderMap,
     ) -> Result<RestRequest, Fault> {
+        plan.check_form()?;
         let bound = Bound::new(plan, captures, query)?;
-        let (method, messages) = (&plan.method, plan.messages());
         let body_field = match &plan.binding.body {
             BodyRule::None | BodyRule::Whole => None,
-            BodyRule::Field(path) => path.target(messages).cloned(),
+            BodyRule::Field(path) => path.target(plan.messages()).cloned(),
         };
-        let raw = is_http_body(messages, method.input, body_field.as_ref());
-        let (input, refusal) = match (&plan.binding.body, raw, method.client_streaming) {
-            (BodyRule::None, _, _) => (Input::Nothing, None),
-            (_, false, false) => (Input::Json(Gathered::default()), media::check_json(headers).err()),
-            (_, false, true) => (Input::Items(ArrayItems::new(plan.message_limit)), media::check_json(headers).err()),
-            (_, true, streaming) => {
-                let content_type = headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes().to_vec());
-                let content_type = content_type.unwrap_or_default();
-                if std::str::from_utf8(&content_type).is_err() {
-                    return Err(Fault::new(Kind::InvalidRequest, Stage::Plan, "the Content-Type is not UTF-8"));
-                }
-                let input = if streaming {
-                    Input::Pieces(VecDeque::new(), content_type)
-                } else {
-                    Input::Raw(Gathered::default(), content_type)
-                };
-                (input, media::check_coding(headers).err())
-            }
+        let (input, refusal) = Input::open(plan, body_field.as_ref(), headers)?;
+        let (method, limit) = (plan.method.clone(), plan.message_limit);
+        let (first, finished, taken, failed) = (true, false, 0, None);
+        Ok(RestRequest { method, body_field, limit, bound, first, finished, taken, refusal, failed, input })
+    }
+
+    /// Whether a body of so many bytes is over the limit as a whole: a stream is not, however long it is.
+    fn is_too_large(&self, len: u64) -> bool {
+        let gathered = match self.input {
+            Input::Whole(..) => true,
+            Input::FormData(_) => !self.method.client_streaming,
+            Input::Nothing | Input::Items(_) | Input::Lines(_) | Input::Pieces(..) | Input::Ended => false,
         };
-        let method = method.clone();
-        let limit = plan.message_limit;
-        Ok(RestRequest { method, body_field, limit, bound, first: true, finished: false, refusal, failed: None, input })
+        gathered && len > self.limit as u64
     }
 
     fn too_large(&self) -> Fault {
@@ -118,8 +99,34 @@ impl RestRequest {
                 }
                 Err(error) => Err(not_json(&error)),
             },
+            Input::Lines(lines) => match lines.next_line() {
+                Ok(Some(line)) => {
+                    let number = lines.number();
+                    self.message(&line).map_err(|fault| in_line(number, fault))
+                }
+                Ok(None) => return Ok(self.starved()),
+                Err(_) => {
+                    let message = format!("a line of the body is over the limit of {} bytes", self.limit);
+                    Err(refused(Kind::BodyTooLarge, message))
+                }
+            },
+            Input::FormData(form) => {
+                let (messages, input) = (&self.method.messages, self.method.input);
+                let (body_field, limit, piece) = (self.body_field.as_ref(), self.limit, piece_of(self.limit));
+                let raw = is_http_body(messages, input, body_field);
+                let streaming = self.method.client_streaming;
+                match form.step(&Shape { messages, input, body_field, raw, streaming, limit, piece })? {
+                    Step::NeedInput => return Ok(RequestStep::NeedInput),
+                    Step::End => return Ok(self.starved()),
+                    Step::Message(message) => {
+                        let mut out = room(message.len());
+                        out.extend_from_slice(&message);
+                        self.frame(out)
+                    }
+                }
+            }
             Input::Pieces(pieces, content_type) => {
-                let most = self.limit.clamp(1, MOST_PIECE);
+                let most = piece_of(self.limit);
                 let piece = match pieces.front_mut() {
                     Some(front) if front.len() > most => front.split_to(most),
                     Some(_) => pieces.pop_front().unwrap_or_default(),
@@ -130,21 +137,18 @@ impl RestRequest {
                 let content_type = std::mem::take(content_type);
                 self.raw(&content_type, &piece)
             }
-            Input::Nothing | Input::Json(_) | Input::Raw(..) if !self.finished => return Ok(RequestStep::NeedInput),
+            Input::Nothing | Input::Whole(..) if !self.finished => return Ok(RequestStep::NeedInput),
             Input::Nothing => {
                 self.input = Input::Ended;
                 self.frame(room(0))
             }
-            Input::Json(gathered) => {
-                let gathered = std::mem::take(gathered);
-                self.input = Input::Ended;
-                self.message(gathered.as_slice())
-            }
-            Input::Raw(gathered, content_type) => {
-                let (gathered, content_type) = (std::mem::take(gathered), std::mem::take(content_type));
-                self.input = Input::Ended;
-                self.raw(&content_type, gathered.as_slice())
-            }
+            Input::Whole(..) => match std::mem::replace(&mut self.input, Input::Ended) {
+                Input::Whole(gathered, Written::Json) => self.message(gathered.as_slice()),
+                Input::Whole(gathered, Written::Raw(content_type)) => self.raw(&content_type, gathered.as_slice()),
+                Input::Whole(gathered, Written::Protobuf) => self.protobuf(gathered.as_slice()),
+                Input::Whole(gathered, Written::Urlencoded) => self.form(gathered.as_slice()),
+                _ => return Ok(RequestStep::End),
+            },
         };
         frame.map(RequestStep::Frame)
     }
@@ -175,12 +179,46 @@ impl RestRequest {
             Some(field) => field_to_wire(messages, field, json, &options, &mut out),
         }
         .map_err(|error| not_json(&error))?;
-        // `[0,0,…]` is four times as long as doubles: the limit is the servlet's own, so it is held here too.
+        self.within_limit(out)
+    }
+
+    /// `[0,0,…]` is four times as long as doubles: the limit is the servlet's own, so it is held here too.
+    fn within_limit(&mut self, out: Vec<u8>) -> Result<Bytes, Fault> {
         if out.len() - HEADER_LEN > self.limit {
             let told = format!("the message is over the limit of {} bytes", self.limit);
             return Err(refused(Kind::BodyTooLarge, told));
         }
         self.frame(out)
+    }
+
+    /// The message that the body is, or is the field of.
+    fn message_id(&self) -> MessageId {
+        match self.body_field.as_ref().map(|field| field.kind) {
+            Some(FieldKind::Message(id)) => id,
+            _ => self.method.input,
+        }
+    }
+
+    fn put_content(&self, content: &[u8]) -> Vec<u8> {
+        let mut out = room(content.len() + 16);
+        match &self.body_field {
+            None => out.extend_from_slice(content),
+            Some(field) => put_message(&mut out, field.number, field.delimited, content),
+        }
+        out
+    }
+
+    fn protobuf(&mut self, message: &[u8]) -> Result<Bytes, Fault> {
+        protobuf_body::check(&self.method.messages, self.message_id(), message)
+            .map_err(|why| refused(Kind::InvalidRequest, format!("the body is no {why}")))?;
+        let out = self.put_content(message);
+        self.frame(out)
+    }
+
+    fn form(&mut self, form: &[u8]) -> Result<Bytes, Fault> {
+        let message = urlencoded::read(&self.method.messages, self.message_id(), form)?;
+        let out = self.put_content(&message);
+        self.within_limit(out)
     }
 
     fn raw(&mut self, content_type: &[u8], data: &[u8]) -> Result<Bytes, Fault> {
@@ -210,7 +248,7 @@ impl RequestTranslator for RestRequest {
         }
         if let Some(refusal) = self.refusal.take() {
             self.fail(refusal);
-        } else if matches!(self.input, Input::Json(_) | Input::Raw(..)) && len > self.limit as u64 {
+        } else if self.is_too_large(len) {
             self.fail(self.too_large());
         }
     }
@@ -222,27 +260,18 @@ impl RequestTranslator for RestRequest {
         if let Some(refusal) = self.refusal.take() {
             return self.fail(refusal);
         }
-        match &mut self.input {
-            Input::Nothing if chunk.iter().all(u8::is_ascii_whitespace) => {}
-            Input::Nothing => {
-                let message = "this request has a body, and its route takes none";
-                self.fail(refused(Kind::InvalidRequest, message));
-            }
-            Input::Json(gathered) | Input::Raw(gathered, _) if gathered.len() + chunk.len() > self.limit => {
-                self.fail(self.too_large());
-            }
-            Input::Json(gathered) | Input::Raw(gathered, _) => gathered.push(chunk),
-            Input::Items(items) => items.push(&chunk),
-            Input::Pieces(pieces, _) => pieces.push_back(chunk),
-            Input::Ended => {}
+        self.taken = self.taken.saturating_add(chunk.len() as u64);
+        if self.is_too_large(self.taken) {
+            return self.fail(self.too_large());
+        }
+        if let Err(told) = self.input.push(chunk) {
+            self.fail(refused(Kind::InvalidRequest, told));
         }
     }
 
     fn finish(&mut self) {
         self.finished = true;
-        if let Input::Items(items) = &mut self.input {
-            items.finish();
-        }
+        self.input.finish();
     }
 
     fn step(&mut self) -> Result<RequestStep, Fault> {
@@ -276,29 +305,11 @@ fn not_json(error: &JsonError) -> Fault {
     refused(Kind::InvalidRequest, format!("the body does not fit: {error}"))
 }
 
-/// Bytes put together; not copied when they come in one piece, as most bodies do.
-#[derive(Debug, Default)]
-struct Gathered {
-    one: Bytes,
-    many: Vec<u8>,
+fn in_line(number: u64, fault: Fault) -> Fault {
+    Fault { message: format!("line {number}: {}", fault.message).into(), ..fault }
 }
 
-impl Gathered {
-    fn len(&self) -> usize {
-        self.one.len() + self.many.len()
-    }
-
-    fn push(&mut self, chunk: Bytes) {
-        if self.len() == 0 {
-            self.one = chunk;
-            return;
-        }
-        self.many.extend_from_slice(&self.one);
-        self.one.advance(self.one.len());
-        self.many.extend_from_slice(&chunk);
-    }
-
-    fn as_slice(&self) -> &[u8] {
-        if self.many.is_empty() { &self.one } else { &self.many }
-    }
+/// The most bytes of a file in one message.
+fn piece_of(limit: usize) -> usize {
+    limit.clamp(1, MOST_PIECE)
 }

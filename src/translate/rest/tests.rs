@@ -1,10 +1,13 @@
 //! Whole exchanges: a request as a caller sends it, the messages that the servlet gets, and back.
 
 mod bodies;
+mod forms;
 mod hostile;
 mod parameters;
+mod protobuf;
 mod replies;
 mod rules;
+mod streams;
 
 use std::sync::{Arc, LazyLock};
 
@@ -16,7 +19,9 @@ use super::super::json::{ReadOptions, WriteOptions, from_wire, to_wire};
 use super::*;
 use crate::model::{Fault, Kind};
 use crate::schema::{Schema, Source};
-use crate::translate::{FrameDecoder, ReplyStep, ReplyTranslator, RequestStep, RequestTranslator, frame_header};
+use crate::translate::{
+    Farewell, FrameDecoder, ReplyStep, ReplyTranslator, RequestStep, RequestTranslator, frame_header,
+};
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
     let text = include_str!("tests/library.proto").to_owned();
@@ -28,13 +33,17 @@ const LIMIT: usize = 2000;
 
 /// The plan of a request, and what its path gives.
 fn plan(verb: &Method, path: &str) -> (RestPlan, Vec<String>) {
+    plan_for(verb, path, &HeaderMap::new())
+}
+
+fn plan_for(verb: &Method, path: &str, headers: &HeaderMap) -> (RestPlan, Vec<String>) {
     let methods = SCHEMA.services().flat_map(|service| &service.methods);
     for method in methods {
         for binding in method.mappings() {
             if binding.verb.as_ref().is_none_or(|other| other == verb) && binding.template.matches(path) {
                 let captures = binding.template.captures(path).unwrap();
                 let captures = captures.iter().map(|value| value.to_string()).collect();
-                let plan = RestPlan { method: method.clone(), binding: binding.clone(), message_limit: LIMIT };
+                let plan = RestPlan::new(method.clone(), binding.clone(), LIMIT, headers);
                 return (plan, captures);
             }
         }
@@ -58,7 +67,7 @@ fn send(
     pieces: &[&[u8]],
 ) -> Result<(Arc<crate::schema::Method>, Vec<Vec<u8>>), Fault> {
     let (path, query) = url.split_once('?').map_or((url, None), |(path, query)| (path, Some(query)));
-    let (plan, captures) = plan(&verb.parse().unwrap(), path);
+    let (plan, captures) = plan_for(&verb.parse().unwrap(), path, headers);
     let captures: Vec<_> = captures.iter().map(|value| value.as_str().into()).collect();
     let mut request = RestRequest::new(&plan, &captures, query, headers)?;
     let mut frames = FrameDecoder::new(usize::MAX);
@@ -145,14 +154,27 @@ impl Answer {
 
 /// A servlet's reply, its body in pieces of those sizes in turn.
 fn answer(
-    (verb, path): (&str, &str),
+    route: (&str, &str),
     status: u16,
     initial: Fields<'_>,
     body: &[u8],
     sizes: &[usize],
     trailers: Option<Fields<'_>>,
 ) -> Answer {
-    let (plan, _) = plan(&verb.parse().unwrap(), path);
+    answer_to(route, &HeaderMap::new(), status, initial, body, sizes, trailers)
+}
+
+/// The same, to a request with those headers.
+fn answer_to(
+    (verb, path): (&str, &str),
+    asked: &HeaderMap,
+    status: u16,
+    initial: Fields<'_>,
+    body: &[u8],
+    sizes: &[usize],
+    trailers: Option<Fields<'_>>,
+) -> Answer {
+    let (plan, _) = plan_for(&verb.parse().unwrap(), path, asked);
     let mut reply = RestReply::new(&plan);
     let mut answer = Answer { head: None, body: Vec::new(), fault: None };
     let mut drain = |reply: &mut RestReply| loop {
@@ -172,6 +194,10 @@ fn answer(
             }
             Err(fault) => {
                 answer.fault = Some(fault.kind);
+                if answer.head.is_some() {
+                    let Farewell::Break(words) = reply.farewell(&fault) else { panic!("a broken answer looks whole") };
+                    answer.body.extend_from_slice(&words);
+                }
                 return false;
             }
         }

@@ -58,12 +58,13 @@ fn a_rule_without_a_body_takes_none() {
 #[test]
 fn the_media_type_counts_when_there_is_a_body() {
     let form = head(&[("content-type", "application/x-www-form-urlencoded")]);
+    let xml = head(&[("content-type", "text/xml")]);
     let url = "/library.Messaging/Unruled";
-    let fault = send("POST", url, &form, &[b"{}"]).unwrap_err();
+    let fault = send("POST", url, &xml, &[b"{}"]).unwrap_err();
     assert_eq!(fault.kind, Kind::UnsupportedMediaType);
-    let fault = send("POST", "/fill/x", &form, &[b"[]"]).unwrap_err();
+    let fault = send("POST", "/fill/x", &xml, &[b"[]"]).unwrap_err();
     assert_eq!(fault.kind, Kind::UnsupportedMediaType);
-    send("POST", url, &form, &[]).unwrap();
+    send("POST", url, &xml, &[]).unwrap();
     send("POST", url, &HeaderMap::new(), &[b"{}"]).unwrap();
     // What is raw has any type, but no coding that the servlet could not know of.
     send("POST", "/upload", &form, &[b"a=b"]).unwrap();

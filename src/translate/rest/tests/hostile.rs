@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 
 /// The pieces of a body in those sizes, in turn.
-fn pieces<'a>(body: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
+pub(super) fn pieces<'a>(body: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
     let (mut rest, mut all) = (body, Vec::new());
     for size in sizes.iter().cycle() {
         if rest.is_empty() {
