@@ -262,7 +262,7 @@ fn needs_schema(manner: Manner) -> bool {
     match manner {
         Manner::Grpc | Manner::GrpcHttp1 | Manner::GrpcWeb { .. } => false,
         Manner::ConnectUnary(Some(codec)) | Manner::ConnectStream(codec) => codec == Codec::Json,
-        Manner::ConnectUnary(None) | Manner::Rest | Manner::Http => true,
+        Manner::ConnectUnary(None) | Manner::Rest | Manner::Protobuf(_) | Manner::Http => true,
     }
 }
 
