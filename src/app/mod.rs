@@ -158,7 +158,7 @@ impl Process {
         self.admin.as_ref().map(|admin| admin.address().clone())
     }
 
-    /// Reads the files again now, and fetches what endpoints tell.
+    /// Reads the files again now, fetches what endpoints tell, and tells what is still wrong.
     pub fn reload(&self) {
         let _ = self.messages.send(Message::Reload);
     }
