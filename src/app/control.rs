@@ -70,9 +70,14 @@ impl Control {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             };
             let now = Instant::now();
-            let events = if asked { self.reloader.reload_as_asked(now) } else { self.reloader.reload(now) };
+            let events = self.reloader.reload(now);
+            let standing = if asked { self.reloader.standing(&events) } else { Vec::new() };
             if !events.is_empty() {
                 self.apply(events);
+            }
+            // It is in the reports already: the log answers whoever asked.
+            for event in standing {
+                log(&event, &event.report(SystemTime::now()));
             }
             self.fetcher.follow(&self.fleet, &self.reloader);
             for (servlet, error) in self.reloader.save() {
@@ -146,10 +151,6 @@ impl Control {
         let time = SystemTime::now();
         let report = event.report(time);
         log(event, &report);
-        if let Event::Unchanged { .. } = event {
-            // It would push out what was: the log has answered whoever asked.
-            return;
-        }
         if report.accepted {
             self.shared.metrics.reload_accepted(time);
         } else {

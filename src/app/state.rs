@@ -12,7 +12,7 @@ use super::routing::Fleet;
 use crate::config::{ReloadReport, ServletDef};
 use crate::proxy::Routing;
 use crate::runtime::Drain;
-use crate::servlet::Registry;
+use crate::servlet::{Registry, Servlet};
 use crate::telemetry::{AccessLog, LegacyCallers, Metrics};
 
 /// Reports that are kept for operators.
@@ -83,6 +83,13 @@ impl Shared {
         }
     }
 
+    /// Calls that have an endpoint now.
+    pub(super) fn in_flight(&self) -> u64 {
+        let servlets = self.registry.all();
+        let of = |servlet: &Servlet| servlet.snapshot().endpoints().map(|endpoint| endpoint.in_flight()).sum::<u64>();
+        servlets.iter().map(|(_, servlet)| of(servlet)).sum()
+    }
+
     /// A part of the process has ended by a defect and will not come back; the rest goes on.
     pub(super) fn broke(&self, part: &str) {
         let _ = self.broken.set(format!("{part} ended by a defect; the process should be started anew"));
@@ -93,14 +100,8 @@ impl Shared {
         self.broken.get().map(String::as_str)
     }
 
-    /// Keeps a report for operators. One that repeats the last of its servlet takes that one's place.
     pub(super) fn keep(&self, report: ReloadReport) {
         let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
-        // Asking again and again about the same mistake does not push out what was told before it.
-        let last = reports.iter().position(|known| known.servlet == report.servlet);
-        if let Some(last) = last.filter(|last| reports.get(*last).is_some_and(|known| report.repeats(known))) {
-            reports.remove(last);
-        }
         if reports.len() >= REPORTS {
             reports.pop_back();
         }
@@ -161,29 +162,6 @@ mod tests {
         assert_eq!(shared.not_alive(), None);
         assert!(part("worker-1", true));
         assert!(shared.not_alive().unwrap().starts_with("worker-1 ended"));
-    }
-
-    #[test]
-    fn a_mistake_that_is_found_again_is_kept_once() {
-        let (shared, _control) = shared();
-        let report = |servlet: &str, accepted, summary: &str, time: u64| ReloadReport {
-            time: crate::telemetry::rfc3339_millis(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(time)),
-            servlet: Some(servlet.into()),
-            accepted,
-            summary: summary.into(),
-            files: Vec::new(),
-            problems: Vec::new(),
-        };
-        shared.keep(report("a", false, "refused", 1));
-        shared.keep(report("b", true, "changed: timeout", 2));
-        shared.keep(report("a", false, "refused", 3));
-        shared.keep(report("b", true, "changed: timeout", 4));
-        let kept: Vec<_> = shared.reports().into_iter().map(|kept| (kept.servlet.unwrap(), kept.time)).collect();
-        let at = |servlet: &str, second| (servlet.to_owned(), format!("1970-01-01T00:00:0{second}.000Z"));
-        assert_eq!(kept, [at("b", 4), at("a", 3), at("b", 2)]);
-        shared.keep(report("a", true, "as it was", 5));
-        shared.keep(report("a", false, "refused", 6));
-        assert_eq!(shared.reports().len(), 5, "accepted in between, it is another mistake");
     }
 
     #[test]

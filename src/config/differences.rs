@@ -59,6 +59,7 @@ fn keys_changed(before: &ServletDef, after: &ServletDef) -> Vec<&'static str> {
         ("endpoint_connections", one.endpoint_connections != two.endpoint_connections),
         ("ping_interval", one.ping_interval != two.ping_interval),
         ("ping_timeout", one.ping_timeout != two.ping_timeout),
+        ("schema_changes", one.schema_changes != two.schema_changes),
     ];
     keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
 }

@@ -10,6 +10,7 @@ mod directory;
 mod gate;
 mod last_good;
 mod load;
+mod machine;
 mod openapi;
 mod options;
 mod protos;
@@ -26,6 +27,7 @@ mod settle;
 
 pub use cidr::Cidr;
 pub use gate::{Differences, SchemaChange, compare};
+pub use machine::warnings;
 pub use openapi::{openapi, openapi_of};
 pub use options::{Balance, SchemaChanges, ServletOptions, Upstream};
 pub use reading::{Seen, Sources};

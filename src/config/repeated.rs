@@ -1,27 +1,24 @@
 //! A reload that an operator asked for. One that follows a change of a file tells only what is new; whoever asks wants to know where
 //! things stand, so that what is still broken is told again, and that nothing changed is an answer too.
 
-use std::time::Instant;
-
 use super::{Event, Reloader};
 use crate::discovery::display_name;
 
 impl Reloader {
-    /// [`Reloader::reload`], with everything that is still refused or waits for a restart told again. Never empty.
-    pub fn reload_as_asked(&mut self, now: Instant) -> Vec<Event> {
-        let mut events = self.reload(now);
-        let standing: Vec<Event> =
-            self.standing().into_iter().filter(|one| !events.iter().any(|told| is_about_the_same(one, told))).collect();
-        events.extend(standing);
-        if events.is_empty() {
+    /// What there is to say, beside what a reload has just `told`, to whoever asked for it: everything that is still refused or waits
+    /// for a restart, or that there is nothing.
+    pub fn standing(&self, told: &[Event]) -> Vec<Event> {
+        let mut standing = self.to_see_to();
+        standing.retain(|one| !told.iter().any(|told| is_about_the_same(one, told)));
+        if told.is_empty() && standing.is_empty() {
             let servlets = self.entries.values().filter(|entry| entry.running.is_some()).count();
-            events.push(Event::Unchanged { file: display_name(&self.file), servlets });
+            standing.push(Event::Unchanged { file: display_name(&self.file), servlets });
         }
-        events
+        standing
     }
 
     /// What an operator has yet to see to.
-    fn standing(&self) -> Vec<Event> {
+    fn to_see_to(&self) -> Vec<Event> {
         let file = || display_name(&self.file);
         let refused = |problems| Event::SettingsRefused { file: file(), problems };
         let mut standing = Vec::new();

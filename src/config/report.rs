@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::protos::Compiled;
+use super::routing::claims;
 use super::{SchemaChange, ServletDef, Settings, Sources};
 use crate::discovery::Problem;
 use crate::telemetry::rfc3339_millis;
@@ -23,6 +24,13 @@ pub struct Loaded {
     /// The files that each servlet was made from.
     pub sources: BTreeMap<String, Sources>,
     pub(super) compiled: BTreeMap<String, Arc<Compiled>>,
+}
+
+impl Loaded {
+    /// How many rules lead to its servlets: services, the HTTP rules of their methods, and routes beside them.
+    pub fn routes(&self) -> usize {
+        claims(self.servlets.values()).len()
+    }
 }
 
 /// All that is wrong, in all files.
@@ -167,14 +175,6 @@ impl Event {
             Event::SettingsChanged { restart, .. } => !restart.is_empty(),
             Event::Accepted { .. } | Event::Removed { .. } | Event::Unchanged { .. } => false,
         }
-    }
-}
-
-impl ReloadReport {
-    /// Whether it tells of the same mistakes as `other`, found again.
-    pub fn repeats(&self, other: &ReloadReport) -> bool {
-        let said = |one: &ReloadReport| ReloadReport { time: String::new(), ..one.clone() };
-        !self.accepted && said(self) == said(other)
     }
 }
 

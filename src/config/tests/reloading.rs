@@ -49,7 +49,9 @@ impl Rig {
 
     /// What a reload finds that somebody asked for.
     fn reload_as_asked(&mut self) -> Vec<String> {
-        let events = self.reloader.reload_as_asked(self.now);
+        let mut events = self.events();
+        let standing = self.reloader.standing(&events);
+        events.extend(standing);
         self.told(&events)
     }
 
