@@ -87,7 +87,7 @@ impl Shared {
     pub(super) fn in_flight(&self) -> u64 {
         let servlets = self.registry.all();
         let of = |servlet: &Servlet| servlet.snapshot().endpoints().map(|endpoint| endpoint.in_flight()).sum::<u64>();
-        servlets.iter().map(|(_, servlet)| of(servlet)).sum()
+        servlets.values().map(|servlet| of(servlet)).sum()
     }
 
     /// A part of the process has ended by a defect and will not come back; the rest goes on.
