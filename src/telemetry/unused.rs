@@ -72,14 +72,15 @@ fn happens(kind: Kind) -> Happens {
         | Kind::NoRoute
         | Kind::UnknownMethod
         | Kind::MethodNotAllowed => (true, false),
-        Kind::InvalidRequest | Kind::UnsupportedMediaType | Kind::Overloaded | Kind::Internal => (true, true),
+        Kind::InvalidRequest | Kind::UnsupportedMediaType | Kind::Overloaded | Kind::Draining | Kind::Internal => {
+            (true, true)
+        }
         Kind::MalformedBody
         | Kind::BodyTooLarge
         | Kind::BodyTimeout
         | Kind::CallerGone
         | Kind::NoEndpoint
         | Kind::DeadlineExceeded
-        | Kind::Draining
         | Kind::ConnectFailed
         | Kind::ConnectTimeout
         | Kind::StreamRefused
