@@ -176,7 +176,8 @@ fn log(event: &Event, report: &ReloadReport) {
     for problem in &report.problems {
         tracing::warn!(servlet, "{problem}");
     }
-    for change in &report.changes {
+    // Of what was refused, the problems have told it.
+    for change in report.changes.iter().filter(|_| report.accepted) {
         match change.breaks.is_empty() {
             true => tracing::info!(servlet, "{change}"),
             false => tracing::warn!(servlet, "{change}"),

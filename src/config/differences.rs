@@ -57,8 +57,10 @@ fn keys_changed(before: &ServletDef, after: &ServletDef) -> Vec<&'static str> {
         ("body_size", one.body_size != two.body_size),
         ("replay_size", one.replay_size != two.replay_size),
         ("endpoint_connections", one.endpoint_connections != two.endpoint_connections),
+        ("endpoint_idle", one.endpoint_idle != two.endpoint_idle),
         ("ping_interval", one.ping_interval != two.ping_interval),
         ("ping_timeout", one.ping_timeout != two.ping_timeout),
+        ("tunnel_idle", one.tunnel_idle != two.tunnel_idle),
         ("schema_changes", one.schema_changes != two.schema_changes),
     ];
     keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()

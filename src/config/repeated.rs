@@ -36,6 +36,7 @@ impl Reloader {
                 running: entry.running.is_some(),
                 files: sources.names(),
                 problems: problems.clone(),
+                changes: if entry.attempt.gated { entry.attempt.changes.clone() } else { Vec::new() },
             })
         }));
         standing

@@ -112,7 +112,10 @@ impl Event {
     fn changes(&self) -> &[SchemaChange] {
         match self {
             Event::Accepted { changes, .. } | Event::Refused { changes, .. } => changes,
-            Event::Removed { .. } | Event::SettingsRefused { .. } | Event::SettingsChanged { .. } => &[],
+            Event::Removed { .. }
+            | Event::SettingsRefused { .. }
+            | Event::SettingsChanged { .. }
+            | Event::Unchanged { .. } => &[],
         }
     }
 
