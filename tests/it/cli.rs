@@ -72,7 +72,11 @@ fn check_against_tells_what_changes_for_callers() {
     for other in [&samples, &settings] {
         let left = against(other);
         assert_eq!((left.status.code(), &*left.err), (Some(0), ""));
-        assert_eq!(left.out, format!("{settings}: good (echo, greeter, ledger, monolith)\n"), "the same");
+        assert_eq!(
+            left.out,
+            format!("{settings}: good: 4 servlets (echo, greeter, ledger, monolith), 12 endpoints, 12 routes\n"),
+            "the same"
+        );
     }
 
     // What was deployed had another field in the place of `name`, and a servlet more.
