@@ -56,8 +56,8 @@ Examples:
     },
     /// Read the files, tell every mistake in them, and exit
     #[command(after_help = "\
-Exits with 0 when `telamon run` would take these files, and with 1 when it would not. What the machine may
-refuse, an address in use or a log that cannot be written, is found at the start.
+Exits with 0 when `telamon run` would take these files, and with 1 when it would not. An access log that
+cannot be written on this machine is a warning; an address that is in use is found at the start.
 
 A process that runs refuses a new schema that breaks its callers, unless the servlet's file says
 `schema_changes: allow`. Nothing runs here, so name the files that do, as a checkout of what is deployed:
@@ -85,7 +85,8 @@ Examples:
     Demo(DemoArgs),
     /// Tell which servlet, route, method, policy and endpoints a request would meet, and why
     #[command(after_help = "\
-Nothing is sent anywhere: the files are read, and the request is planned as traffic is.
+Nothing is sent anywhere: the files are read, and the request is planned as traffic is. Exits with 0 when an
+endpoint would get it, and with 1 when Telamon would answer it itself with an error: 404, 405, 400, ...
 
 Examples:
   telamon explain GET http://legacy.internal/v1/orders/7
@@ -95,6 +96,7 @@ Examples:
         /// GET, POST, ...
         method: Method,
         /// http://HOST/PATH, or a path alone
+        #[arg(value_parser = url)]
         url: Uri,
         #[command(flatten)]
         files: Files,
@@ -160,7 +162,7 @@ pub struct DemoArgs {
 pub fn main(demo: impl FnOnce(DemoArgs) -> Result<(), String>) -> ExitCode {
     match Cli::try_parse() {
         Ok(cli) => match run(cli.command, demo) {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(code) => code,
             Err(told) => {
                 // Nobody is left to tell when standard error is closed.
                 let _ = writeln!(io::stderr(), "{told}");
@@ -177,39 +179,67 @@ pub fn main(demo: impl FnOnce(DemoArgs) -> Result<(), String>) -> ExitCode {
     }
 }
 
-fn run(command: Command, demo: impl FnOnce(DemoArgs) -> Result<(), String>) -> Result<(), String> {
+fn run(command: Command, demo: impl FnOnce(DemoArgs) -> Result<(), String>) -> Result<ExitCode, String> {
     match command {
         Command::Run { files, log_level } => {
             log::init(log_level.parse::<Level>().map_err(|error| error.to_string())?)?;
             let caught = Caught::new().map_err(|error| error.to_string())?;
             let process = Process::start(&files.config).map_err(|error| error.to_string())?;
             process.run(caught);
-            Ok(())
         }
         Command::Check { files, against } => {
             let loaded = config::load(&files.config).map_err(|report| report.to_string())?;
             if let Some(against) = against {
                 check_against(&loaded, &against)?;
             }
-            let names: Vec<&str> = loaded.servlets.keys().map(String::as_str).collect();
-            let list = if names.is_empty() { "no servlets".to_owned() } else { names.join(", ") };
+            for warning in config::warnings(&loaded) {
+                // Nobody is left to tell when standard error is closed.
+                let _ = writeln!(io::stderr(), "warning: {warning}");
+            }
             let unchecked: String = loaded.servlets.iter().filter_map(|(name, def)| unchecked(name, def)).collect();
-            print(&format!("{}: good ({list})\n{unchecked}", files.config.display()))
+            print(&format!("{}: {}\n{unchecked}", files.config.display(), good(&loaded)))?;
         }
         // Without a process log: the demo tells reloads itself, and the log would write across the shares that it draws.
-        Command::Demo(asked) => demo(asked),
+        Command::Demo(asked) => demo(asked)?,
         Command::Explain { method, url, files, headers, listener } => {
             let mut request = request(method, &url, headers)?;
             let loaded = config::load(&files.config).map_err(|report| report.to_string())?;
             let taken = take_default_host(&mut request, &loaded.settings, listener.as_deref())?;
-            print(&(taken + &app::explain(&loaded, &request).map_err(|error| error.to_string())?))
+            let explained = app::explain(&loaded, &request).map_err(|error| error.to_string())?;
+            print(&(taken + &explained.text))?;
+            if !explained.served {
+                return Ok(ExitCode::FAILURE);
+            }
         }
         Command::Openapi { servlet, files } => {
             let loaded = config::load(&files.config).map_err(|report| report.to_string())?;
-            print_json(&config::openapi(&loaded, &servlet)?)
+            print_json(&config::openapi(&loaded, &servlet)?)?;
         }
-        Command::Schema => print_json(&config::schema_json()),
+        Command::Schema => print_json(&config::schema_json())?,
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `good: 2 servlets (echo, shop), 5 endpoints, 12 routes`.
+fn good(loaded: &Loaded) -> String {
+    let names: Vec<&str> = loaded.servlets.keys().map(String::as_str).collect();
+    let list = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+    let endpoints = loaded.servlets.values().map(|servlet| servlet.table.endpoints().count()).sum();
+    let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    let servlets = count(names.len(), "servlet");
+    format!("good: {servlets}{list}, {}, {}", count(endpoints, "endpoint"), count(loaded.routes(), "route"))
+}
+
+/// What `explain` takes for a URL. A bare word is none: it would be a host without a path. (`*` is a target of HTTP's; no route is for it.)
+fn url(text: &str) -> Result<Uri, String> {
+    const EXPECTED: &str = "expected http://HOST/PATH, or a path that starts with a slash, like /v1/orders/7";
+    let has_scheme = ["http://", "https://"]
+        .iter()
+        .any(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
+    if !text.starts_with('/') && !has_scheme && text != "*" {
+        return Err(EXPECTED.to_owned());
+    }
+    text.parse().map_err(|error| format!("{error}: {EXPECTED}"))
 }
 
 fn print_json(value: &serde_json::Value) -> Result<(), String> {
@@ -361,6 +391,12 @@ mod tests {
         assert_eq!(kind(&["telamon", "run", "--log-level", "loud"]), Some(ErrorKind::InvalidValue));
         assert_eq!(kind(&["telamon", "serve"]), Some(ErrorKind::InvalidSubcommand));
         assert_eq!(kind(&["telamon", "explain", "GET"]), Some(ErrorKind::MissingRequiredArgument));
+        for url in ["nope", "a.example:80/x", "", "ftp://a/x", "http://", "/with space"] {
+            assert_eq!(kind(&["telamon", "explain", "GET", url]), Some(ErrorKind::ValueValidation), "{url}");
+        }
+        for url in ["/", "/x?y=1", "http://a", "HTTPS://a.example:81/x"] {
+            assert_eq!(kind(&["telamon", "explain", "GET", url]), None, "{url}");
+        }
         assert_eq!(kind(&["telamon", "explain", "GET", "/", "-H", "nonsense"]), Some(ErrorKind::ValueValidation));
         assert!(kind(&["telamon"]).is_some());
     }

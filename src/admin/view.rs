@@ -1,6 +1,6 @@
 //! What the API says, key by key. A contract: people's tools read it, so a key is added and never renamed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
@@ -83,6 +83,8 @@ struct Endpoint {
     failures: u64,
     latency_ms: Option<Latency>,
     state: &'static str,
+    /// `null` unless it is set aside; in the past when the next call tries it.
+    set_aside_until: Option<String>,
     why: String,
 }
 
@@ -120,6 +122,7 @@ fn endpoint(view: EndpointView) -> Endpoint {
         failures: view.failures,
         latency_ms: view.latency.map(latency),
         state: view.state.name(),
+        set_aside_until: view.set_aside_until.map(|until| rfc3339_millis(on_the_clock(until))),
         why: view.why,
     }
 }
@@ -154,6 +157,16 @@ impl Legacy {
         });
         Legacy { callers: callers.collect(), forgotten: view.forgotten }
     }
+}
+
+/// A moment that was measured, as the clock on the wall has it.
+fn on_the_clock(moment: Instant) -> SystemTime {
+    let (now, wall) = (Instant::now(), SystemTime::now());
+    match moment.checked_duration_since(now) {
+        Some(ahead) => wall.checked_add(ahead),
+        None => wall.checked_sub(now.saturating_duration_since(moment)),
+    }
+    .unwrap_or(wall)
 }
 
 fn millis(time: Duration) -> f64 {

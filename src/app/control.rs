@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::reflection::Fetcher;
 use super::routing::{Fleet, Running, mount, routing};
 use super::state::{Shared, Vital};
-use crate::config::{Change, Event, Reloader};
+use crate::config::{Change, Event, ReloadReport, Reloader};
 use crate::runtime::watch::{Notice, Watcher};
 
 /// What the loop is told.
@@ -15,7 +15,7 @@ use crate::runtime::watch::{Notice, Watcher};
 pub(super) enum Message {
     /// Files may have changed.
     Look,
-    /// The operator wants everything read again.
+    /// The operator wants everything read again, and to know where things stand.
     Reload,
     /// An endpoint of the servlet told its descriptors.
     Fetched {
@@ -53,19 +53,31 @@ impl Control {
         self.fetcher.follow(&self.fleet, &self.reloader);
         loop {
             let wait = self.reloader.next_check().map(|at| at.saturating_duration_since(Instant::now()));
-            match receiver.recv_timeout(wait.unwrap_or(Duration::from_secs(3600))) {
-                Ok(Message::Look) | Err(RecvTimeoutError::Timeout) => {}
-                Ok(Message::Reload) => self.fetcher.again(),
-                Ok(Message::Fetched { servlet, bytes }) => self.reloader.fetched(&servlet, bytes),
+            let asked = match receiver.recv_timeout(wait.unwrap_or(Duration::from_secs(3600))) {
+                Ok(Message::Reload) => {
+                    self.fetcher.again();
+                    true
+                }
+                Ok(Message::Look) | Err(RecvTimeoutError::Timeout) => false,
+                Ok(Message::Fetched { servlet, bytes }) => {
+                    self.reloader.fetched(&servlet, bytes);
+                    false
+                }
                 Ok(Message::Polling(why)) => {
                     tracing::warn!(%why, "the kernel tells nothing of changed files; they are looked for instead");
                     continue;
                 }
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-            }
-            let events = self.reloader.reload(Instant::now());
+            };
+            let now = Instant::now();
+            let events = self.reloader.reload(now);
+            let standing = if asked { self.reloader.standing(&events) } else { Vec::new() };
             if !events.is_empty() {
                 self.apply(events);
+            }
+            // It is in the reports already: the log answers whoever asked.
+            for event in standing {
+                log(&event, &event.report(SystemTime::now()));
             }
             self.fetcher.follow(&self.fleet, &self.reloader);
             for (servlet, error) in self.reloader.save() {
@@ -106,7 +118,10 @@ impl Control {
                     removed.push(name);
                     rerouted = true;
                 }
-                Event::Refused { .. } | Event::SettingsRefused { .. } | Event::SettingsChanged { .. } => {}
+                Event::Refused { .. }
+                | Event::SettingsRefused { .. }
+                | Event::SettingsChanged { .. }
+                | Event::Unchanged { .. } => {}
             }
         }
         if rerouted {
@@ -135,26 +150,37 @@ impl Control {
     fn tell(&self, event: &Event) {
         let time = SystemTime::now();
         let report = event.report(time);
-        let servlet = report.servlet.as_deref().unwrap_or("-");
+        log(event, &report);
         if report.accepted {
             self.shared.metrics.reload_accepted(time);
-            tracing::info!(servlet, summary = %report.summary, "reloaded");
-            for change in &report.changes {
-                match change.breaks.is_empty() {
-                    true => tracing::info!(servlet, "{change}"),
-                    false => tracing::warn!(servlet, "{change}"),
-                }
-            }
         } else {
             self.shared.metrics.reload_rejected();
             if event.is_gated() {
                 self.shared.metrics.schema_change_refused();
             }
-            tracing::error!(servlet, summary = %report.summary, "not reloaded");
-            for problem in &report.problems {
-                tracing::error!(servlet, "{problem}");
-            }
         }
         self.shared.keep(report);
+    }
+}
+
+/// One line, and one more for each problem. A warning is for the operator to act on.
+fn log(event: &Event, report: &ReloadReport) {
+    let outcome = if report.accepted { "reloaded" } else { "not reloaded" };
+    // Without a servlet it is about `telamon.yaml`, and the field is left out.
+    let servlet = report.servlet.as_deref().map(tracing::field::display);
+    if event.needs_attention() {
+        tracing::warn!(servlet, "{outcome}: {}", report.summary);
+    } else {
+        tracing::info!(servlet, "{outcome}: {}", report.summary);
+    }
+    for problem in &report.problems {
+        tracing::warn!(servlet, "{problem}");
+    }
+    // Of what was refused, the problems have told it.
+    for change in report.changes.iter().filter(|_| report.accepted) {
+        match change.breaks.is_empty() {
+            true => tracing::info!(servlet, "{change}"),
+            false => tracing::warn!(servlet, "{change}"),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Puts a process together, and takes it apart again: files, tables, sockets, workers, admin, in that order.
 
 mod control;
+mod draining;
 mod reflection;
 mod routing;
 mod state;
@@ -12,11 +13,12 @@ use std::fmt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
 
 use self::control::{Control, Message};
+use self::draining::Draining;
 use self::reflection::Fetcher;
 use self::routing::{Fleet, Running};
 use self::state::Shared;
@@ -25,7 +27,7 @@ use crate::admin::Admin;
 use crate::config::{self, Listener, Loaded, Reflected, Reloader, Settings};
 use crate::listener::{ConnectionCounts, Landing, Limits};
 use crate::model::Address;
-use crate::proxy::{self, Trust};
+use crate::proxy::{self, Explanation, Trust};
 use crate::runtime::{DrainControl, Signal, Signals, Worker, Workers};
 use crate::servlet::Registry;
 use crate::telemetry::{AccessLog, Metrics, Target};
@@ -137,6 +139,7 @@ impl Process {
         start_workers(&mut process.workers, workers, settings, &mut sockets, &shared)?;
         process._sockets = sockets;
         shared.serving.store(true, Ordering::Release);
+        shared.metrics.loaded(SystemTime::now());
         let admin = admin_socket.map(|bound| Admin::start(bound, views::answers(&shared))).transpose();
         process.admin = admin.map_err(|error| AppError(format!("admin: {error}")))?;
         for (listener, address) in &process.listeners {
@@ -158,7 +161,7 @@ impl Process {
         self.admin.as_ref().map(|admin| admin.address().clone())
     }
 
-    /// Reads the files again now, and fetches what endpoints tell.
+    /// Reads the files again now, fetches what endpoints tell, and tells what is still wrong.
     pub fn reload(&self) {
         let _ = self.messages.send(Message::Reload);
     }
@@ -167,6 +170,7 @@ impl Process {
     pub fn run(mut self, caught: Caught) {
         let Caught { runtime, mut signals } = caught;
         let workers = std::mem::take(&mut self.workers);
+        let mut draining = None;
         runtime.block_on(async {
             let mut ended = join_elsewhere(workers);
             loop {
@@ -176,17 +180,20 @@ impl Process {
                         Signal::Reload => self.reload(),
                         Signal::Reopen => if let Some(log) = &self.shared.access_log { log.reopen() },
                         Signal::Stop if self.shared.drain.is_draining() => {
-                            tracing::warn!("ending at once");
+                            draining.iter_mut().for_each(Draining::cut_short);
                             self.drain.end();
                         }
                         Signal::Stop => {
-                            tracing::info!(limit = ?self.drain_limit, "draining: calls in flight finish");
+                            draining = Some(Draining::begin(&self.shared, self.drain_limit));
                             self.drain.begin(self.drain_limit);
                         }
                     },
                 }
             }
         });
+        if let Some(draining) = draining {
+            draining.ended(&self.shared);
+        }
     }
 
     /// Drains for up to `limit`, then ends.
@@ -266,7 +273,7 @@ fn tell_reflected(loaded: &Loaded) {
 ///
 /// # Errors
 /// The servlets claim the same.
-pub fn explain(loaded: &Loaded, request: &http::Request<()>) -> Result<String, AppError> {
+pub fn explain(loaded: &Loaded, request: &http::Request<()>) -> Result<Explanation, AppError> {
     let (fleet, _) = muster(loaded, &Metrics::new());
     let routing = routing::routing(&fleet).map_err(|conflicts| {
         let told: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
@@ -276,7 +283,7 @@ pub fn explain(loaded: &Loaded, request: &http::Request<()>) -> Result<String, A
 }
 
 fn open_access_log(settings: &Settings, metrics: &Metrics) -> Result<Option<AccessLog>, AppError> {
-    let target = match &settings.access_log {
+    let target = match settings.access_log.as_ref().map(|log| &log.value) {
         None => return Ok(None),
         Some(config::AccessLog::Stdout) => Target::Stdout,
         Some(config::AccessLog::File(path)) => Target::File(path.clone()),
@@ -296,7 +303,7 @@ fn bind(settings: &Settings, workers: usize) -> Result<(Vec<Bound>, Option<Bound
         }
     }
     if let Some(admin) = &settings.admin {
-        match transport::bind(&admin.address, 1) {
+        match transport::bind(&admin.address.value, 1) {
             Ok(bound) => admin_socket = Some(bound),
             Err(error) => problems.push(format!("admin: {error}")),
         }

@@ -51,7 +51,7 @@ pub(super) fn mount(def: &ServletDef, servlet: Arc<Servlet>, metrics: &Metrics) 
             tunnel_idle: options.tunnel_idle,
             ..Options::default()
         },
-        metrics: ServletMetrics::new(metrics, &def.name),
+        metrics: ServletMetrics::new(metrics, &def.name, def.upstream == ConfiguredUpstream::Grpc),
     })
 }
 

@@ -12,7 +12,7 @@ use super::routing::Fleet;
 use crate::config::{ReloadReport, ServletDef};
 use crate::proxy::Routing;
 use crate::runtime::Drain;
-use crate::servlet::Registry;
+use crate::servlet::{Registry, Servlet};
 use crate::telemetry::{AccessLog, LegacyCallers, Metrics};
 
 /// Reports that are kept for operators.
@@ -81,6 +81,13 @@ impl Shared {
         } else {
             None
         }
+    }
+
+    /// Calls that have an endpoint now.
+    pub(super) fn in_flight(&self) -> u64 {
+        let servlets = self.registry.all();
+        let of = |servlet: &Servlet| servlet.snapshot().endpoints().map(|endpoint| endpoint.in_flight()).sum::<u64>();
+        servlets.values().map(|servlet| of(servlet)).sum()
     }
 
     /// A part of the process has ended by a defect and will not come back; the rest goes on.

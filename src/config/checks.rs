@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Upstream;
 use super::servlet_file::{CallName, RouteLine, SchemaLine, ServicePattern, ServletFile};
-use crate::discovery::{Lenient, Position, Reader, Spanned, did_you_mean};
+use crate::discovery::{Lenient, Position, Problem, Reader, Spanned, did_you_mean};
 use crate::schema::Schema;
 
 /// Reports what does not fit together. `schema` is `None` when there is one that is broken or not known yet, `Some(None)` when there
@@ -49,9 +49,13 @@ fn repeated<'s>(listed: impl Iterator<Item = (usize, &'s Spanned<ServicePattern>
     for (index, service) in listed {
         match seen.get(service.value.0.as_str()) {
             Some(first) => {
-                let wrong = format!("is there twice: first on line {}", first.line);
-                let problem = reader.report_at(Some(service.at), &format!("services[{index}]"), wrong);
-                problem.value = Some(service.value.0.as_str().into());
+                let line = first.line;
+                at_service(index, reader, |reader| {
+                    reader.report_with(service.at, "", |problem| {
+                        problem.wrong = format!("is there twice: first on line {line}").into();
+                        problem.value = Some(service.value.0.as_str().into());
+                    });
+                });
             }
             None => {
                 seen.insert(&service.value.0, service.at);
@@ -62,10 +66,14 @@ fn repeated<'s>(listed: impl Iterator<Item = (usize, &'s Spanned<ServicePattern>
 
 fn known_service(index: usize, service: &Spanned<ServicePattern>, schema: &Schema, reader: &mut Reader) {
     let pattern = service.value.0.as_str();
-    let mut report = |wrong: &str, hint: Option<String>| {
-        let problem = reader.report_at(Some(service.at), &format!("services[{index}]"), wrong);
-        problem.value = Some(pattern.into());
-        problem.hint = hint.map(Into::into);
+    // Looking for what was meant goes through the whole schema: only for a mistake that will be shown.
+    let report = |reader: &mut Reader, wrong: &str, hint: &dyn Fn() -> Option<String>| {
+        at_service(index, reader, |reader| {
+            reader.report_with(service.at, wrong, |problem| {
+                problem.value = Some(pattern.into());
+                problem.hint = hint().map(Into::into);
+            });
+        });
     };
     if pattern == "*" {
         return;
@@ -74,14 +82,18 @@ fn known_service(index: usize, service: &Spanned<ServicePattern>, schema: &Schem
         Some(package) => {
             let inside = |service: &str| service.strip_prefix(package).is_some_and(|rest| rest.starts_with('.'));
             if !schema.services().any(|service| inside(&service.full_name)) {
-                report("is not in the schema: it has no service in this package", None);
+                report(reader, "is not in the schema: it has no service in this package", &|| None);
             }
         }
         None if schema.service(pattern).is_none() => {
-            report("is not in the schema", nearest_service(pattern, schema));
+            report(reader, "is not in the schema", &|| nearest_service(pattern, schema));
         }
         None => {}
     }
+}
+
+fn at_service(index: usize, reader: &mut Reader, report: impl FnOnce(&mut Reader)) {
+    reader.key("services", |reader| reader.index(index, report));
 }
 
 /// What was probably meant: a service of nearly that name, or the same one in another package.
@@ -103,23 +115,26 @@ fn known_call(route: &Spanned<RouteLine>, schema: Option<&Option<Arc<Schema>>>, 
         return;
     };
     let CallName { service, method } = &call.value;
-    let (wrong, hint) = match schema {
-        None => return,
-        Some(None) => ("needs a `schema`: a route is translated".to_owned(), None),
-        Some(Some(schema)) => match schema.service(service) {
-            None => ("is not in the schema".to_owned(), nearest_service(service, schema)),
-            Some(_) if schema.method(service, method).is_some() => return,
-            Some(known) => {
-                let names = known.methods.iter().map(|method| &*method.name);
-                (format!("is not in the schema: {service} has no method {method}"), did_you_mean(method, names))
-            }
-        },
-    };
-    reader.key("call", |reader| {
-        let problem = reader.report(call.at, wrong);
+    let explain = |problem: &mut Problem| {
+        let (wrong, hint) = match schema {
+            None | Some(None) => ("needs a `schema`: a route is translated".to_owned(), None),
+            Some(Some(schema)) => match schema.service(service) {
+                None => ("is not in the schema".to_owned(), nearest_service(service, schema)),
+                Some(known) => {
+                    let names = known.methods.iter().map(|method| &*method.name);
+                    (format!("is not in the schema: {service} has no method {method}"), did_you_mean(method, names))
+                }
+            },
+        };
+        problem.wrong = wrong.into();
         problem.value = Some(format!("{service}/{method}").into());
         problem.hint = hint.map(Into::into);
-    });
+    };
+    match schema {
+        None => {}
+        Some(Some(schema)) if schema.method(service, method).is_some() => {}
+        Some(_) => reader.key("call", |reader| reader.report_with(call.at, "", explain)),
+    }
 }
 
 /// Nothing is translated for `http1` and `http2`, so whatever speaks of methods and messages would be without effect.

@@ -32,12 +32,14 @@ pub fn load(file: &Path) -> Result<Loaded, Report> {
 
 /// What the files say and what runs.
 pub struct Reloader {
-    file: PathBuf,
+    pub(super) file: PathBuf,
     pub(super) settings: Settings,
     settings_seen: Seen,
     /// What was told last of the settings and the directory, to tell it once.
-    settings_told: Option<(Seen, Vec<Problem>)>,
-    directory_told: Option<Problem>,
+    pub(super) settings_told: Option<(Seen, Vec<Problem>)>,
+    pub(super) directory_told: Option<Problem>,
+    /// The keys of the settings that wait for a restart.
+    pub(super) restart: Vec<&'static str>,
     pub(super) entries: BTreeMap<String, Entry>,
     pub(super) fetched: Fetched,
 }
@@ -104,6 +106,7 @@ impl Reloader {
                 settings_seen,
                 settings_told: None,
                 directory_told: None,
+                restart: Vec::new(),
                 entries,
                 fetched: Fetched::default(),
             }),
@@ -227,7 +230,9 @@ impl Reloader {
         };
         let restart = self.settings.differ_until_restart(&settings);
         let inherited = self.settings.defaults != settings.defaults;
-        if inherited || !restart.is_empty() || self.settings_told.take().is_some() {
+        let was_refused = self.settings_told.take().is_some();
+        let waited = !std::mem::replace(&mut self.restart, restart.clone()).is_empty();
+        if inherited || waited || !restart.is_empty() || was_refused {
             self.settings.defaults = settings.defaults;
             events.push(Event::SettingsChanged { file, settings: Box::new(self.settings.clone()), restart });
         }

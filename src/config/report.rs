@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde::Serialize;
 
 use super::protos::Compiled;
+use super::routing::claims;
 use super::{SchemaChange, ServletDef, Settings, Sources};
 use crate::discovery::Problem;
+use crate::telemetry::rfc3339_millis;
 
 /// Everything that was loaded at start.
 #[derive(Debug)]
@@ -22,6 +24,13 @@ pub struct Loaded {
     /// The files that each servlet was made from.
     pub sources: BTreeMap<String, Sources>,
     pub(super) compiled: BTreeMap<String, Arc<Compiled>>,
+}
+
+impl Loaded {
+    /// How many rules lead to its servlets: services, the HTTP rules of their methods, and routes beside them.
+    pub fn routes(&self) -> usize {
+        claims(self.servlets.values()).len()
+    }
 }
 
 /// All that is wrong, in all files.
@@ -78,13 +87,15 @@ pub enum Event {
     /// `telamon.yaml` has changed. `defaults` are in force, by an event for each servlet that they touch; `restart` lists the keys
     /// that wait for a restart.
     SettingsChanged { file: String, settings: Box<Settings>, restart: Vec<&'static str> },
+    /// The operator asked for a reload, everything was read again, and all of it is as it runs.
+    Unchanged { file: String, servlets: usize },
 }
 
 /// An event as it is kept for operators.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ReloadReport {
-    /// Seconds since 1970.
-    pub time: f64,
+    /// When it was found: RFC 3339, in UTC.
+    pub time: String,
     /// `None` for `telamon.yaml`.
     pub servlet: Option<String>,
     pub accepted: bool,
@@ -101,7 +112,10 @@ impl Event {
     fn changes(&self) -> &[SchemaChange] {
         match self {
             Event::Accepted { changes, .. } | Event::Refused { changes, .. } => changes,
-            Event::Removed { .. } | Event::SettingsRefused { .. } | Event::SettingsChanged { .. } => &[],
+            Event::Removed { .. }
+            | Event::SettingsRefused { .. }
+            | Event::SettingsChanged { .. }
+            | Event::Unchanged { .. } => &[],
         }
     }
 
@@ -112,10 +126,10 @@ impl Event {
 
     /// The event as it is kept; `time` is when it was found.
     pub fn report(&self, time: SystemTime) -> ReloadReport {
-        let time = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64();
+        let time = rfc3339_millis(time);
         let report =
             |servlet: Option<&str>, accepted, summary: String, files: &[String], problems: &[Problem]| ReloadReport {
-                time,
+                time: time.clone(),
                 servlet: servlet.map(str::to_owned),
                 accepted,
                 summary,
@@ -144,12 +158,25 @@ impl Event {
             }
             Event::SettingsChanged { file, restart, .. } => {
                 let summary = if restart.is_empty() {
-                    "settings changed, and in force".to_owned()
+                    "settings changed; nothing waits for a restart".to_owned()
                 } else {
                     format!("settings changed; needs a restart: {}", restart.join(", "))
                 };
                 report(None, true, summary, std::slice::from_ref(file), &[])
             }
+            Event::Unchanged { file, servlets } => {
+                let summary = format!("nothing changed ({})", count(*servlets, "servlet"));
+                report(None, true, summary, std::slice::from_ref(file), &[])
+            }
+        }
+    }
+
+    /// Whether the operator has to do something about it.
+    pub fn needs_attention(&self) -> bool {
+        match self {
+            Event::Refused { .. } | Event::SettingsRefused { .. } => true,
+            Event::SettingsChanged { restart, .. } => !restart.is_empty(),
+            Event::Accepted { .. } | Event::Removed { .. } | Event::Unchanged { .. } => false,
         }
     }
 }

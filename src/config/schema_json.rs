@@ -46,16 +46,30 @@ mod tests {
         assert_eq!(servlet["upstream"]["enum"], json!(["grpc", "http1", "http2"]));
         assert_eq!(servlet["routes"]["items"]["required"], json!(["match"]));
 
+        let balance = json!({ "policy": "fair_least_request" });
+        assert_eq!((&servlet["balance"]["default"], &servlet["connect_timeout"]["default"]), (&balance, &json!("1s")));
+        assert_eq!(servlet["routes"]["default"], json!([]));
+        let settings = &schema["$defs"]["settings"]["properties"];
+        assert_eq!(settings["limits"]["default"]["header_size"], "64KiB");
+        assert_eq!(settings["defaults"]["default"]["timeout"], "15s");
+
+        // Keys that may be left out and then stand for nothing, or for what cannot be written here.
+        const NOTHING: &str = "workers admin access_log default_host body_size schema services endpoints groups timeout host path method call";
         fn described(path: &str, schema: &Value) {
             if let Some(properties) = schema["properties"].as_object() {
                 assert_eq!(schema["additionalProperties"], false, "{path}");
                 for (key, value) in properties {
-                    assert!(value["description"].is_string() || value["properties"].is_object(), "{path}.{key}");
+                    assert!(value["description"].is_string(), "{path}.{key} has no description");
+                    let required = schema["required"].as_array().is_some_and(|keys| keys.iter().any(|one| one == key));
+                    let told = required || value.get("default").is_some();
+                    assert!(told || NOTHING.split(' ').any(|one| one == key), "{path}.{key} has no default");
                     described(&format!("{path}.{key}"), value);
                 }
             }
-            if schema["items"].is_object() {
-                described(&format!("{path}[]"), &schema["items"]);
+            for within in ["items", "additionalProperties"] {
+                if schema[within].is_object() {
+                    described(&format!("{path}[]"), &schema[within]);
+                }
             }
         }
         for kind in ["settings", "servlet", "table"] {

@@ -50,7 +50,7 @@ impl ServletFile {
 record! {
     /// One more way in.
     pub(super) struct RouteLine {
-        /// What a request must be for this route to take it.
+        /// What a request must be for this route to take it: `host`, `path`, `method`, `headers`, like `{ path: "/old/**" }`.
         pub r#match: Lenient<MatchLine>,
         /// The gRPC method behind it, `pkg.v1.Service/Method`. Required for `upstream: grpc`, refused otherwise.
         pub call: Lenient<Option<Spanned<CallName>>> = Lenient(Some(None)),
@@ -117,9 +117,10 @@ pub(super) fn parse(
 /// The JSON Schema of a servlet file.
 pub(super) fn schema() -> Value {
     let mut options = ServletOptions::properties();
-    for option in options.values_mut().filter_map(Value::as_object_mut) {
-        // What stands when it is left out is for `telamon.yaml` to say.
-        option.remove("default");
+    for option in options.values_mut() {
+        if let Some(Value::String(description)) = option.get_mut("description") {
+            description.push_str(" When left out, as `defaults` in telamon.yaml say.");
+        }
     }
     let properties: serde_json::Map<String, Value> = ServletFile::properties().into_iter().chain(options).collect();
     json!({
@@ -355,5 +356,11 @@ impl Decode for HeaderValues {
 
     fn schema() -> Value {
         json!({ "type": "object", "additionalProperties": { "type": "string" } })
+    }
+
+    fn written(&self) -> Value {
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let pair = |field: &HeaderMatch| (field.name.to_string(), field.value.as_ref().map(text).into());
+        self.0.iter().map(pair).collect::<serde_json::Map<_, _>>().into()
     }
 }

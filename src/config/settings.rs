@@ -27,7 +27,7 @@ record! {
         /// The directory where what was learnt while running is kept for the next start, relative to this file: the schemas that endpoints told. Made when it is needed; without the right to write there, they are fetched anew at each start.
         pub state: FilePath = FilePath::new(".telamon"),
         /// `stdout`, or the path of a file relative to this one; no access log when left out.
-        pub access_log: Option<AccessLog>,
+        pub access_log: Option<Spanned<AccessLog>>,
         /// How much callers may ask of the process.
         pub limits: Limits,
         /// What servlets inherit when their files do not say.
@@ -53,7 +53,7 @@ record! {
     /// The HTTP API for operators.
     pub struct Admin {
         /// Where it listens. Whoever reaches it sees everything, so keep it on loopback or a socket.
-        pub address: Address,
+        pub address: Spanned<Address>,
     }
 }
 
@@ -121,6 +121,11 @@ impl Decode for Defaults {
             DefaultTimeout::properties().into_iter().chain(ServletOptions::properties()).collect();
         json!({ "type": "object", "additionalProperties": false, "properties": properties })
     }
+
+    fn written(&self) -> Value {
+        let timeout = DefaultTimeout { timeout: self.timeout };
+        timeout.pairs().into_iter().chain(self.servlet.pairs()).collect::<Map<_, _>>().into()
+    }
 }
 
 impl Settings {
@@ -134,7 +139,11 @@ impl Settings {
     ) -> (Option<Settings>, PathBuf, Option<Position>) {
         let mut reader = Reader::new(file, directory);
         let root = reader.root(text);
-        let settings = root.as_ref().and_then(|root| Settings::decode(root, &mut reader)).filter(|_| reader.is_clean());
+        let settings = root.as_ref().and_then(|root| Settings::decode(root, &mut reader));
+        if let Some(settings) = &settings {
+            settings.check_addresses(&mut reader);
+        }
+        let settings = settings.filter(|_| reader.is_clean());
         problems.extend(reader.into_problems());
         let named = match root.as_deref().map(|root| &*root.content) {
             Some(Content::Map(entries)) => entries.iter().find(|(key, _)| key.text == "servlets"),
@@ -150,6 +159,23 @@ impl Settings {
         (settings, servlets, at)
     }
 
+    /// Reports addresses that cannot be listened on beside each other. (Those that are the same are told with the list.)
+    fn check_addresses(&self, reader: &mut Reader) {
+        let listeners = &self.listeners.0;
+        for (index, listener) in listeners.iter().enumerate() {
+            let (address, before) = (&listener.address, listeners.iter().take(index));
+            let mut others = before.filter(|other| other.address != *address);
+            if let Some(other) = others.find(|other| overlap(&other.address.value, &address.value)) {
+                overlapping(address, &format!("listeners[{index}].address"), other, reader);
+            }
+        }
+        if let Some(admin) = &self.admin
+            && let Some(other) = listeners.iter().find(|other| overlap(&other.address.value, &admin.address.value))
+        {
+            overlapping(&admin.address, "admin.address", other, reader);
+        }
+    }
+
     /// The keys in which `new` differs and which are read once, at start.
     pub(super) fn differ_until_restart(&self, new: &Settings) -> Vec<&'static str> {
         let keys = [
@@ -163,6 +189,29 @@ impl Settings {
         ];
         keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
+}
+
+/// Whether the kernel gives only one of the two: the same, or one of them all addresses of the port. The families are apart.
+fn overlap(one: &Address, two: &Address) -> bool {
+    match (one, two) {
+        (Address::Tcp(one), Address::Tcp(two)) => {
+            let any = one.ip().is_unspecified() || two.ip().is_unspecified();
+            // Port 0 means any free one.
+            one.port() != 0
+                && one.port() == two.port()
+                && (one.ip() == two.ip() || (any && one.is_ipv4() == two.is_ipv4()))
+        }
+        (Address::Unix(one), Address::Unix(two)) => one == two,
+        (Address::Tcp(_), Address::Unix(_)) | (Address::Unix(_), Address::Tcp(_)) => false,
+    }
+}
+
+fn overlapping(address: &Spanned<Address>, path: &str, other: &Listener, reader: &mut Reader) {
+    let (name, line) = (&other.name.value, other.address.at.line);
+    let wrong = format!("is taken by listener `{name}` on line {line}, {}", other.address.value);
+    let problem = reader.report_at(Some(address.at), path, wrong);
+    problem.value = Some(address.value.to_string().into());
+    problem.allowed = Some("an address of its own".into());
 }
 
 /// The listeners: at least one, no name and no address twice.
@@ -292,6 +341,25 @@ impl Decode for HostName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_overlap_where_the_kernel_gives_only_one() {
+        for (one, two, both) in [
+            ("127.0.0.1:80", "127.0.0.1:80", false),
+            ("127.0.0.1:80", "127.0.0.1:81", true),
+            ("127.0.0.1:80", "127.0.0.2:80", true),
+            ("0.0.0.0:80", "127.0.0.1:80", false),
+            ("[::]:80", "[::1]:80", false),
+            ("[::]:80", "0.0.0.0:80", true),
+            ("127.0.0.1:0", "127.0.0.1:0", true),
+            ("unix:a", "unix:a", false),
+            ("unix:a", "unix:b", true),
+            ("unix:a", "127.0.0.1:80", true),
+        ] {
+            let (one, two): (Address, Address) = (one.parse().unwrap(), two.parse().unwrap());
+            assert_eq!((overlap(&one, &two), overlap(&two, &one)), (!both, !both), "{one} and {two}");
+        }
+    }
 
     #[test]
     fn a_default_host_is_a_host_and_perhaps_a_port() {

@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::conflicts::conflicts;
+use super::differences::summary;
 use super::reload::{Entry, Reloader, Running};
-use super::report::count;
 use super::routing::{Claim, claims};
 use super::{Change, Event, ServletDef};
 use crate::discovery::Problem;
-use crate::model::{Address, Table};
 
 impl Reloader {
     /// Puts in force every servlet that is whole and claims nothing that another has. A conflict is settled for what runs: the
@@ -117,33 +116,4 @@ impl Entry {
         self.running = Some(Running { def, sources: sources.clone() });
         Some(event)
     }
-}
-
-fn summary(change: Change, before: Option<&ServletDef>, def: &ServletDef) -> String {
-    let table = before.map(|before| table_change(&before.table, &def.table)).unwrap_or_default();
-    match change {
-        Change::New => format!("new, with {}", count(def.table.endpoints().count(), "endpoint")),
-        Change::Nothing => "as it was accepted before".into(),
-        Change::Table => format!("endpoint table: {}", if table.is_empty() { "nothing that counts" } else { &table }),
-        Change::Whole if table.is_empty() => "the servlet's own files or what it inherits".into(),
-        Change::Whole => format!("the servlet's own files or what it inherits; endpoint table: {table}"),
-    }
-}
-
-/// `2 added, 1 removed, 3 reweighted`; empty when the tables mean the same.
-fn table_change(before: &Table, after: &Table) -> String {
-    type Weights<'t> = HashMap<&'t Address, (u32, &'t str, u32)>;
-    fn weights(table: &Table) -> Weights<'_> {
-        let lines = table.groups.iter().flat_map(|group| group.endpoints.iter().map(move |one| (group, one)));
-        lines.map(|(group, one)| (&one.address, (one.weight, &*group.name, group.weight))).collect()
-    }
-    let (before, after) = (weights(before), weights(after));
-    let added = after.keys().filter(|address| !before.contains_key(*address)).count();
-    let removed = before.keys().filter(|address| !after.contains_key(*address)).count();
-    let reweighted =
-        after.iter().filter(|(address, now)| before.get(*address).is_some_and(|before| before != *now)).count();
-    let parts = [(added, "added"), (removed, "removed"), (reweighted, "reweighted")];
-    let told: Vec<String> =
-        parts.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")).collect();
-    told.join(", ")
 }

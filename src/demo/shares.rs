@@ -61,10 +61,13 @@ impl Shares {
         let (calls, rate) = self.window();
         let total: u64 = calls.iter().sum();
         let mut line = format!("{rate:>5} calls/s");
+        if total == 0 {
+            line.push_str(", no calls yet");
+        }
         for (row, calls) in self.rows.iter().zip(&calls) {
-            let (share, expected) = (percent(*calls, total), row.expected * 100.0);
+            let (share, expected) = (shown(percent(*calls, total)), row.expected * 100.0);
             // Writing to a String cannot fail.
-            let _ = write!(line, "  |  {} (weight {}) {share:.1} % of {expected:.1} %", row.name, weight(row));
+            let _ = write!(line, "  |  {} (weight {}) {share} of {expected:.1} %", row.name, weight(row));
         }
         line
     }
@@ -73,14 +76,18 @@ impl Shares {
     pub(super) fn block(&self) -> Vec<String> {
         let (calls, rate) = self.window();
         let total: u64 = calls.iter().sum();
+        let told = match total {
+            0 => "no calls yet".to_owned(),
+            _ => format!("{rate} calls a second"),
+        };
         let mut lines = vec![format!(
-            "{rate} calls a second; shares of the last {WINDOW} s or since the last edit, `|` is what the weights promise"
+            "{told}; shares of the last {WINDOW} s or since the last edit, `|` is what the weights promise"
         )];
         for (row, calls) in self.rows.iter().zip(&calls) {
             let (share, expected) = (percent(*calls, total), row.expected * 100.0);
-            let bar = bar(share, expected);
-            let weight = weight(row);
-            lines.push(format!("  {:<4} weight {weight:>3}  {bar}  {share:>5.1} %  of {expected:>5.1} %", row.name));
+            let bar = bar(share.unwrap_or(0.0), expected);
+            let (weight, share) = (weight(row), shown(share));
+            lines.push(format!("  {:<4} weight {weight:>3}  {bar}  {share:>7}  of {expected:>5.1} %", row.name));
         }
         lines
     }
@@ -90,8 +97,13 @@ fn weight(row: &Row) -> String {
     row.weight.map_or_else(|| "-".to_owned(), |weight| weight.to_string())
 }
 
-fn percent(part: u64, total: u64) -> f64 {
-    if total == 0 { 0.0 } else { part as f64 * 100.0 / total as f64 }
+/// `None` while there are no calls to take a part of.
+fn percent(part: u64, total: u64) -> Option<f64> {
+    (total > 0).then(|| part as f64 * 100.0 / total as f64)
+}
+
+fn shown(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".to_owned(), |share| format!("{share:.1} %"))
 }
 
 /// A bar of `#`, with a mark where it should end.
@@ -155,8 +167,13 @@ mod tests {
         let mut shares = Shares::default();
         assert_eq!(shares.block().len(), 1);
         shares.tick(rows([0, 0]));
-        assert!(shares.line().contains("ada (weight 3) 0.0 %"), "{}", shares.line());
-        assert_eq!(shares.block().len(), 3);
+        let line = shares.line();
+        assert!(line.contains("no calls yet") && line.contains("ada (weight 3) - of 75.0 %"), "{line}");
+        let block = shares.block();
+        assert!(block[0].starts_with("no calls yet") && !block.concat().contains(" 0.0 %"), "{block:?}");
+        assert_eq!(block.len(), 3);
+        shares.tick(rows([1, 0]));
+        assert!(shares.line().contains("bea (weight 1) 0.0 % of 25.0 %"), "{}", shares.line());
     }
 
     #[test]

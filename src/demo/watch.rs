@@ -34,16 +34,18 @@ impl Watch {
 
 fn watch(admin: SocketAddr, replicas: &[Replica], mut screen: Screen, stopped: &Receiver<()>) {
     let mut shares = Shares::default();
-    let mut known = reloads(admin).first().cloned();
+    let mut known = reloads(admin);
     shares.tick(rows(admin, replicas));
     while stopped.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
         let reports = reloads(admin);
         // The newest comes first.
-        let new: Vec<&Value> = reports.iter().take_while(|report| Some(*report) != known.as_ref()).collect();
+        let new: Vec<&Value> = reports.iter().take_while(|report| !known.contains(report)).collect();
         for report in new.into_iter().rev() {
             screen.say(&told(report));
         }
-        known = reports.first().cloned().or(known);
+        if !reports.is_empty() {
+            known = reports;
+        }
         if shares.tick(rows(admin, replicas)) {
             screen.show(&shares);
         }

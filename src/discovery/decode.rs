@@ -325,6 +325,10 @@ impl<T: Decode> Decode for Spanned<T> {
     fn schema() -> Value {
         T::schema()
     }
+
+    fn written(&self) -> Value {
+        self.value.written()
+    }
 }
 
 /// A value that may have turned out wrong: what is beside it is checked all the same. Whether all is well is for the reader to say.
@@ -361,6 +365,10 @@ impl<T: Decode> Decode for Option<T> {
     fn schema() -> Value {
         T::schema()
     }
+
+    fn written(&self) -> Value {
+        self.as_ref().map(T::written).unwrap_or_default()
+    }
 }
 
 impl<T: Decode> Decode for Vec<T> {
@@ -370,6 +378,10 @@ impl<T: Decode> Decode for Vec<T> {
 
     fn schema() -> Value {
         serde_json::json!({ "type": "array", "items": T::schema() })
+    }
+
+    fn written(&self) -> Value {
+        self.iter().map(T::written).collect()
     }
 }
 

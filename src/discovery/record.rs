@@ -16,6 +16,9 @@ pub trait Record: Sized {
     /// The JSON Schemas of its keys.
     fn properties() -> Map<String, Value>;
 
+    /// Its keys as they would be written, but for those that stand for nothing.
+    fn pairs(&self) -> Map<String, Value>;
+
     /// The keys that must be written.
     fn required() -> Vec<&'static str>;
 }
@@ -110,6 +113,7 @@ macro_rules! record {
                 let mut properties = serde_json::Map::new();
                 $(
                     let default: Option<$type> = None$(.or_else(|| Some($default)))?;
+                    let default = default.or_else(<$type as $crate::discovery::Decode>::absent);
                     properties.insert(
                         $crate::discovery::key_name(stringify!($field)).to_owned(),
                         $crate::discovery::record::property(
@@ -120,6 +124,17 @@ macro_rules! record {
                     );
                 )*
                 properties
+            }
+
+            fn pairs(&self) -> serde_json::Map<String, serde_json::Value> {
+                let mut pairs = serde_json::Map::new();
+                $(
+                    let value = $crate::discovery::Decode::written(&self.$field);
+                    if !value.is_null() {
+                        pairs.insert($crate::discovery::key_name(stringify!($field)).to_owned(), value);
+                    }
+                )*
+                pairs
             }
 
             fn required() -> Vec<&'static str> {
@@ -155,6 +170,10 @@ macro_rules! record {
 
             fn absent() -> Option<Self> {
                 $absent
+            }
+
+            fn written(&self) -> serde_json::Value {
+                $crate::discovery::Record::pairs(self).into()
             }
 
             fn schema() -> serde_json::Value {
@@ -195,6 +214,7 @@ mod tests {
         assert_eq!(schema["required"], json!(["name"]));
         assert_eq!(schema["properties"]["many"]["description"], "How many.\nOf them.");
         assert_eq!(schema["properties"]["many"]["default"], 3);
+        assert_eq!(Decode::written(&thing), json!({ "many": 3, "name": "x" }));
         assert!(schema["properties"]["match"].is_object());
     }
 

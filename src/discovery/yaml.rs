@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use serde_saphyr::granit_parser::{self, Event, Marker, Parser, ScalarStyle, Tag};
+use serde_saphyr::granit_parser::{self, Event, Marker, Parser, ScalarStyle, StructureStyle, Tag};
 
 use super::{Position, Problem};
 
@@ -81,6 +81,8 @@ impl Node {
 /// A collection whose end has not been seen.
 struct Open {
     at: Position,
+    /// Written in brackets.
+    flow: bool,
     anchor: usize,
     items: Vec<Rc<Node>>,
     /// For a mapping: its entries, and the key that waits for its value.
@@ -103,8 +105,7 @@ impl Builder<'_> {
         };
         options.set_emit_comments(false);
         for step in Parser::new_from_str_with_options(text, options) {
-            let (event, span) =
-                step.map_err(|error| self.wrong(position(error.marker()), format!("not YAML: {}", error.info())))?;
+            let (event, span) = step.map_err(|error| self.not_yaml(position(error.marker()), &error.info()))?;
             self.event(event, position(&span.start))?;
         }
         match self.root.take() {
@@ -119,14 +120,16 @@ impl Builder<'_> {
                 let plain = style == ScalarStyle::Plain && !self.is_text(tag.as_deref(), at)?;
                 self.leaf(at, anchor, Content::Scalar { text: text.into_owned(), plain })
             }
-            Event::SequenceStart(_, anchor, tag) => {
+            Event::SequenceStart(style, anchor, tag) => {
                 self.is_text(tag.as_deref(), at)?;
-                self.open.push(Open { at, anchor, items: Vec::new(), map: None });
+                let flow = style == StructureStyle::Flow;
+                self.open.push(Open { at, flow, anchor, items: Vec::new(), map: None });
                 Ok(())
             }
-            Event::MappingStart(_, anchor, tag) => {
+            Event::MappingStart(style, anchor, tag) => {
                 self.is_text(tag.as_deref(), at)?;
-                self.open.push(Open { at, anchor, items: Vec::new(), map: Some((Vec::new(), None)) });
+                let flow = style == StructureStyle::Flow;
+                self.open.push(Open { at, flow, anchor, items: Vec::new(), map: Some((Vec::new(), None)) });
                 Ok(())
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(at),
@@ -159,7 +162,7 @@ impl Builder<'_> {
     }
 
     fn close(&mut self, at: Position) -> Result<(), Problem> {
-        let Some(Open { at, anchor, items, map }) = self.open.pop() else {
+        let Some(Open { at, anchor, items, map, .. }) = self.open.pop() else {
             return Err(self.wrong(at, "not YAML: an end without a start"));
         };
         let children =
@@ -213,6 +216,25 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// What the parser says, and what would end the innermost bracket that is open there: most often it was forgotten.
+    fn not_yaml(&self, at: Position, info: &str) -> Problem {
+        let mut problem = self.wrong(at, format!("not YAML: {info}"));
+        let brackets = self.open.iter().rev().find(|open| open.flow).map(|open| (open.at, open.map.is_none()));
+        let unclosed = match brackets {
+            _ if info.contains("quote") || info.contains("tab") => None,
+            // The parser looks ahead: it may tell of a bracket before it has told that it is there.
+            _ if info.contains("bracket '['") => Some((at, true)),
+            _ if info.contains("bracket '{'") => Some((at, false)),
+            found => found,
+        };
+        problem.allowed = unclosed.map(|(Position { line, column }, is_list)| {
+            let (what, end) = if is_list { ("list", ']') } else { ("mapping", '}') };
+            format!("the {what} that begins on line {line}, column {column} goes on with `,` or ends with `{end}`")
+                .into()
+        });
+        problem
+    }
+
     fn wrong(&self, at: Position, wrong: impl Into<Box<str>>) -> Problem {
         Problem::new(self.file, Some(at), "", wrong)
     }
@@ -252,6 +274,14 @@ mod tests {
     #[test]
     fn syntax_errors_have_a_position() {
         assert!(problem("a: [1, 2\nb: 3\n").starts_with("f.yaml:2:"), "{}", problem("a: [1, 2\nb: 3\n"));
+        for (text, told) in [
+            ("a: [1, 2\nb: 3\n", "the list that begins on line 1, column 4 goes on with `,` or ends with `]`"),
+            ("a: [1, 2\n", "the list that begins on line 1, column 4 goes on with `,` or ends with `]`"),
+            ("a:\n  - { b: 1\n", "the mapping that begins on line 2, column 5 goes on with `,` or ends with `}`"),
+            ("a: [{ b: 1 ]\n", "the mapping that begins on line 1, column 5 goes on with `,` or ends with `}`"),
+        ] {
+            assert!(problem(text).ends_with(told), "{text:?}: {}", problem(text));
+        }
         assert!(problem("a: 'x\n").starts_with("f.yaml:"));
         assert!(problem("a: 1\n---\nb: 2\n").contains("second document"));
         assert!(problem("a: !thing 1\n").contains("f.yaml:1:11: tags are not supported"));

@@ -38,8 +38,14 @@ impl FromStr for Address {
             return Ok(Address::Unix(PathBuf::from(path)));
         }
         text.parse().map(Address::Tcp).map_err(|_| {
+            let port_of_an_ip = text.rsplit_once(':').is_some_and(|(host, port)| {
+                let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+                !port.is_empty() && host.parse::<std::net::IpAddr>().is_ok()
+            });
             let hint = if text.parse::<std::net::IpAddr>().is_ok() {
                 ": the port is missing"
+            } else if port_of_an_ip {
+                ": the port is a number from 0 to 65535"
             } else if text.chars().any(|c| c.is_ascii_alphabetic()) && !text.contains("::") {
                 ": host names are not resolved"
             } else {
@@ -76,7 +82,11 @@ mod tests {
             ("127.0.0.1", "port is missing"),
             ("localhost:80", "host names are not resolved"),
             ("unix:", "needs a path"),
-            ("1.2.3.4:99999", "expected"),
+            ("1.2.3.4:99999", "the port is a number from 0 to 65535"),
+            ("[::1]:70000", "the port is a number from 0 to 65535"),
+            ("1.2.3.4:http", "the port is a number from 0 to 65535"),
+            ("1.2.3.4:", "expected"),
+            ("::1", "port is missing"),
             ("", "expected"),
         ];
         for (text, part) in cases {

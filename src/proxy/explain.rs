@@ -11,15 +11,30 @@ use super::plan::{Carriage, Plan, plan};
 use crate::route::{Step, Tier, Verdict};
 use crate::translate::{Manner, Translation};
 
-/// The rules that were considered, the one that won, and what it leads to.
-pub fn explain(routing: &Routing, request: &Request<()>, now: Instant) -> String {
-    let mut told = String::new();
-    // Writing to a string cannot fail.
-    let _ = write_all(&mut told, routing, request, now);
-    told
+/// What a request would meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// Lines to read.
+    pub text: String,
+    /// Whether an endpoint would get it. Otherwise Telamon answers itself, with an error.
+    pub served: bool,
 }
 
-fn write_all(out: &mut String, routing: &Routing, request: &Request<()>, now: Instant) -> std::fmt::Result {
+/// The rules that were considered, the one that won, and what it leads to.
+pub fn explain(routing: &Routing, request: &Request<()>, now: Instant) -> Explanation {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let served = write_all(&mut text, routing, request, now).unwrap_or(false);
+    Explanation { text, served }
+}
+
+/// Tells whether an endpoint would get it.
+fn write_all(
+    out: &mut String,
+    routing: &Routing,
+    request: &Request<()>,
+    now: Instant,
+) -> Result<bool, std::fmt::Error> {
     let (head, ()) = request.clone().into_parts();
     let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
     writeln!(out, "{} {} (host: {})", head.method, head.uri, host.unwrap_or("none"))?;
@@ -27,29 +42,50 @@ fn write_all(out: &mut String, routing: &Routing, request: &Request<()>, now: In
     let manner = Manner::of(&head);
     if manner.names_method() {
         // REST rules are not for these callers: after the routes their service is known by its name.
+        let by_route = steps.iter().any(|step| step.tier == Tier::Routes && step.verdict == Verdict::Chosen);
         steps.retain(|step| step.tier == Tier::Routes);
-        if let Some(found) = routing.table.service(head.uri.path()) {
-            let target = &found.target.mount.name;
-            writeln!(out, "\nservice {} is `{target}`'s, by `{}`  ({})", found.service, found.pattern, found.origin)?;
-        }
+        steps.extend(routing.table.service(head.uri.path()).map(|found| Step {
+            tier: Tier::Services,
+            rule: match found.pattern == found.service {
+                true => format!("service {}", found.service),
+                false => format!("service {}, by `{}`", found.service, found.pattern),
+            },
+            origin: found.origin.clone(),
+            verdict: if by_route { Verdict::After } else { Verdict::Chosen },
+        }));
     }
-    if !steps.is_empty() {
-        writeln!(out, "\nrules whose path fits, first asked first:")?;
-    }
-    for step in &steps {
-        writeln!(out, "  {:<8} {}  ({})", verdict(&step.verdict), step.rule, place(step))?;
-    }
+    write_steps(out, &steps)?;
     match plan(routing, &head, manner, now) {
         Ok(plan) => write_plan(out, &plan, now),
         Err(fault) => {
             let answer = fault.answer();
             writeln!(out, "\nanswered by Telamon: {} ({}, gRPC {})", answer.http, answer.flag, answer.grpc.name())?;
-            writeln!(out, "  {}", fault.message)
+            writeln!(out, "  {}", fault.message)?;
+            Ok(false)
         }
     }
 }
 
-fn write_plan(out: &mut String, plan: &Plan, now: Instant) -> std::fmt::Result {
+fn write_steps(out: &mut String, steps: &[Step]) -> std::fmt::Result {
+    if !steps.is_empty() {
+        writeln!(out, "\nrules whose path fits, first asked first:")?;
+    }
+    let verdicts = width(steps.iter().map(|step| verdict(&step.verdict)), 8);
+    let rules = width(steps.iter().map(|step| step.rule.clone()), 0);
+    for step in steps {
+        writeln!(out, "  {:<verdicts$} {:<rules$}  ({})", verdict(&step.verdict), step.rule, place(step))?;
+    }
+    Ok(())
+}
+
+/// Characters of a column: what its longest entry takes, from `least` up to what a line has room for.
+fn width(entries: impl Iterator<Item = String>, least: usize) -> usize {
+    const MOST: usize = 100;
+    entries.map(|entry| entry.chars().count()).max().unwrap_or(0).clamp(least, MOST)
+}
+
+/// Tells whether an endpoint would get it.
+fn write_plan(out: &mut String, plan: &Plan, now: Instant) -> Result<bool, std::fmt::Error> {
     writeln!(out, "\nservlet   {}", plan.mount.name)?;
     match &plan.carriage {
         Carriage::Grpc { path: Some(path) } => writeln!(out, "dialect   grpc, carried to {path}")?,
@@ -73,20 +109,25 @@ fn write_plan(out: &mut String, plan: &Plan, now: Instant) -> std::fmt::Result {
     writeln!(out, "policy    {}", plan.mount.servlet.policy().name())?;
     let views = plan.mount.servlet.views(now);
     if views.is_empty() {
-        return writeln!(out, "endpoints none: every call is answered with 503");
+        writeln!(out, "endpoints none: every call is answered with 503")?;
+        return Ok(false);
     }
-    writeln!(out, "endpoints")?;
+    let served = views.iter().any(|view| view.expected_share > 0.0);
+    let none = if served { "" } else { " none has a weight: every call is answered with 503" };
+    writeln!(out, "endpoints{none}")?;
+    let addresses = width(views.iter().map(|view| view.address.to_string()), 24);
+    let weights = width(views.iter().map(|view| view.configured_weight.to_string()), 0);
     for view in views {
         let group = if view.group.is_empty() { String::new() } else { format!("  group {}", view.group) };
         writeln!(
             out,
-            "  {:<24} weight {:<8} expected share {:>6.2} %{group}",
+            "  {:<addresses$} weight {:<weights$}  expected share {:>6.2} %{group}",
             view.address.to_string(),
             view.configured_weight,
             view.expected_share * 100.0,
         )?;
     }
-    Ok(())
+    Ok(served)
 }
 
 fn verdict(verdict: &Verdict) -> String {

@@ -25,7 +25,7 @@ mod worker;
 
 pub use body::ReplyBody;
 pub use call::{Connection, Proxy, Trust};
-pub use explain::explain;
+pub use explain::{Explanation, explain};
 pub use mount::{Call, Mount, Routing, Target, Upstream};
 pub use plan::{Carriage, Plan, plan};
 pub use worker::Worker;

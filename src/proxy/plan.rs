@@ -10,7 +10,7 @@ use http::uri::PathAndQuery;
 use super::mount::{Call, Mount, Routing, Target, Upstream};
 use crate::model::{Deadline, Fault, Kind, Stage, parse_grpc_timeout};
 use crate::policy::{self, CallKind};
-use crate::route::{Miss, Tier};
+use crate::route::{Miss, ServiceMatch, Tier};
 use crate::schema;
 use crate::translate::{
     Codec, ConnectPlan, Dialect, Form, Manner, RestPlan, Translation, UnaryPlan, WebPlan, connect_get_codec,
@@ -242,11 +242,16 @@ fn missed(routing: &Routing, head: &Parts, miss: Miss, takes_head: bool) -> Faul
                 let told = format!("servlet `{}` has no schema: only gRPC callers reach it", found.target.mount.name);
                 Fault::new(Kind::UnsupportedMediaType, Stage::Plan, told)
             }
-            // It may be a way into a servlet whose ways are not known yet: a 404 would say that there is none.
-            _ => match routing.mounts.iter().find(|mount| mount.pending.is_some()) {
-                Some(mount) => pending(mount),
-                None => Fault::new(Kind::NoRoute, Stage::Plan, format!("no route for {} {path}", head.method)),
-            },
+            found => {
+                match (found.as_ref().and_then(by_its_rules), routing.mounts.iter().find(|it| it.pending.is_some())) {
+                    (Some(told), _) => Fault::new(Kind::NoRoute, Stage::Plan, told),
+                    // It may be a way into a servlet whose ways are not known yet: a 404 would say that there is none.
+                    (None, Some(mount)) => pending(mount),
+                    (None, None) => {
+                        Fault::new(Kind::NoRoute, Stage::Plan, format!("no route for {} {path}", head.method))
+                    }
+                }
+            }
         },
     }
 }
@@ -264,6 +269,15 @@ fn needs_schema(manner: Manner) -> bool {
         Manner::ConnectUnary(Some(codec)) | Manner::ConnectStream(codec) => codec == Codec::Json,
         Manner::ConnectUnary(None) | Manner::Rest | Manner::Protobuf(_) | Manner::Http => true,
     }
+}
+
+/// For a path that names a method which has rules, and so is not reached by its own name: what they are, the first few of them.
+fn by_its_rules(found: &ServiceMatch<'_, '_, Target>) -> Option<String> {
+    const MOST: usize = 5;
+    let method = found.target.mount.schema.as_ref()?.method(found.service, found.method)?;
+    let rules: Vec<&str> = method.bindings.iter().take(MOST).map(|binding| &*binding.text).collect();
+    let more = if method.bindings.len() > MOST { ", …" } else { "" };
+    (!rules.is_empty()).then(|| format!("`{}` is reached by its rules: {}{more}", method.path, rules.join(", ")))
 }
 
 fn kind_of(method: &schema::Method) -> CallKind {

@@ -16,7 +16,7 @@ use super::worker::cut;
 use crate::model::{Code, Fault, HttpProtocol, Kind, Outcome, Stage};
 use crate::runtime::now;
 use crate::servlet::{Endpoint, Lease};
-use crate::telemetry::{CallRecord, Reply};
+use crate::telemetry::{CallRecord, Reply, log};
 use crate::translate::Dialect;
 
 /// One call's account, from its head to the end of its stream.
@@ -125,8 +125,15 @@ impl Tally {
 
     /// The current try failed; another may follow.
     pub(super) fn settle(&mut self, fault: &Fault) {
+        self.conclude(&Outcome::Fault(fault.clone()), now());
+    }
+
+    fn conclude(&mut self, outcome: &Outcome, ended: Instant) {
         if let Some(lease) = self.lease.take() {
-            lease.finish(&Outcome::Fault(fault.clone()), now());
+            let came_back = lease.conclude(outcome, ended);
+            if let Some(endpoint) = self.endpoint.as_deref() {
+                log::connected(endpoint, came_back);
+            }
         }
     }
 
@@ -136,9 +143,7 @@ impl Tally {
             return;
         }
         let ended = now();
-        if let Some(lease) = self.lease.take() {
-            lease.finish(outcome, ended);
-        }
+        self.conclude(outcome, ended);
         let (code, fault) = match outcome {
             Outcome::Grpc(code) => (Some(*code), None),
             Outcome::Http(_) => (None, None),

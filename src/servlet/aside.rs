@@ -35,6 +35,17 @@ pub struct SetAside {
     pub failures: u32,
 }
 
+/// Where in the picture above an endpoint is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Fine,
+    /// Nothing is sent there.
+    Waiting,
+    /// The wait is over: the next call tries it.
+    Due,
+    OnTrial,
+}
+
 /// All of it is one number: 0 when nothing is wrong, else the time from which on it may be tried, the failures in a row, and
 /// whether a call is trying it.
 #[derive(Debug, Default)]
@@ -48,6 +59,17 @@ impl Aside {
 
     pub(super) fn failures(&self) -> u32 {
         failures(self.0.load(Relaxed))
+    }
+
+    /// How things stand at `now`.
+    pub(super) fn standing(&self, now: u64) -> Standing {
+        let stands = self.0.load(Relaxed);
+        match stands & TIME {
+            0 => Standing::Fine,
+            until if until <= now => Standing::Due,
+            _ if stands & ON_TRIAL != 0 => Standing::OnTrial,
+            _ => Standing::Waiting,
+        }
     }
 
     /// `None` when it was aside already: calls that had been sent before failed too, which says nothing new.
@@ -118,10 +140,13 @@ mod tests {
     fn one_call_tries_it() {
         let aside = Aside::default();
         assert!(!aside.begin_trial(1), "nothing is wrong");
+        assert_eq!(aside.standing(1), Standing::Fine);
         aside.failed(1, 3);
         assert!(!aside.begin_trial(50 * MS), "too early");
         let now = aside.until();
+        assert_eq!((aside.standing(now - 1), aside.standing(now)), (Standing::Waiting, Standing::Due));
         assert!(aside.begin_trial(now));
+        assert_eq!(aside.standing(now), Standing::OnTrial);
         assert!(!aside.begin_trial(now + MS) && aside.until() > now + 1000 * MS, "others are kept away");
         assert_eq!(aside.failed(now + 5, 3).unwrap().failures, 2, "its failure counts");
         let now = aside.until();

@@ -1,8 +1,8 @@
 //! One replica, as this process knows it.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::aside::{Aside, SetAside};
@@ -53,10 +53,19 @@ pub struct Endpoint {
     id: EndpointId,
     address: Address,
     since: Instant,
+    servlet: Arc<str>,
+    /// Why the last connection failed; taken for failures and for people alone.
+    complaint: Mutex<Box<str>>,
 }
 
 impl Endpoint {
-    pub(super) fn new(address: Address, epoch: Epoch, turns: Arc<AtomicU64>, now: Instant) -> Endpoint {
+    pub(super) fn new(
+        servlet: Arc<str>,
+        address: Address,
+        epoch: Epoch,
+        turns: Arc<AtomicU64>,
+        now: Instant,
+    ) -> Endpoint {
         Endpoint {
             aside: Aside::default(),
             running: Running::default(),
@@ -70,6 +79,8 @@ impl Endpoint {
             id: EndpointId::next(),
             address,
             since: now,
+            servlet,
+            complaint: Mutex::default(),
         }
     }
 
@@ -79,6 +90,11 @@ impl Endpoint {
 
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// The servlet that it is a replica of.
+    pub fn servlet(&self) -> &Arc<str> {
+        &self.servlet
     }
 
     /// When it was first in the table.
@@ -107,11 +123,12 @@ impl Endpoint {
         (until > self.epoch.nanos(now)).then(|| self.epoch.instant(until))
     }
 
-    /// A connection to it could not be made: nothing is sent there for 100 ms, doubled with each failure in a row up to 10 s.
-    /// `None` when it had been set aside already.
-    pub fn connect_failed(&self, now: Instant) -> Option<SetAside> {
+    /// A connection to it could not be made: nothing is sent there for 100 ms, doubled with each failure in a row up to 10 s. `why`
+    /// is for people to read. `None` when it had been set aside already.
+    pub fn connect_failed(&self, now: Instant, why: &str) -> Option<SetAside> {
         let told = self.aside.failed(self.epoch.nanos(now), self.id.0);
         if told.is_some() {
+            *self.complaint.lock().unwrap_or_else(PoisonError::into_inner) = why.into();
             self.turns.fetch_add(1, Relaxed);
         }
         told
@@ -125,6 +142,11 @@ impl Endpoint {
             self.turns.fetch_add(1, Relaxed);
         }
         was_aside
+    }
+
+    /// Why the last connection to it that failed did.
+    pub(super) fn complaint(&self) -> Box<str> {
+        self.complaint.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Counts a call in. Tells whether it is the one that tries the endpoint after a wait.

@@ -51,7 +51,12 @@ impl Lease {
     }
 
     /// The try is over, and this is how it went.
-    pub fn finish(mut self, outcome: &Outcome, now: Instant) {
+    pub fn finish(self, outcome: &Outcome, now: Instant) {
+        self.conclude(outcome, now);
+    }
+
+    /// [`Lease::finish`]. Tells whether it brought back an endpoint that had been set aside.
+    pub fn conclude(mut self, outcome: &Outcome, now: Instant) -> bool {
         let (endpoint, pool) = (&self.endpoint, &self.common.pool);
         let now = self.common.epoch.nanos(now);
         self.counted = false;
@@ -60,16 +65,16 @@ impl Lease {
                 let head = if self.head == 0 { now } else { self.head };
                 let seconds = head.saturating_sub(self.begun) as f64 / 1e9;
                 endpoint.end_good(pool, seconds, now);
-                if self.on_trial {
-                    endpoint.connected();
-                }
+                self.on_trial && endpoint.connected()
             }
             Verdict::Bad => {
                 endpoint.stats.end_bad(pool, now);
                 endpoint.failures.fetch_add(1, Relaxed);
+                false
             }
             Verdict::Void => {
                 endpoint.stats.end(pool);
+                false
             }
         }
     }

@@ -101,7 +101,8 @@ impl Servlet {
                         member.endpoint.clone()
                     }
                     None => {
-                        let new = Endpoint::new(spec.address.clone(), self.epoch, self.turns.clone(), now);
+                        let new =
+                            Endpoint::new(self.name.clone(), spec.address.clone(), self.epoch, self.turns.clone(), now);
                         let new = Arc::new(new);
                         change.added.push(new.clone());
                         new

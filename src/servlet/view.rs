@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::aside::Standing;
 use super::{Endpoint, EndpointId, GroupState, Member, Servlet};
 use crate::balance::Policy;
 use crate::model::Address;
@@ -13,7 +14,7 @@ pub enum State {
     Serving,
     /// Its weight, or its group's, is 0.
     Draining,
-    /// Connections to it fail.
+    /// Connections to it fail, and none has come up since.
     SetAside,
     /// It is slower than its peers and gets less.
     Penalised,
@@ -63,6 +64,8 @@ pub struct EndpointView {
     /// `None` when no call went well lately.
     pub latency: Option<Latencies>,
     pub state: State,
+    /// While it is set aside: until when nothing is sent there. In the past when the next call tries it.
+    pub set_aside_until: Option<Instant>,
     /// The reason for the state, as a sentence.
     pub why: String,
 }
@@ -80,7 +83,7 @@ impl Servlet {
             let group_share = if group.is_serving() { f64::from(group.weight) / total as f64 } else { 0.0 };
             for member in group.members.iter() {
                 let endpoint = &member.endpoint;
-                let (state, factor, why) = judge(group, member, snapshot.policy, nanos, now);
+                let (state, factor, why) = judge(group, member, snapshot.policy, nanos);
                 let within = group.endpoint_weight();
                 let share = if within == 0 { 0.0 } else { f64::from(member.weight) / within as f64 };
                 views.push(EndpointView {
@@ -97,6 +100,7 @@ impl Servlet {
                     failures: endpoint.failures(),
                     latency: latencies(endpoint, nanos),
                     state,
+                    set_aside_until: (state == State::SetAside).then(|| self.epoch().instant(endpoint.aside.until())),
                     why,
                 });
             }
@@ -114,7 +118,7 @@ fn latencies(endpoint: &Endpoint, now: u64) -> Option<Latencies> {
     Some(Latencies { p50, p90, p99, p999 })
 }
 
-fn judge(group: &GroupState, member: &Member, policy: Policy, nanos: u64, now: Instant) -> (State, f64, String) {
+fn judge(group: &GroupState, member: &Member, policy: Policy, nanos: u64) -> (State, f64, String) {
     let endpoint = &member.endpoint;
     if member.weight == 0 || group.weight == 0 {
         let whose = if member.weight == 0 { "its weight" } else { "the weight of its group" };
@@ -125,12 +129,8 @@ fn judge(group: &GroupState, member: &Member, policy: Policy, nanos: u64, now: I
         };
         return (State::Draining, 0.0, format!("{whose} is 0: no new calls; {left}"));
     }
-    if let Some(until) = endpoint.set_aside_until(now) {
-        let failures = endpoint.aside.failures();
-        let wait = until.saturating_duration_since(now).as_secs_f64();
-        let times =
-            if failures == 1 { "the last connection".to_owned() } else { format!("{failures} connections in a row") };
-        return (State::SetAside, 0.0, format!("{times} to it failed; it is tried again in {wait:.1} s"));
+    if let Some(why) = why_aside(endpoint, nanos) {
+        return (State::SetAside, 0.0, why);
     }
     let factor = match policy {
         Policy::FairLeastRequest => endpoint.stats.factor(&group.pool, group.endpoint_weight() as f64, nanos),
@@ -142,6 +142,24 @@ fn judge(group: &GroupState, member: &Member, policy: Policy, nanos: u64, now: I
         return (State::Penalised, factor, why);
     }
     (State::Serving, 1.0, "it takes calls by its weight".to_owned())
+}
+
+/// What is against an endpoint until a connection to it has come up again; `None` when nothing is.
+fn why_aside(endpoint: &Endpoint, now: u64) -> Option<String> {
+    let next = match endpoint.aside.standing(now) {
+        Standing::Fine => return None,
+        Standing::Waiting => {
+            let wait = endpoint.aside.until().saturating_sub(now) as f64 / 1e9;
+            format!("it is tried again in {wait:.1} s")
+        }
+        Standing::Due => "the next call tries it again".to_owned(),
+        Standing::OnTrial => "a call is trying it now".to_owned(),
+    };
+    let times = match endpoint.aside.failures() {
+        0 | 1 => "the last connection to it failed".to_owned(),
+        failures => format!("{failures} connections in a row to it failed"),
+    };
+    Some(format!("{times}; {next}; the reason: {}", endpoint.complaint()))
 }
 
 #[cfg(test)]

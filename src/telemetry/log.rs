@@ -4,6 +4,8 @@ use std::io::{self, IsTerminal};
 
 pub use tracing::Level;
 
+use crate::servlet::{Endpoint, SetAside};
+
 /// Sets the process log up, once a process. Colour only on a terminal, and never when `NO_COLOR` is set.
 ///
 /// # Errors
@@ -17,4 +19,20 @@ pub fn init(level: Level) -> Result<(), String> {
         .with_target(false)
         .try_init()
         .map_err(|error| error.to_string())
+}
+
+/// A connection to `endpoint` failed. Told once, when that sets it aside, and not again until it is back.
+pub fn connect_failed(endpoint: &Endpoint, aside: Option<SetAside>, why: &str) {
+    if let Some(SetAside { failures: 1, .. }) = aside {
+        let (servlet, address) = (endpoint.servlet(), endpoint.address());
+        tracing::warn!(%servlet, endpoint = %address, "set aside: {why}");
+    }
+}
+
+/// Tells that `endpoint` takes calls again, if it had been set aside.
+pub fn connected(endpoint: &Endpoint, was_aside: bool) {
+    if was_aside {
+        let (servlet, address) = (endpoint.servlet(), endpoint.address());
+        tracing::info!(%servlet, endpoint = %address, "back: a connection came up");
+    }
 }

@@ -1,19 +1,21 @@
 //! The registry and what belongs to the process as a whole. Every name starts with `telamon_`.
 //!
 //! A counter exists from the start, at zero: Prometheus' `rate` does not see a first increment that comes together with the
-//! series, and the first fault of a kind is the one that an alert must not miss.
+//! series, and the first fault of a kind is the one that an alert must not miss. Only what a servlet can never count is left out.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use prometheus::core::Collector;
+use prometheus::proto::{Metric, MetricFamily};
 use prometheus::{
     Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use super::call::side_name;
 use super::endpoints::{self, EndpointSample};
-use super::process;
+use super::{process, unused};
 use crate::model::{Code, HttpProtocol, Kind};
 use crate::translate::Dialect;
 
@@ -37,6 +39,8 @@ pub(super) struct Families {
     started: Instant,
     uptime: Gauge,
     endpoints: OnceLock<EndpointSource>,
+    /// The servlets that carry plain HTTP: much is never counted of them.
+    untranslated: Mutex<HashSet<String>>,
     connections_open: IntGaugeVec,
     connections_accepted: IntCounterVec,
     connections_refused: IntCounterVec,
@@ -94,6 +98,7 @@ impl Metrics {
             started: Instant::now(),
             uptime: gauge("telamon_uptime_seconds", "Since the process started."),
             endpoints: OnceLock::new(),
+            untranslated: Mutex::default(),
             connections_open,
             connections_accepted: counters(
                 "telamon_connections_accepted_total",
@@ -114,7 +119,7 @@ impl Metrics {
             ),
             last_reload: gauge(
                 "telamon_last_reload_accepted_timestamp_seconds",
-                "When a reload was last accepted, in seconds since 1970.",
+                "When files were last accepted, at the start or by a reload, in seconds since 1970.",
             ),
             access_log_dropped: counter(
                 "telamon_access_log_dropped_lines_total",
@@ -162,6 +167,11 @@ impl Metrics {
     /// A reload of one servlet that took effect at `now`.
     pub fn reload_accepted(&self, now: SystemTime) {
         self.0.reloads_accepted.inc();
+        self.loaded(now);
+    }
+
+    /// The files were accepted at `now`, at the start.
+    pub fn loaded(&self, now: SystemTime) {
         if let Ok(since) = now.duration_since(SystemTime::UNIX_EPOCH) {
             self.0.last_reload.set(since.as_secs_f64());
         }
@@ -199,12 +209,35 @@ impl Metrics {
             let _ = family.remove_label_values(&[servlet]);
         }
         let _ = all.durations.remove_label_values(&[servlet]);
+        self.carries(servlet, true);
+    }
+
+    /// Whether calls of `servlet` are translated, or plain HTTP.
+    pub(super) fn carries(&self, servlet: &str, translated: bool) {
+        let mut untranslated = self.0.untranslated.lock().unwrap_or_else(PoisonError::into_inner);
+        if translated {
+            untranslated.remove(servlet);
+        } else {
+            untranslated.insert(servlet.to_owned());
+        }
+    }
+
+    /// Calls that were cut so far because the process was going away.
+    pub fn cut(&self) -> u64 {
+        let is_draining = |metric: &&Metric| {
+            metric.get_label().iter().any(|label| label.name() == "flag" && label.value() == Kind::Draining.flag())
+        };
+        let families = self.0.faults.collect();
+        let metrics = families.iter().flat_map(MetricFamily::get_metric).filter(is_draining);
+        metrics.map(|metric| metric.get_counter().get_value() as u64).sum()
     }
 
     /// Everything, in Prometheus' text format (`prometheus::TEXT_FORMAT` is its media type).
     pub fn render(&self) -> String {
         self.0.uptime.set(self.0.started.elapsed().as_secs_f64());
         let mut families = self.0.registry.gather();
+        let untranslated = self.0.untranslated.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        families.iter_mut().for_each(|family| unused::prune(family, &untranslated));
         families.extend(process::families());
         if let Some(source) = self.0.endpoints.get() {
             families.extend(endpoints::families(&source()));
@@ -294,7 +327,7 @@ mod tests {
     #[test]
     fn every_name_is_ours_and_every_family_is_explained() {
         let metrics = Metrics::new();
-        let _ = super::super::ServletMetrics::new(&metrics, "echo");
+        let _ = super::super::ServletMetrics::new(&metrics, "echo", true);
         let _ = ListenerMetrics::new(&metrics, "ingress");
         metrics.endpoints_from(|| vec![EndpointSample::default()]);
         let text = metrics.render();
@@ -343,6 +376,10 @@ mod tests {
     #[test]
     fn reloads_are_counted_by_result() {
         let metrics = Metrics::new();
+        metrics.loaded(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(66));
+        let text = metrics.render();
+        assert!(text.contains("telamon_last_reload_accepted_timestamp_seconds 66\n"), "a start is an acceptance");
+        assert!(text.contains("telamon_reloads_total{result=\"accepted\"} 0\n"), "and no reload");
         metrics.reload_rejected();
         metrics.schema_change_refused();
         metrics.reload_accepted(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(77));

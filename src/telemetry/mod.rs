@@ -11,6 +11,7 @@ mod metrics;
 mod process;
 mod rfc3339;
 mod servlet_metrics;
+mod unused;
 
 pub use access::{AccessLog, Target, WorkerLog};
 pub use call::{CallRecord, Reply};

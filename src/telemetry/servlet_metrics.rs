@@ -24,8 +24,10 @@ pub struct ServletMetrics {
 }
 
 impl ServletMetrics {
-    pub fn new(metrics: &Metrics, servlet: &str) -> ServletMetrics {
+    /// `translated`: calls of all dialects become gRPC; else they are plain HTTP, carried through.
+    pub fn new(metrics: &Metrics, servlet: &str, translated: bool) -> ServletMetrics {
         let all = metrics.families();
+        metrics.carries(servlet, translated);
         let spoken = Dialect::ALL.iter().flat_map(|dialect| HttpProtocol::ALL.map(|protocol| (dialect, protocol)));
         let requests = spoken
             .map(|(dialect, protocol)| all.requests.with_label_values(&[servlet, dialect.name(), protocol.name()]));
@@ -98,7 +100,7 @@ mod tests {
         for dialect in Dialect::ALL {
             for protocol in HttpProtocol::ALL {
                 let metrics = Metrics::new();
-                let servlet = ServletMetrics::new(&metrics, "s");
+                let servlet = ServletMetrics::new(&metrics, "s", true);
                 servlet.finished(&CallRecord { dialect: Some(dialect), protocol, ..CallRecord::example() });
                 let text = metrics.render();
                 let counted: Vec<_> = text
@@ -116,7 +118,7 @@ mod tests {
     #[test]
     fn answers_are_counted_by_code_class_and_flag() {
         let metrics = Metrics::new();
-        let servlet = ServletMetrics::new(&metrics, "s");
+        let servlet = ServletMetrics::new(&metrics, "s", true);
         for code in Code::ALL {
             let reply = Reply { status: Some(code.http_status()), code: Some(*code), fault: None };
             servlet.finished(&CallRecord { reply, ..CallRecord::example() });
@@ -134,12 +136,18 @@ mod tests {
         assert_eq!(value(&metrics, "telamon_http_responses_total{class=\"none\",servlet=\"s\"}"), Some(1.0));
         let series = "telamon_faults_total{flag=\"caller_gone\",servlet=\"s\",side=\"caller\"}";
         assert_eq!(value(&metrics, series), Some(1.0));
+
+        let cut = Reply { fault: Some(Kind::Draining), ..Reply::default() };
+        assert_eq!(metrics.cut(), 0);
+        servlet.finished(&CallRecord { reply: cut, ..CallRecord::example() });
+        ServletMetrics::new(&metrics, "t", true).finished(&CallRecord { reply: cut, ..CallRecord::example() });
+        assert_eq!(metrics.cut(), 2);
     }
 
     #[test]
     fn a_status_beyond_the_classes_is_counted_nowhere() {
         let metrics = Metrics::new();
-        let servlet = ServletMetrics::new(&metrics, "s");
+        let servlet = ServletMetrics::new(&metrics, "s", true);
         let reply = Reply { status: StatusCode::from_u16(999).ok(), ..Reply::default() };
         servlet.finished(&CallRecord { reply, ..CallRecord::example() });
         let text = metrics.render();
@@ -151,7 +159,7 @@ mod tests {
     fn sums_add_up_and_go_on_over_a_rebuild() {
         let metrics = Metrics::new();
         for attempts in [0, 1, 3] {
-            let servlet = ServletMetrics::new(&metrics, "s");
+            let servlet = ServletMetrics::new(&metrics, "s", true);
             let duration = Duration::from_millis(300);
             let call = CallRecord { attempts, bytes_in: 10, bytes_out: 7, duration, ..CallRecord::example() };
             servlet.finished(&call);
@@ -169,8 +177,8 @@ mod tests {
     #[test]
     fn a_servlet_that_is_forgotten_leaves_no_series() {
         let metrics = Metrics::new();
-        let gone = ServletMetrics::new(&metrics, "gone");
-        let _stays = ServletMetrics::new(&metrics, "stays");
+        let gone = ServletMetrics::new(&metrics, "gone", true);
+        let _stays = ServletMetrics::new(&metrics, "stays", true);
         metrics.forget_servlet("gone");
         gone.finished(&CallRecord::example());
         let text = metrics.render();

@@ -18,6 +18,7 @@ use super::{Options, http1, http2};
 use crate::model::{Body, Fault, Kind as FaultKind, Stage};
 use crate::runtime::now;
 use crate::servlet::{Endpoint, EndpointId};
+use crate::telemetry::log;
 
 /// What an endpoint speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -268,13 +269,13 @@ impl<B: Body + Unpin + 'static> Pool<B> {
             };
             match http1::connect(replica.endpoint.address(), &replica.options(), open).await {
                 Ok((connection, driver)) => {
-                    replica.endpoint.connected();
+                    log::connected(&replica.endpoint, replica.endpoint.connected());
                     let expiring = expire(Rc::downgrade(&replica.idle), replica.options().idle_http1_timeout);
                     spawn(&self.tasks, first_of(driver, expiring));
                     break (connection, false);
                 }
                 Err(fault) => {
-                    replica.endpoint.connect_failed(now());
+                    failed(&replica.endpoint, &fault);
                     return Err(NotSent { fault, body });
                 }
             }
@@ -302,7 +303,7 @@ impl<B: Body + Unpin + 'static> Pool<B> {
             *replica.attempt.borrow_mut() = None;
             match connected {
                 Ok((connection, driver)) => {
-                    replica.endpoint.connected();
+                    log::connected(&replica.endpoint, replica.endpoint.connected());
                     let retiring = retire(Rc::downgrade(&replica), Rc::downgrade(&connection));
                     replica.http2.borrow_mut().push(connection);
                     replica.freed.notify_waiters();
@@ -315,7 +316,7 @@ impl<B: Body + Unpin + 'static> Pool<B> {
                 Err(fault) => {
                     // A further connection is a help; while another one works, the endpoint does.
                     if replica.least_busy().is_none() {
-                        replica.endpoint.connect_failed(now());
+                        failed(&replica.endpoint, &fault);
                     }
                     told.tell(Err(fault));
                 }
@@ -323,6 +324,11 @@ impl<B: Body + Unpin + 'static> Pool<B> {
         });
         attempt
     }
+}
+
+/// Sets `endpoint` aside.
+fn failed(endpoint: &Endpoint, fault: &Fault) {
+    log::connect_failed(endpoint, endpoint.connect_failed(now(), &fault.message), &fault.message);
 }
 
 /// Tells whoever waits for an attempt, also when its task is dropped.

@@ -10,11 +10,12 @@ fn repository(path: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path).to_str().unwrap().to_owned()
 }
 
-/// `telamon explain` over the samples.
+/// `telamon explain` over the samples. Its exit code is 1 where Telamon would answer the request itself.
 fn explain(args: &[&str]) -> String {
     let settings = repository("config/telamon.yaml");
     let left = telamon(&[&["explain", "--config", &settings], args].concat());
-    assert_eq!((left.status.code(), &*left.err), (Some(0), ""), "{left:?}");
+    let code = if left.out.contains("answered by Telamon") { 1 } else { 0 };
+    assert_eq!((left.status.code(), &*left.err), (Some(code), ""), "{left:?}");
     left.out
 }
 
@@ -44,6 +45,7 @@ fn a_usage_error_exits_with_2_and_says_what_is_right() {
         (&["run", "--confg", "x"], "--config"),
         (&["run", "--log-level", "loud"], "debug"),
         (&["explain", "GET"], "<URL>"),
+        (&["explain", "GET", "nope"], "a path that starts with a slash"),
         (&["explain", "GET", "/", "-H", "nonsense"], "name: value"),
         (&["demo", "--port", "70000"], "65535"),
         (&["schema", "extra"], "extra"),
@@ -59,7 +61,7 @@ fn check_is_quiet_about_good_files_but_for_their_names() {
     let settings = repository("config/telamon.yaml");
     let left = telamon(&["check", "--config", &settings]);
     assert_eq!((left.status.code(), &*left.err), (Some(0), ""));
-    assert_eq!(left.out, format!("{settings}: good (echo, greeter, ledger, library, monolith)\n"));
+    assert_eq!(left.out, format!("{settings}: good: 5 servlets (echo, greeter, ledger, library, monolith), COUNTS\n"));
 }
 
 #[test]
@@ -70,7 +72,11 @@ fn check_against_tells_what_changes_for_callers() {
     for other in [&samples, &settings] {
         let left = against(other);
         assert_eq!((left.status.code(), &*left.err), (Some(0), ""));
-        assert_eq!(left.out, format!("{settings}: good (echo, greeter, ledger, monolith)\n"), "the same");
+        assert_eq!(
+            left.out,
+            format!("{settings}: good: 4 servlets (echo, greeter, ledger, monolith), 12 endpoints, 12 routes\n"),
+            "the same"
+        );
     }
 
     // What was deployed had another field in the place of `name`, and a servlet more.
@@ -170,6 +176,7 @@ fn explain_tells_how_a_grpc_call_goes() {
     for part in ["servlet   greeter", "dialect   grpc", "timeout   15s", "group stable", "group canary", "5.00 %"] {
         assert!(told.contains(part), "{part}:\n{told}");
     }
+    assert!(told.contains("chosen   service greeter.v1.Greeter"), "{told}");
     // By its package, without a schema.
     let told = explain(&[&["POST", "/ledger.v1.Books/Enter"][..], &grpc].concat());
     assert!(told.contains("servlet   ledger") && told.contains("timeout   60s"), "{told}");
@@ -192,7 +199,11 @@ fn explain_tells_what_is_carried_untranslated() {
     }
     let told = explain(&["POST", "/upload/x", "-H", "x-tenant: acme"]);
     assert!(told.contains("servlet   monolith"), "{told}");
+    // Columns hold, however long a verdict is.
     let told = explain(&["POST", "/upload/x"]);
+    let rows: Vec<&str> = told.lines().filter(|line| line.contains("  (routes, ")).collect();
+    let places: Vec<_> = rows.iter().map(|row| row.find("  (routes, ")).collect();
+    assert!(rows.len() > 1 && places.windows(2).all(|two| two[0] == two[1]), "{told}");
     assert!(told.contains("no x-tenant") && told.contains("answered by Telamon: 404"), "{told}");
 }
 
@@ -212,6 +223,10 @@ fn explain_takes_a_missing_host_as_the_listener_does() {
 fn explain_tells_what_is_refused_and_why() {
     let told = explain(&["GET", "/v1/nothing"]);
     assert!(told.contains("answered by Telamon: 404") && told.contains("no_route"), "{told}");
+    // A method with rules is not reached by its own name, and the answer says by which it is.
+    let told = explain(&["POST", "/bench.v1.EchoService/Echo"]);
+    let hint = "`/bench.v1.EchoService/Echo` is reached by its rules: GET /v1/echo/{text}, POST /v1/echo\n";
+    assert!(told.contains("answered by Telamon: 404") && told.contains(hint), "{told}");
     let told = explain(&["DELETE", "/v1/echo/hello"]);
     for part in ["answered by Telamon: 405", "method_not_allowed", "GET", "not DELETE"] {
         assert!(told.contains(part), "{part}:\n{told}");
@@ -228,4 +243,28 @@ fn explain_over_bad_files_tells_their_mistakes() {
     assert!(left.err.contains("telamon.yaml:1:12"), "{}", left.err);
     let left = telamon(&["explain", "--config", &repository("config/telamon.yaml"), "GET", "*"]);
     assert_eq!(left.status.code(), Some(1), "{left:?}");
+}
+
+#[test]
+fn check_warns_of_a_log_that_cannot_be_written_here() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = directory.path().join("telamon.yaml");
+    std::fs::create_dir(directory.path().join("servlets")).unwrap();
+    std::fs::create_dir(directory.path().join("endpoints")).unwrap();
+    std::fs::write(directory.path().join("servlets/a.yaml"), "services: [\"*\"]\n").unwrap();
+    std::fs::write(directory.path().join("endpoints/a.yaml"), "endpoints: []\n").unwrap();
+    let check = |log: &str| {
+        let text = format!("listeners: [{{ name: in, address: 127.0.0.1:0 }}]\naccess_log: {log}\n");
+        std::fs::write(&settings, text).unwrap();
+        telamon(&["check", "--config", settings.to_str().unwrap()])
+    };
+    let left = check("calls.log");
+    assert_eq!((left.status.code(), &*left.err), (Some(0), ""));
+    assert!(left.out.ends_with(": good: 1 servlet (a), 0 endpoints, 1 route\n"), "{}", left.out);
+    assert!(!directory.path().join("calls.log").exists(), "looking creates nothing");
+    let left = check("none/calls.log");
+    assert_eq!(left.status.code(), Some(0), "{left:?}");
+    let place = format!("{}:2:13: access_log: ", settings.display());
+    assert!(left.err.starts_with("warning: ") && left.err.contains(&place), "{}", left.err);
+    assert!(left.err.contains("there is no directory"), "{}", left.err);
 }

@@ -286,7 +286,10 @@ async fn the_program_drains_on_a_signal_and_exits_with_0() {
         assert_eq!(caller.answer().await.unwrap().status, 200);
         let left = alone.program.end().await;
         assert_eq!(left.status.code(), Some(0), "{}", left.err);
-        assert!(left.out.is_empty() && left.err.contains("draining"), "{left:?}");
+        assert!(left.out.is_empty(), "{left:?}");
+        for told in ["INFO draining: 1 call in flight, at most 30 s\n", "INFO drained in "] {
+            assert!(left.err.contains(told), "{told}: {}", left.err);
+        }
     }
 }
 
@@ -297,14 +300,77 @@ async fn a_second_signal_ends_at_once_and_so_does_the_limit() {
     alone.program.signal(Signal::TERM);
     until_draining(&alone.admin).await;
     alone.program.signal(Signal::INT);
-    assert_eq!(alone.program.end().await.status.code(), Some(0));
+    let left = alone.program.end().await;
+    assert_eq!(left.status.code(), Some(0));
+    assert!(left.err.contains("WARN ended at once: 1 call cut\n"), "{}", left.err);
     assert_eq!(caller.answer().await.unwrap().status, 503);
 
     let alone = Alone::start("limits: { drain: 50ms }\n").await;
     let mut caller = alone.waiting().await;
     alone.program.signal(Signal::TERM);
-    assert_eq!(alone.program.end().await.status.code(), Some(0));
+    let left = alone.program.end().await;
+    assert_eq!(left.status.code(), Some(0));
+    assert!(left.err.contains("WARN drain limit reached: 1 call cut\n"), "{}", left.err);
     assert_eq!(caller.answer().await.unwrap().status, 503);
+}
+
+/// Waits until the process log of `alone` holds `line`, and `times` of it.
+async fn until_logged(alone: Alone, line: &'static str, times: usize) -> Alone {
+    let waiting = tokio::task::spawn_blocking(move || {
+        alone.program.logs(|text| (text.matches(line).count() >= times).then_some(()));
+        alone
+    });
+    waiting.await.unwrap()
+}
+
+#[tokio::test]
+async fn the_log_says_what_a_reload_did_and_answers_whoever_asks() {
+    let alone = until_logged(Alone::start("").await, "listening", 2).await;
+    alone.program.signal(Signal::HUP);
+    let alone = until_logged(alone, "INFO reloaded: nothing changed (1 servlet)\n", 1).await;
+    let file = alone.directory.path().join("endpoints/echo.yaml");
+    std::fs::write(&file, table(&[(&alone.servlet.address, 7)])).unwrap();
+    let told = " 1→7) servlet=echo\n";
+    let alone = until_logged(alone, told, 1).await;
+    std::fs::write(&file, "endpoints: 5\n").unwrap();
+    let told = "WARN not reloaded: refused, 1 problem: the version before goes on servlet=echo\n";
+    let alone = until_logged(alone, told, 1).await;
+    alone.program.signal(Signal::HUP);
+    let alone = until_logged(alone, told, 2).await;
+    let settings = alone.directory.path().join("telamon.yaml");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, format!("{text}limits: {{ connections: 5 }}\n")).unwrap();
+    let alone = until_logged(alone, "WARN reloaded: settings changed; needs a restart: limits\n", 1).await;
+    alone.program.signal(Signal::TERM);
+    let left = alone.program.end().await;
+    assert!(left.err.contains("WARN ") && !left.err.contains("servlet=\""), "{}", left.err);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_set_aside_and_comes_back_is_logged_once_each_way() {
+    let alone = until_logged(Alone::start("").await, "listening", 2).await;
+    alone.gate.add_permits(100);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let file = alone.directory.path().join("endpoints/echo.yaml");
+    std::fs::write(&file, table(&[(&address.to_string(), 1)])).unwrap();
+    let alone = until_logged(alone, "WARN set aside: cannot connect to the servlet: connection refused", 1).await;
+    for _ in 0..20 {
+        let answer = http1::Caller::once(&alone.address, "GET /v1/say/x HTTP/1.0\r\n\r\n").await;
+        assert_eq!(answer.status, 503);
+        assert!(answer.text().contains("connection refused") && !answer.text().contains("os error"));
+    }
+    let socket = tokio::net::TcpListener::bind(address).await.unwrap();
+    let _back = Servlet::on(socket, h2::server::Builder::new(), |mut call: Call| async move {
+        call.read().await;
+        call.reply(&[&text_field(1, "back")], "0", None);
+    });
+    while http1::Caller::once(&alone.address, "GET /v1/say/x HTTP/1.0\r\n\r\n").await.status != 200 {}
+    let alone = until_logged(alone, "INFO back: a connection came up", 1).await;
+    alone.program.signal(Signal::TERM);
+    let left = alone.program.end().await;
+    assert_eq!((left.err.matches("set aside").count(), left.err.matches(" back: ").count()), (1, 1), "{}", left.err);
 }
 
 #[tokio::test]

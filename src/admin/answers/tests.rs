@@ -77,7 +77,7 @@ fn endpoints_tell_weights_shares_and_reasons() {
     assert_eq!(column("expected_share"), [0.75, 0.25, 0.0]);
     assert_eq!(column("state"), ["serving", "serving", "draining"]);
     assert!(column("why").iter().all(|why| why.as_str().is_some_and(|why| !why.is_empty())));
-    for key in ["group", "observed_share_1m", "observed_share_10m", "latency_ms"] {
+    for key in ["group", "observed_share_1m", "observed_share_10m", "latency_ms", "set_aside_until"] {
         assert_eq!(column(key), [Value::Null, Value::Null, Value::Null], "{key}");
     }
     for key in ["in_flight", "requests", "failures"] {

@@ -44,6 +44,18 @@ impl Rig {
     /// What a reload finds, in words.
     fn reload(&mut self) -> Vec<String> {
         let events = self.events();
+        self.told(&events)
+    }
+
+    /// What a reload finds that somebody asked for.
+    fn reload_as_asked(&mut self) -> Vec<String> {
+        let mut events = self.events();
+        let standing = self.reloader.standing(&events);
+        events.extend(standing);
+        self.told(&events)
+    }
+
+    fn told(&self, events: &[Event]) -> Vec<String> {
         let told = |event: &Event| match event {
             Event::Accepted { servlet, change, summary, .. } => format!("{}: {change:?}, {summary}", servlet.name),
             Event::Removed { name, .. } => format!("{name}: removed"),
@@ -56,6 +68,7 @@ impl Rig {
                 format!("settings refused: {}", problems.join(" | "))
             }
             Event::SettingsChanged { restart, .. } => format!("settings changed, restart for {restart:?}"),
+            Event::Unchanged { servlets, .. } => format!("{servlets} unchanged"),
         };
         events.iter().map(told).collect()
     }
@@ -79,11 +92,15 @@ fn nothing_comes_of_nothing() {
 fn a_table_is_taken_however_it_is_written() {
     let mut rig = Rig::start();
     rig.table("endpoints: [{ address: 127.0.0.1:1, weight: 7 }]\n");
-    assert_eq!(rig.reload(), ["a: Table, endpoint table: 1 reweighted"], "in place");
+    assert_eq!(rig.reload(), ["a: Table, endpoint table: 1 reweighted (127.0.0.1:1 5→7)"], "in place");
 
     rig.tree.write("endpoints/.tmp", "endpoints: [{ address: 127.0.0.1:2 }, { address: 127.0.0.1:3 }]\n");
     fs::rename(rig.tree.path("endpoints/.tmp"), rig.tree.path("endpoints/a.yaml")).unwrap();
-    assert_eq!(rig.reload(), ["a: Table, endpoint table: 2 added, 1 removed"], "renamed over");
+    assert_eq!(
+        rig.reload(),
+        ["a: Table, endpoint table: 2 added (127.0.0.1:2, 127.0.0.1:3), 1 removed (127.0.0.1:1)"],
+        "renamed over"
+    );
 
     rig.table("endpoints: []\n");
     let events = rig.events();
@@ -112,7 +129,7 @@ fn a_swapped_config_map_is_taken_whole() {
     symlink("..2", rig.tree.path("servlets/..tmp")).unwrap();
     fs::rename(rig.tree.path("servlets/..tmp"), rig.tree.path("servlets/..data")).unwrap();
     let told = rig.reload();
-    assert_eq!(told, ["a: Whole, the servlet's own files or what it inherits; endpoint table: 1 reweighted"]);
+    assert_eq!(told, ["a: Whole, changed: timeout; endpoint table: 1 reweighted (127.0.0.1:1 1→2)"]);
 }
 
 #[test]
@@ -138,7 +155,41 @@ fn a_bad_table_changes_nothing_and_is_told_once() {
         ["a: refused, running true: endpoints/a.yaml: no such file; the endpoint table of servlets/a.yaml"]
     );
     rig.table("endpoints: [{ address: 127.0.0.1:1, weight: 6 }]\n");
-    assert_eq!(rig.reload(), ["a: Table, endpoint table: 1 reweighted"]);
+    assert_eq!(rig.reload(), ["a: Table, endpoint table: 1 reweighted (127.0.0.1:1 5→6)"]);
+}
+
+#[test]
+fn whoever_asks_is_told_where_things_stand() {
+    let mut rig = Rig::start();
+    assert_eq!(rig.reload_as_asked(), ["2 unchanged"]);
+    rig.table("endpoints: []\n");
+    assert_eq!(rig.reload_as_asked(), ["a: Table, endpoint table: 1 removed (127.0.0.1:1)"]);
+    assert_eq!(rig.reload_as_asked(), ["2 unchanged"]);
+
+    rig.table("endpoints: 5\n");
+    let refused = "a: refused, running true: endpoints/a.yaml:1:12: endpoints: 5 is not allowed: a list of endpoints, `[]` for none";
+    assert_eq!(rig.reload_as_asked(), [refused], "once");
+    assert_eq!(rig.reload_as_asked(), [refused], "and again, as long as it is so");
+    rig.tree.write("telamon.yaml", format!("{SETTINGS}workers: 3\n"));
+    let restart = "settings changed, restart for [\"workers\"]";
+    assert_eq!(rig.reload(), [restart]);
+    assert_eq!(rig.reload_as_asked(), [restart, refused]);
+    rig.tree.write("telamon.yaml", "listeners: []\n");
+    assert_eq!(rig.reload().len(), 1);
+    let told = rig.reload_as_asked();
+    assert!(told.len() == 2 && told[0].starts_with("settings refused") && told[1] == refused, "{told:?}");
+
+    rig.tree.write("telamon.yaml", format!("{SETTINGS}defaults: {{ timeout: 3s }}\n"));
+    rig.table("endpoints: []\n");
+    assert_eq!(
+        rig.reload_as_asked(),
+        ["settings changed, restart for []", "a: Whole, changed: timeout", "b: Whole, changed: timeout"]
+    );
+    assert_eq!(rig.reload_as_asked(), ["2 unchanged"]);
+    rig.tree.write("telamon.yaml", format!("{SETTINGS}workers: 3\ndefaults: {{ timeout: 3s }}\n"));
+    assert_eq!(rig.reload(), [restart]);
+    rig.tree.write("telamon.yaml", format!("{SETTINGS}defaults: {{ timeout: 3s }}\n"));
+    assert_eq!(rig.reload(), ["settings changed, restart for []"], "taken back");
 }
 
 #[test]
@@ -149,7 +200,11 @@ fn a_bad_servlet_file_keeps_its_table_too() {
     let told = rig.reload();
     assert!(told.len() == 1 && told[0].starts_with("a: refused, running true: servlets/a.yaml:1:1: "), "{told:?}");
     rig.tree.write("servlets/a.yaml", "services: [a.v1.S]\n");
-    assert_eq!(rig.reload(), ["a: Table, endpoint table: 1 reweighted"], "both at once, when both are whole");
+    assert_eq!(
+        rig.reload(),
+        ["a: Table, endpoint table: 1 reweighted (127.0.0.1:1 5→9)"],
+        "both at once, when both are whole"
+    );
 }
 
 #[test]
@@ -176,12 +231,12 @@ fn a_file_deleted_and_created_anew_is_only_changed() {
         assert_eq!(rig.reload(), NOTHING);
         rig.now += Duration::from_millis(wait);
         rig.tree.write("servlets/a.yaml", format!("services: [a.v1.S]\ntimeout: {}s\n", wait + 1));
-        assert_eq!(rig.reload(), ["a: Whole, the servlet's own files or what it inherits"]);
+        assert_eq!(rig.reload(), ["a: Whole, changed: timeout"]);
         assert_eq!(rig.reloader.next_check(), None);
     }
     // Renamed from .yaml to .yml it is the same servlet.
     fs::rename(rig.tree.path("servlets/a.yaml"), rig.tree.path("servlets/a.yml")).unwrap();
-    assert_eq!(rig.reload(), ["a: Whole, the servlet's own files or what it inherits"]);
+    assert_eq!(rig.reload(), ["a: Whole, its files changed, and mean the same"]);
 }
 
 #[test]
@@ -218,7 +273,7 @@ fn a_schema_is_part_of_its_servlet_with_all_that_it_imports() {
     tree.write("p/s.proto", proto);
     tree.write("protos/x/m.proto", message);
     let mut rig = Rig::over(tree);
-    let whole = ["a: Whole, the servlet's own files or what it inherits"];
+    let whole = ["a: Whole, changed: schema"];
 
     rig.tree.write("p/s.proto", format!("{proto} message New {{}}"));
     assert_eq!(rig.reload(), whole);
@@ -282,15 +337,12 @@ fn what_runs_keeps_what_it_has() {
     assert_eq!(rig.reload(), [refused]);
     assert_eq!(rig.reload(), NOTHING);
     rig.tree.write("endpoints/b.yaml", "endpoints: []\n");
-    assert_eq!(rig.reload(), ["b: Table, endpoint table: 1 removed"], "told once, and the other goes on");
+    assert_eq!(rig.reload(), ["b: Table, endpoint table: 1 removed (127.0.0.1:1)"], "told once, and the other goes on");
 
     rig.tree.write("servlets/b.yaml", "services: [b.v1.T]\n");
     assert_eq!(
         rig.reload(),
-        [
-            "a: Whole, the servlet's own files or what it inherits",
-            "b: Whole, the servlet's own files or what it inherits"
-        ],
+        ["a: Whole, changed: services", "b: Whole, changed: services"],
         "given up and taken over at once"
     );
 }
@@ -303,10 +355,7 @@ fn two_that_change_and_claim_the_same_are_both_refused() {
     let told = rig.reload();
     assert!(told.len() == 2 && told.iter().all(|one| one.contains("refused, running true")), "{told:?}");
     rig.tree.write("servlets/b.yaml", "services: [b.v1.S]\n");
-    assert_eq!(
-        rig.reload(),
-        ["a: Whole, the servlet's own files or what it inherits", "b: Nothing, as it was accepted before"]
-    );
+    assert_eq!(rig.reload(), ["a: Whole, changed: services", "b: Nothing, as it was accepted before"]);
 }
 
 #[test]
@@ -358,10 +407,7 @@ fn defaults_reach_a_servlet_whose_file_was_away_when_they_changed() {
     let mut rig = Rig::start();
     rig.tree.remove("servlets/a.yaml");
     rig.tree.write("telamon.yaml", format!("{SETTINGS}defaults: {{ timeout: 3s }}\n"));
-    assert_eq!(
-        rig.reload(),
-        ["settings changed, restart for []", "b: Whole, the servlet's own files or what it inherits"]
-    );
+    assert_eq!(rig.reload(), ["settings changed, restart for []", "b: Whole, changed: timeout"]);
     rig.tree.write("servlets/a.yaml", "services: [a.v1.S]\n");
     let events = rig.events();
     let [Event::Accepted { servlet, .. }] = events.as_slice() else { panic!("{events:?}") };
@@ -418,11 +464,11 @@ fn a_report_says_it_in_plain_values() {
     let json: serde_json::Value = serde_json::from_str(&rig.tree.local(&json)).unwrap();
     let expected = serde_json::json!([
         {
-            "time": 1.5, "servlet": "a", "accepted": true, "summary": "endpoint table: 1 reweighted",
+            "time": "1970-01-01T00:00:01.500Z", "servlet": "a", "accepted": true, "summary": "endpoint table: 1 reweighted (127.0.0.1:1 5→6)",
             "files": ["endpoints/a.yaml", "servlets/a.yaml"], "problems": [], "changes": [],
         },
         {
-            "time": 1.5, "servlet": "b", "accepted": false, "summary": "refused, 1 problem: the version before goes on",
+            "time": "1970-01-01T00:00:01.500Z", "servlet": "b", "accepted": false, "summary": "refused, 1 problem: the version before goes on",
             "files": ["endpoints/b.yaml", "servlets/b.yaml"], "changes": [],
             "problems": [{
                 "file": "endpoints/b.yaml", "at": { "line": 1, "column": 12 }, "path": "endpoints", "value": "5",
@@ -450,7 +496,7 @@ proptest! {
                 Event::SettingsRefused { problems, .. } => prop_assert!(!problems.is_empty()),
                 Event::Accepted { servlet, .. } => prop_assert_eq!(&*servlet.name, "a"),
                 Event::Removed { .. } => prop_assert!(false, "no file is gone"),
-                Event::SettingsChanged { .. } => {}
+                Event::SettingsChanged { .. } | Event::Unchanged { .. } => {}
             }
         }
         prop_assert!(rig.reload().is_empty(), "told once");

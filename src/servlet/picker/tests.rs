@@ -60,7 +60,7 @@ fn a_group_with_nobody_to_serve_leaves_its_share_to_the_others() {
         assert_eq!(counts(&mut servlet.picker(1), now, 100), Map::from([(1, 100)]));
     }
     let (servlet, now) = servlet(vec![group("stable", 95, &[(1, 1)]), group("canary", 5, &[(2, 1)])]);
-    of(&servlet, 2).connect_failed(now);
+    of(&servlet, 2).connect_failed(now, "connection refused");
     assert_eq!(counts(&mut servlet.picker(1), now, 100), Map::from([(1, 100)]));
 }
 
@@ -94,7 +94,7 @@ fn one_set_aside_gets_nothing_the_others_keep_their_proportions_and_it_returns_w
     counts(&mut picker, now, 70);
     let mut before = (0..7).map(|_| picker.pick(now, &[]).unwrap());
     let before = before.find(|lease| port(lease.endpoint()) == 2).unwrap();
-    let told = of(&servlet, 2).connect_failed(now).unwrap();
+    let told = of(&servlet, 2).connect_failed(now, "connection refused").unwrap();
     before.finish(&Outcome::Grpc(Code::Ok), now);
     let away = counts(&mut picker, now, 5_000);
     assert!(get(&away, 2) == 0 && get(&away, 1).abs_diff(4_000) <= 2, "{away:?}");
@@ -113,11 +113,11 @@ fn a_trial_that_fails_waits_longer() {
     let (servlet, now) = servlet(vec![group("", 1, &[(1, 1), (2, 1)])]);
     let mut picker = servlet.picker(1);
     let endpoint = of(&servlet, 2);
-    let first = endpoint.connect_failed(now).unwrap();
+    let first = endpoint.connect_failed(now, "connection refused").unwrap();
     let later = now + first.wait + Duration::from_millis(1);
     let lease = (0..3).map(|_| picker.pick(later, &[]).unwrap()).find(|lease| port(lease.endpoint()) == 2);
     assert!(lease.is_some());
-    let second = endpoint.connect_failed(later).unwrap();
+    let second = endpoint.connect_failed(later, "connection refused").unwrap();
     assert!(second.wait > first.wait * 3 / 2 && second.failures == 2);
     assert!(endpoint.set_aside_until(later).is_some());
     assert!(endpoint.connected() && endpoint.set_aside_until(later).is_none());
@@ -129,7 +129,7 @@ fn when_all_are_set_aside_all_are_tried() {
         let (servlet, now) = servlet(groups);
         let mut picker = servlet.picker(1);
         for port in [1, 2] {
-            of(&servlet, port).connect_failed(now);
+            of(&servlet, port).connect_failed(now, "connection refused");
         }
         let counts = counts(&mut picker, now, 100);
         assert!(get(&counts, 1).abs_diff(50) <= 1 && get(&counts, 2).abs_diff(50) <= 1, "{counts:?}");
@@ -144,7 +144,7 @@ fn a_call_tries_each_endpoint_once_and_those_set_aside_last() {
     ] {
         let (servlet, now) = servlet(groups);
         let mut picker = servlet.picker(1);
-        of(&servlet, 2).connect_failed(now);
+        of(&servlet, 2).connect_failed(now, "connection refused");
         let mut tried = Vec::new();
         let mut ports = Vec::new();
         while let Ok(lease) = picker.pick(now, &tried) {

@@ -52,10 +52,13 @@ fn a_state_says_why() {
         let slow = lease.endpoint().address().to_string().ends_with(":2");
         lease.finish(&Outcome::Grpc(Code::Ok), now + Duration::from_millis(if slow { 200 } else { 10 }));
     }
-    servlet.snapshot().endpoints().next().unwrap().connect_failed(now);
+    servlet.snapshot().endpoints().next().unwrap().connect_failed(now, "connection refused");
     let views = servlet.views(now);
     let cases = [
-        (State::SetAside, "the last connection to it failed; it is tried again in 0.1 s"),
+        (
+            State::SetAside,
+            "the last connection to it failed; it is tried again in 0.1 s; the reason: connection refused",
+        ),
         (State::Penalised, "times as long as its peers'; it gets"),
         (State::Draining, "its weight is 0: no new calls; nothing is in flight"),
         (State::Serving, "it takes calls by its weight"),
@@ -68,4 +71,29 @@ fn a_state_says_why() {
     assert!(views[1].effective_weight > 0.0 && views[1].effective_weight < 5.0, "{}", views[1].effective_weight);
     let latency = views[3].latency.unwrap();
     assert!(latency.p50 <= latency.p90 && latency.p999 < Duration::from_millis(11), "{latency:?}");
+}
+
+#[test]
+fn an_endpoint_is_set_aside_until_a_connection_comes_up() {
+    let now = Instant::now();
+    let servlet = Servlet::new(Arc::from("echo"), Policy::default(), &table(&[("", 1, &[(1, 1)])]), now);
+    let endpoint = servlet.snapshot().endpoints().next().unwrap().clone();
+    let told = |now| {
+        let view = servlet.views(now).remove(0);
+        (view.state, view.set_aside_until.map(|until| until > now), view.why)
+    };
+    assert_eq!(told(now).1, None);
+    endpoint.connect_failed(now, "no route to host");
+    assert_eq!((told(now).0, told(now).1), (State::SetAside, Some(true)));
+    // The wait is over and nobody has called: nothing speaks for it yet.
+    let later = now + Duration::from_secs(60);
+    let (state, waits, why) = told(later);
+    assert_eq!((state, waits), (State::SetAside, Some(false)));
+    assert_eq!(why, "the last connection to it failed; the next call tries it again; the reason: no route to host");
+    let lease = servlet.picker(1).pick(later, &[]).unwrap();
+    assert!(told(later).2.contains("a call is trying it now"), "{}", told(later).2);
+    assert!(lease.conclude(&Outcome::Grpc(Code::Ok), later), "it came back by this call");
+    assert_eq!((told(later).0, told(later).1), (State::Serving, None));
+    let lease = servlet.picker(1).pick(later, &[]).unwrap();
+    assert!(!lease.conclude(&Outcome::Grpc(Code::Ok), later), "it had not been away");
 }

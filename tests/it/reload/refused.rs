@@ -117,6 +117,6 @@ async fn a_hundred_reports_are_kept_the_newest_first() {
     }
     let reports = proxy.reloads().await;
     assert_eq!(reports.len(), 100);
-    let times: Vec<f64> = reports.iter().map(|report| report["time"].as_f64().unwrap()).collect();
+    let times: Vec<&str> = reports.iter().map(|report| report["time"].as_str().unwrap()).collect();
     assert!(times.is_sorted_by(|newer, older| newer >= older), "{times:?}");
 }

@@ -1,0 +1,164 @@
+//! What a reload changed, in one line: the numbers first, then the first few by name, so that an edit of one weight is told whole and
+//! one of ten thousand endpoints does not fill the log.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::report::count;
+use super::{Change, RouteDef, ServletDef};
+use crate::discovery::Position;
+use crate::model::{Address, Table};
+
+/// Of each kind of change, so many are named.
+const NAMED: usize = 3;
+
+/// What accepting `def` in place of `before` means.
+pub(super) fn summary(change: Change, before: Option<&ServletDef>, def: &ServletDef) -> String {
+    let table = before.map(|before| table_change(&before.table, &def.table)).unwrap_or_default();
+    match change {
+        Change::New => format!("new, with {}", count(def.table.endpoints().count(), "endpoint")),
+        Change::Nothing => "as it was accepted before".into(),
+        Change::Table => format!("endpoint table: {}", if table.is_empty() { "nothing that counts" } else { &table }),
+        Change::Whole => {
+            let keys = before.map(|before| keys_changed(before, def)).unwrap_or_default();
+            match (keys.is_empty(), table.is_empty()) {
+                (true, true) => "its files changed, and mean the same".into(),
+                (true, false) => format!("endpoint table: {table}"),
+                (false, true) => format!("changed: {}", keys.join(", ")),
+                (false, false) => format!("changed: {}; endpoint table: {table}", keys.join(", ")),
+            }
+        }
+    }
+}
+
+/// The keys of a servlet's file that mean something else now, whether its own file or `defaults` said so.
+fn keys_changed(before: &ServletDef, after: &ServletDef) -> Vec<&'static str> {
+    let same_schema = match (&before.schema, &after.schema) {
+        (Some(before), Some(after)) => Arc::ptr_eq(before, after),
+        (None, None) => true,
+        _ => false,
+    };
+    let services = |def: &ServletDef| def.services.iter().map(|one| one.pattern.clone()).collect::<Vec<_>>();
+    // Where a route is written does not change what it says.
+    let somewhere = Position { line: 1, column: 1 };
+    let routes = |def: &ServletDef| {
+        def.routes.iter().map(|one| format!("{:?}", RouteDef { at: somewhere, ..one.clone() })).collect::<Vec<_>>()
+    };
+    let (one, two) = (&before.options, &after.options);
+    let keys = [
+        ("schema", !same_schema),
+        ("services", services(before) != services(after)),
+        ("routes", routes(before) != routes(after)),
+        ("upstream", before.upstream != after.upstream),
+        ("timeout", before.timeout != after.timeout || before.unary_timeout != after.unary_timeout),
+        ("balance", one.balance != two.balance),
+        ("connect_timeout", one.connect_timeout != two.connect_timeout),
+        ("message_size", one.message_size != two.message_size),
+        ("body_size", one.body_size != two.body_size),
+        ("replay_size", one.replay_size != two.replay_size),
+        ("endpoint_connections", one.endpoint_connections != two.endpoint_connections),
+        ("endpoint_idle", one.endpoint_idle != two.endpoint_idle),
+        ("ping_interval", one.ping_interval != two.ping_interval),
+        ("ping_timeout", one.ping_timeout != two.ping_timeout),
+        ("tunnel_idle", one.tunnel_idle != two.tunnel_idle),
+        ("schema_changes", one.schema_changes != two.schema_changes),
+    ];
+    keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+}
+
+/// `1 added (127.0.0.1:1), 2 reweighted (127.0.0.1:2 3→5, 127.0.0.1:3 1→0)`; empty when the tables mean the same.
+fn table_change(before: &Table, after: &Table) -> String {
+    type Lines<'t> = HashMap<&'t Address, (u32, &'t str)>;
+    fn lines(table: &Table) -> Lines<'_> {
+        let lines = table.groups.iter().flat_map(|group| group.endpoints.iter().map(move |one| (group, one)));
+        lines.map(|(group, one)| (&one.address, (one.weight, &*group.name))).collect()
+    }
+    let (known, now) = (lines(before), lines(after));
+    let (mut added, mut removed, mut reweighted, mut moved, mut groups) =
+        (Told::new("added"), Told::new("removed"), Told::new("reweighted"), Told::new("moved"), Told::new(""));
+    for one in after.endpoints() {
+        let Some((weight, group)) = now.get(&one.address) else { continue };
+        match known.get(&one.address) {
+            None => added.push(|| one.address.to_string()),
+            Some((old, _)) if old != weight => reweighted.push(|| format!("{} {old}→{weight}", one.address)),
+            Some((_, old)) if old != group => moved.push(|| format!("{} to group `{group}`", one.address)),
+            Some(_) => {}
+        }
+    }
+    for one in before.endpoints().filter(|one| !now.contains_key(&one.address)) {
+        removed.push(|| one.address.to_string());
+    }
+    for group in &after.groups {
+        let old = before.groups.iter().find(|old| old.name == group.name);
+        if let Some(old) = old.filter(|old| old.weight != group.weight) {
+            groups.push(|| format!("{} {}→{}", group.name, old.weight, group.weight));
+        }
+    }
+    let mut parts: Vec<String> = [added, removed, reweighted, moved].iter().filter_map(Told::text).collect();
+    if groups.number > 0 {
+        parts.push(format!("{} reweighted{}", count(groups.number, "group"), groups.names()));
+    }
+    parts.join(", ")
+}
+
+/// Changes of one kind: how many, and the first of them.
+struct Told {
+    what: &'static str,
+    number: usize,
+    named: Vec<String>,
+}
+
+impl Told {
+    fn new(what: &'static str) -> Told {
+        Told { what, number: 0, named: Vec::new() }
+    }
+
+    fn push(&mut self, name: impl FnOnce() -> String) {
+        self.number += 1;
+        if self.named.len() < NAMED {
+            self.named.push(name());
+        }
+    }
+
+    fn text(&self) -> Option<String> {
+        (self.number > 0).then(|| format!("{} {}{}", self.number, self.what, self.names()))
+    }
+
+    fn names(&self) -> String {
+        let more = if self.number > self.named.len() { ", …" } else { "" };
+        format!(" ({}{more})", self.named.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::discovery::table;
+
+    #[test]
+    fn a_change_of_a_table_is_told_by_number_and_by_name() {
+        let read = |text: &str| table::parse("t.yaml", Path::new(""), text).unwrap();
+        let flat = |lines: &str| read(&format!("endpoints: [{lines}]"));
+        let (one, two) = ("{ address: 127.0.0.1:1, weight: 3 }", "{ address: 127.0.0.1:2 }");
+        let many = (10..20).map(|port| format!("{{ address: 127.0.0.1:{port} }}")).collect::<Vec<_>>().join(", ");
+        let grouped = |stable: u32, canary: u32, place: &str| {
+            let (first, second) = if place == "stable" { (format!("{one}, {two}"), "") } else { (one.into(), two) };
+            read(&format!(
+                "groups: {{ stable: {{ weight: {stable}, endpoints: [{first}] }}, canary: {{ weight: {canary}, endpoints: [{second}] }} }}"
+            ))
+        };
+        let cases = [
+            (flat(one), flat(one), ""),
+            (flat(one), flat("{ address: 127.0.0.1:1, weight: 5 }"), "1 reweighted (127.0.0.1:1 3→5)"),
+            (flat(one), flat(two), "1 added (127.0.0.1:2), 1 removed (127.0.0.1:1)"),
+            (flat(""), flat(&many), "10 added (127.0.0.1:10, 127.0.0.1:11, 127.0.0.1:12, …)"),
+            (grouped(95, 5, "canary"), grouped(80, 20, "canary"), "2 groups reweighted (stable 95→80, canary 5→20)"),
+            (grouped(95, 5, "canary"), grouped(95, 5, "stable"), "1 moved (127.0.0.1:2 to group `stable`)"),
+        ];
+        for (before, after, told) in cases {
+            assert_eq!(table_change(&before, &after), told);
+        }
+    }
+}

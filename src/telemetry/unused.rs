@@ -1,0 +1,146 @@
+//! Which series are worth a line at zero: those that a call can move. A counter that alerts are written for is there from the start,
+//! one for a label that its servlet can never have is not. Leans towards showing: whatever has moved is shown, expected or not.
+
+use std::collections::HashSet;
+
+use prometheus::proto::{Metric, MetricFamily};
+
+use crate::model::{HttpProtocol, Kind};
+use crate::translate::Dialect;
+
+/// Takes the zeros that say nothing out of `family`. `untranslated`: the servlets that carry plain HTTP.
+pub(super) fn prune(family: &mut MetricFamily, untranslated: &HashSet<String>) {
+    let is_expected: fn(&Metric, bool) -> bool = match family.name() {
+        "telamon_requests_total" => |one, plain| {
+            let (dialect, protocol) = (label(one, "dialect"), label(one, "protocol"));
+            Dialect::ALL.iter().filter(|it| it.name() == dialect).any(|dialect| speaks(*dialect, protocol, plain))
+        },
+        // Status classes that only a servlet's own answer has.
+        "telamon_http_responses_total" => |one, plain| plain || !matches!(label(one, "class"), "1xx" | "3xx"),
+        "telamon_grpc_responses_total" => |_, plain| !plain,
+        "telamon_faults_total" => {
+            |one, plain| kind(one).is_none_or(|kind| happens(kind).with_servlet && !(plain && is_translators(kind)))
+        }
+        "telamon_unrouted_requests_total" => |one, _| kind(one).is_none_or(|kind| happens(kind).before_servlet),
+        _ => return,
+    };
+    let shown = family.take_metric().into_iter().filter(|one| {
+        one.get_counter().get_value() > 0.0 || is_expected(one, untranslated.contains(label(one, "servlet")))
+    });
+    family.set_metric(shown.collect());
+}
+
+fn label<'m>(metric: &'m Metric, name: &str) -> &'m str {
+    metric.get_label().iter().find(|label| label.name() == name).map_or("", |label| label.value())
+}
+
+fn kind(metric: &Metric) -> Option<Kind> {
+    let flag = label(metric, "flag");
+    Kind::ALL.iter().copied().find(|kind| kind.flag() == flag)
+}
+
+/// Whether a servlet's callers may speak `dialect` over `protocol`.
+fn speaks(dialect: Dialect, protocol: &str, plain: bool) -> bool {
+    match dialect {
+        // Over HTTP/1.1 too: unary calls alone are taken there.
+        Dialect::Grpc | Dialect::GrpcWeb | Dialect::Connect => !plain && protocol != HttpProtocol::Http10.name(),
+        Dialect::Rest => !plain,
+        Dialect::Http => plain,
+    }
+}
+
+/// Faults of translating, which plain HTTP is spared.
+fn is_translators(kind: Kind) -> bool {
+    matches!(kind, Kind::InvalidRequest | Kind::UnsupportedMediaType | Kind::UntranslatableReply)
+}
+
+/// When a fault can happen.
+struct Happens {
+    before_servlet: bool,
+    with_servlet: bool,
+}
+
+fn happens(kind: Kind) -> Happens {
+    let (before_servlet, with_servlet) = match kind {
+        Kind::MalformedHead
+        | Kind::HeadTooLarge
+        | Kind::HeadTimeout
+        | Kind::LengthRequired
+        | Kind::UnsupportedVersion
+        | Kind::NotImplemented
+        | Kind::ExpectationFailed
+        | Kind::NoRoute
+        | Kind::UnknownMethod
+        | Kind::MethodNotAllowed => (true, false),
+        Kind::InvalidRequest | Kind::UnsupportedMediaType | Kind::Overloaded | Kind::Draining | Kind::Internal => {
+            (true, true)
+        }
+        Kind::MalformedBody
+        | Kind::BodyTooLarge
+        | Kind::BodyTimeout
+        | Kind::CallerGone
+        | Kind::NoEndpoint
+        | Kind::DeadlineExceeded
+        | Kind::ConnectFailed
+        | Kind::ConnectTimeout
+        | Kind::StreamRefused
+        | Kind::GoneAway
+        | Kind::ConnectionLost
+        | Kind::StreamReset
+        | Kind::MalformedReply
+        | Kind::UntranslatableReply => (false, true),
+    };
+    Happens { before_servlet, with_servlet }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{CallRecord, Metrics, Reply, ServletMetrics};
+    use super::*;
+
+    fn shown(metrics: &Metrics, family: &str, servlet: &str) -> Vec<String> {
+        let text = metrics.render();
+        let lines = text.lines().filter(|line| line.starts_with(family) && line.contains(servlet));
+        lines.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn zeros_are_shown_where_a_call_can_move_them() {
+        let metrics = Metrics::new();
+        let _translated = ServletMetrics::new(&metrics, "echo", true);
+        let _plain = ServletMetrics::new(&metrics, "shop", false);
+        let requests = |servlet| shown(&metrics, "telamon_requests_total", servlet).concat();
+        assert!(requests("echo").contains("dialect=\"rest\",protocol=\"HTTP/1.0\""));
+        assert!(requests("echo").contains("dialect=\"grpc\",protocol=\"HTTP/2\""));
+        assert!(!requests("echo").contains("dialect=\"grpc\",protocol=\"HTTP/1.0\""));
+        assert!(!requests("echo").contains("dialect=\"http\"") && requests("shop").contains("dialect=\"http\""));
+        assert!(!requests("shop").contains("dialect=\"rest\""));
+        let faults = |servlet| shown(&metrics, "telamon_faults_total", servlet).concat();
+        for flag in ["no_endpoint", "connect_failed", "deadline_exceeded", "internal", "draining", "stream_reset"] {
+            assert!(faults("echo").contains(flag) && faults("shop").contains(flag), "{flag} is alerted on");
+        }
+        assert!(!faults("echo").contains("malformed_head") && !faults("shop").contains("untranslatable_reply"));
+        let unrouted = shown(&metrics, "telamon_unrouted_requests_total", "").concat();
+        assert!(unrouted.contains("no_route") && !unrouted.contains("connect_failed"));
+        assert!(shown(&metrics, "telamon_grpc_responses_total", "shop").is_empty());
+        assert!(shown(&metrics, "telamon_http_responses_total", "shop").concat().contains("3xx"));
+    }
+
+    #[test]
+    fn what_has_moved_is_shown_whatever_was_expected() {
+        let metrics = Metrics::new();
+        let plain = ServletMetrics::new(&metrics, "shop", false);
+        let dialect = Some(Dialect::Grpc);
+        let reply = Reply { fault: Some(Kind::NoRoute), ..Reply::default() };
+        plain.finished(&CallRecord { dialect, protocol: HttpProtocol::Http10, reply, ..CallRecord::example() });
+        metrics.unrouted(Kind::ConnectFailed);
+        for (family, part) in [
+            ("telamon_requests_total", "dialect=\"grpc\",protocol=\"HTTP/1.0\""),
+            ("telamon_faults_total", "flag=\"no_route\""),
+            ("telamon_unrouted_requests_total", "flag=\"connect_failed\""),
+        ] {
+            let lines = shown(&metrics, family, "");
+            assert!(lines.iter().any(|line| line.contains(part) && line.ends_with(" 1")), "{family}: {lines:?}");
+        }
+    }
+}
