@@ -51,7 +51,14 @@ fn speaks(dialect: Dialect, protocol: &str, plain: bool) -> bool {
 
 /// Faults of translating, which plain HTTP is spared.
 fn is_translators(kind: Kind) -> bool {
-    matches!(kind, Kind::InvalidRequest | Kind::UnsupportedMediaType | Kind::UntranslatableReply)
+    matches!(
+        kind,
+        Kind::InvalidRequest
+            | Kind::UnsupportedMediaType
+            | Kind::NotAcceptable
+            | Kind::SchemaPending
+            | Kind::UntranslatableReply
+    )
 }
 
 /// When a fault can happen.
@@ -72,9 +79,13 @@ fn happens(kind: Kind) -> Happens {
         | Kind::NoRoute
         | Kind::UnknownMethod
         | Kind::MethodNotAllowed => (true, false),
-        Kind::InvalidRequest | Kind::UnsupportedMediaType | Kind::Overloaded | Kind::Draining | Kind::Internal => {
-            (true, true)
-        }
+        Kind::InvalidRequest
+        | Kind::UnsupportedMediaType
+        | Kind::NotAcceptable
+        | Kind::SchemaPending
+        | Kind::Overloaded
+        | Kind::Draining
+        | Kind::Internal => (true, true),
         Kind::MalformedBody
         | Kind::BodyTooLarge
         | Kind::BodyTimeout
