@@ -72,9 +72,12 @@ fn happens(kind: Kind) -> Happens {
         | Kind::NoRoute
         | Kind::UnknownMethod
         | Kind::MethodNotAllowed => (true, false),
-        Kind::InvalidRequest | Kind::UnsupportedMediaType | Kind::Overloaded | Kind::Draining | Kind::Internal => {
-            (true, true)
-        }
+        Kind::InvalidRequest
+        | Kind::UnsupportedMediaType
+        | Kind::Overloaded
+        | Kind::Draining
+        | Kind::SchemaPending
+        | Kind::Internal => (true, true),
         Kind::MalformedBody
         | Kind::BodyTooLarge
         | Kind::BodyTimeout
