@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::report::count;
 use super::{Change, RouteDef, ServletDef};
-use crate::discovery::Position;
 use crate::model::{Address, Table};
 
 /// Of each kind of change, so many are named.
@@ -39,11 +38,8 @@ fn keys_changed(before: &ServletDef, after: &ServletDef) -> Vec<&'static str> {
         _ => false,
     };
     let services = |def: &ServletDef| def.services.iter().map(|one| one.pattern.clone()).collect::<Vec<_>>();
-    // Where a route is written does not change what it says.
-    let somewhere = Position { line: 1, column: 1 };
-    let routes = |def: &ServletDef| {
-        def.routes.iter().map(|one| format!("{:?}", RouteDef { at: somewhere, ..one.clone() })).collect::<Vec<_>>()
-    };
+    // Where a route is written does not change what it says, and its method is the schema's.
+    let routes = |def: &ServletDef| def.routes.iter().map(route).collect::<Vec<_>>();
     let (one, two) = (&before.options, &after.options);
     let keys = [
         ("schema", !same_schema),
@@ -64,6 +60,13 @@ fn keys_changed(before: &ServletDef, after: &ServletDef) -> Vec<&'static str> {
         ("schema_changes", one.schema_changes != two.schema_changes),
     ];
     keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+}
+
+/// What a route says, spelled so that the same is the same text.
+fn route(route: &RouteDef) -> String {
+    let binding = route.binding.as_ref().map(|way| &way.binding);
+    let binding = binding.map(|one| (&one.text, &one.body, &one.response_body));
+    format!("{:?} {:?} {binding:?}", route.matches, route.call)
 }
 
 /// `1 added (127.0.0.1:1), 2 reweighted (127.0.0.1:2 3→5, 127.0.0.1:3 1→0)`; empty when the tables mean the same.

@@ -61,7 +61,10 @@ fn check_is_quiet_about_good_files_but_for_their_names() {
     let settings = repository("config/telamon.yaml");
     let left = telamon(&["check", "--config", &settings]);
     assert_eq!((left.status.code(), &*left.err), (Some(0), ""));
-    assert_eq!(left.out, format!("{settings}: good: 5 servlets (echo, greeter, ledger, library, monolith), COUNTS\n"));
+    assert_eq!(
+        left.out,
+        format!("{settings}: good: 5 servlets (echo, greeter, ledger, library, monolith), 13 endpoints, 19 routes\n")
+    );
 }
 
 #[test]
@@ -74,7 +77,9 @@ fn check_against_tells_what_changes_for_callers() {
         assert_eq!((left.status.code(), &*left.err), (Some(0), ""));
         assert_eq!(
             left.out,
-            format!("{settings}: good: 4 servlets (echo, greeter, ledger, monolith), 12 endpoints, 12 routes\n"),
+            format!(
+                "{settings}: good: 5 servlets (echo, greeter, ledger, library, monolith), 13 endpoints, 19 routes\n"
+            ),
             "the same"
         );
     }
