@@ -54,7 +54,7 @@ mod tests {
         assert_eq!(settings["defaults"]["default"]["timeout"], "15s");
 
         // Keys that may be left out and then stand for nothing, or for what cannot be written here.
-        const NOTHING: &str = "workers admin access_log default_host body_size schema services endpoints groups timeout host path method call";
+        const NOTHING: &str = "workers admin access_log default_host body_size schema services endpoints groups timeout host path method call body response_body";
         fn described(path: &str, schema: &Value) {
             if let Some(properties) = schema["properties"].as_object() {
                 assert_eq!(schema["additionalProperties"], false, "{path}");

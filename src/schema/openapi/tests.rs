@@ -208,7 +208,14 @@ fn bodies_are_messages_fields_streams_and_bytes() {
     assert_eq!(json_of(&latest["responses"]["200"]), json!({ "type": "string" }), "response_body");
     assert!(latest.get("requestBody").is_none());
     assert_eq!(json_of(&paths["/v1/watch"]["get"]["responses"]["200"]), json!({ "type": "array", "items": book }));
-    assert_eq!(paths["/v1/upload"]["post"]["requestBody"]["content"], raw);
+    let taken = &paths["/v1/upload"]["post"]["requestBody"]["content"];
+    assert_eq!((&taken["*/*"], taken["multipart/form-data"].is_object()), (&raw["*/*"], true));
+    let forms = |part: &Value| part["content"].as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
+    let json_and_forms =
+        "application/json application/x-protobuf application/x-www-form-urlencoded multipart/form-data";
+    assert_eq!(forms(&put["requestBody"]), json_and_forms);
+    let watch = &paths["/v1/watch"]["get"]["responses"]["200"];
+    assert_eq!(forms(watch), "application/json application/x-ndjson text/event-stream");
     let send = &paths["/lib.v1.Library/Send"]["post"];
     assert_eq!(json_of(&send["requestBody"]), json!({ "type": "array", "items": book }));
     assert_eq!(send["responses"]["200"]["content"], raw);
