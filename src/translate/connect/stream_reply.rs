@@ -10,7 +10,6 @@ use super::{Codec, ConnectPlan, ENCODINGS, end_frame, frame};
 use crate::model::{Fault, Kind, Stage};
 use crate::translate::conclusion::Conclusion;
 use crate::translate::frame::{FrameDecoder, FrameError};
-use crate::translate::metadata::reply_headers;
 use crate::translate::middle::{Farewell, ReplyStep, ReplyTranslator};
 use crate::translate::relay::Walker;
 use crate::translate::status::Status;
@@ -72,7 +71,7 @@ impl Messages {
     /// Whether the caller has been given whole frames.
     fn at_boundary(&self) -> bool {
         match self {
-            Messages::Relayed { walker, .. } => walker.at_boundary(),
+            Messages::Relayed { walker, ready, .. } => walker.at_boundary() && ready.is_empty(),
             Messages::Decoded(_) => true,
         }
     }
@@ -92,28 +91,32 @@ impl ReplyTranslator for StreamReply {
     fn head(&mut self, status: StatusCode, headers: HeaderMap) {
         let mut response = Response::new(());
         let fields = response.headers_mut();
-        *fields = reply_headers(&headers, None);
+        self.conclusion.head(status, headers);
+        *fields = self.conclusion.leading();
         if self.plan.codec == Codec::Proto {
             for (connect, grpc) in ENCODINGS {
-                if let Some(value) = headers.get(grpc) {
+                if let Some(value) = self.conclusion.initial.get(grpc) {
                     fields.insert(connect, value.clone());
                 }
             }
         }
         fields.insert(header::CONTENT_TYPE, self.plan.content_type());
-        self.conclusion.head(status, headers);
         self.head = Some(response);
     }
 
     fn push(&mut self, chunk: Bytes) {
-        if self.conclusion.status().is_some() || chunk.is_empty() {
+        if self.conclusion.status().is_some() {
             return;
         }
         match &mut self.messages {
-            Messages::Relayed { walker, ready, failed } => match walker.walk(&chunk) {
-                Ok(()) => ready.push_back(chunk),
-                Err(error) => *failed = Some(error),
-            },
+            Messages::Relayed { failed: Some(_), .. } => {}
+            Messages::Relayed { walker, ready, failed } => {
+                let (good, stopped) = walker.cut(chunk);
+                if !good.is_empty() {
+                    ready.push_back(good);
+                }
+                *failed = stopped;
+            }
             Messages::Decoded(decoder) => decoder.push(chunk),
         }
     }
@@ -136,7 +139,7 @@ impl ReplyTranslator for StreamReply {
         if status.is_ok() || !self.messages.at_boundary() {
             self.messages.at_end().map_err(FrameError::in_reply)?;
         }
-        let end = end_frame(status, self.conclusion.trailers.as_ref());
+        let end = end_frame(status, &self.conclusion.trailing());
         self.ended = true;
         Ok(ReplyStep::Data(end))
     }
@@ -148,7 +151,7 @@ impl ReplyTranslator for StreamReply {
     fn farewell(&mut self, fault: &Fault) -> Farewell {
         // A frame in the middle of another would be read as a part of it.
         if self.messages.at_boundary() {
-            Farewell::End(end_frame(&Status::from_fault(fault), None))
+            Farewell::End(end_frame(&Status::from_fault(fault), &HeaderMap::new()))
         } else {
             Farewell::Break(Bytes::new())
         }
