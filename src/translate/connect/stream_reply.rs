@@ -33,8 +33,12 @@ enum Messages {
     /// Protobuf: as they come.
     Relayed { walker: Walker, ready: VecDeque<Bytes>, failed: Option<FrameError> },
     /// JSON.
-    Decoded(FrameDecoder),
+    Decoded { decoder: FrameDecoder, failed: Option<Fault> },
 }
+
+/// Messages that are there go on together up to about so many bytes: a frame of HTTP/2 for each of many tiny ones costs both ends
+/// far more than the messages do, and some clients take it for abuse.
+const PIECE: usize = 8 * 1024;
 
 impl Messages {
     /// The next piece of the answer.
@@ -45,18 +49,21 @@ impl Messages {
                 (None, Some(error)) => Err(error.in_reply()),
                 (None, None) => Ok(None),
             },
-            Messages::Decoded(decoder) => match decoder.next().map_err(|error| error.in_reply())? {
-                Some(message) if message.compressed => {
-                    let told = "a compressed message, which was not asked for";
-                    Err(Fault::new(Kind::MalformedReply, Stage::ReplyBody, told))
+            Messages::Decoded { decoder, failed } => {
+                let mut piece = Vec::new();
+                while failed.is_none() && piece.len() < PIECE {
+                    match write_next(decoder, plan, &mut piece) {
+                        Ok(true) => {}
+                        Ok(false) => break,
+                        Err(fault) => *failed = Some(fault),
+                    }
                 }
-                Some(message) => {
-                    let mut json = Vec::with_capacity(message.bytes.len() * 2);
-                    plan.write(&message.bytes, &mut json)?;
-                    Ok(Some(frame(0, &json)))
+                match failed {
+                    _ if !piece.is_empty() => Ok(Some(Bytes::from(piece))),
+                    Some(fault) => Err(fault.clone()),
+                    None => Ok(None),
                 }
-                None => Ok(None),
-            },
+            }
         }
     }
 
@@ -64,7 +71,7 @@ impl Messages {
         match self {
             Messages::Relayed { walker, failed: None, .. } if walker.at_boundary() => Ok(()),
             Messages::Relayed { failed, .. } => Err(failed.unwrap_or(FrameError::Truncated)),
-            Messages::Decoded(decoder) => decoder.at_end(),
+            Messages::Decoded { decoder, .. } => decoder.at_end(),
         }
     }
 
@@ -72,16 +79,29 @@ impl Messages {
     fn at_boundary(&self) -> bool {
         match self {
             Messages::Relayed { walker, ready, .. } => walker.at_boundary() && ready.is_empty(),
-            Messages::Decoded(_) => true,
+            Messages::Decoded { .. } => true,
         }
     }
+}
+
+/// The next message behind `out`, as JSON in a frame; false when more is needed. Leaves nothing of one that has no JSON form.
+fn write_next(decoder: &mut FrameDecoder, plan: &ConnectPlan, out: &mut Vec<u8>) -> Result<bool, Fault> {
+    let Some(message) = decoder.next().map_err(FrameError::in_reply)? else { return Ok(false) };
+    if message.compressed {
+        let told = "a compressed message, which was not asked for";
+        return Err(Fault::new(Kind::MalformedReply, Stage::ReplyBody, told));
+    }
+    let mut json = Vec::with_capacity(message.bytes.len() * 2);
+    plan.write(&message.bytes, &mut json)?;
+    out.extend_from_slice(&frame(0, &json));
+    Ok(true)
 }
 
 impl StreamReply {
     pub(crate) fn new(plan: &ConnectPlan) -> StreamReply {
         let messages = match plan.codec {
             Codec::Proto => Messages::Relayed { walker: Walker::default(), ready: VecDeque::new(), failed: None },
-            Codec::Json => Messages::Decoded(FrameDecoder::new(plan.message_limit)),
+            Codec::Json => Messages::Decoded { decoder: FrameDecoder::new(plan.message_limit), failed: None },
         };
         StreamReply { plan: plan.clone(), conclusion: Conclusion::default(), messages, head: None, ended: false }
     }
@@ -117,7 +137,7 @@ impl ReplyTranslator for StreamReply {
                 }
                 *failed = stopped;
             }
-            Messages::Decoded(decoder) => decoder.push(chunk),
+            Messages::Decoded { decoder, .. } => decoder.push(chunk),
         }
     }
 

@@ -515,3 +515,32 @@ fn a_stream_tells_how_its_messages_are_compressed() {
     assert_eq!(answer.header("connect-content-encoding"), None);
     assert!(matches!(answer.end, Err((Kind::MalformedReply, Farewell::End(_)))));
 }
+
+#[test]
+fn many_small_messages_go_on_together_up_to_the_one_that_cannot() {
+    let body = framed(&[vec![words("a"); 3], vec![vec![10, 9, 9]], vec![words("b")]].concat());
+    let mut reply = StreamReply::new(&plan(Form::Stream, Codec::Json));
+    reply.head(StatusCode::OK, grpc().1);
+    assert!(matches!(reply.step(), Ok(ReplyStep::Head(_))));
+    reply.push(Bytes::from(body));
+    let Ok(ReplyStep::Data(data)) = reply.step() else { panic!("three messages are there") };
+    assert_eq!(frames(&data), vec![(0, words_json("a")); 3]);
+    for _ in 0..2 {
+        assert_eq!(reply.step().unwrap_err().kind, Kind::UntranslatableReply);
+    }
+
+    let mut reply = StreamReply::new(&plan(Form::Stream, Codec::Json));
+    reply.head(StatusCode::OK, grpc().1);
+    assert!(matches!(reply.step(), Ok(ReplyStep::Head(_))));
+    reply.push(Bytes::from(framed(&vec![words("a"); 10_000])));
+    let mut pieces = 0;
+    while let Ok(ReplyStep::Data(data)) = reply.step() {
+        assert!(data.len() < 9000);
+        pieces += 1;
+    }
+    assert!((20..40).contains(&pieces), "{pieces}");
+}
+
+fn words_json(text: &str) -> Vec<u8> {
+    json!({ "text": text }).to_string().into_bytes()
+}
