@@ -149,7 +149,8 @@ async fn what_cannot_be_read_is_told_before_a_servlet_is_asked() {
     let proxy = echo(&servlet.address, "message_size: 1KiB\n").await;
     let long = json!({ "text": "x".repeat(2000) }).to_string();
     // Path, content type, a field more, the body, and what is answered.
-    let cases: [(&str, &str, (&str, &str), &str, u16, &str); 12] = [
+    type Case<'c> = (&'c str, &'c str, (&'c str, &'c str), &'c str, u16, &'c str);
+    let cases: [Case<'_>; 12] = [
         (SAY, "application/xml", ("x-a", "1"), "<a/>", 415, "invalid_argument"),
         (SAY, "application/json; charset=latin1", ("x-a", "1"), "{}", 415, "invalid_argument"),
         (SAY, "application/connect+xml", ("x-a", "1"), "", 415, "invalid_argument"),

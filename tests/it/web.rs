@@ -145,7 +145,8 @@ async fn an_error_is_told_in_trailers_whoever_finds_it() {
     let proxy = echo(&servlet.address, "").await;
     let call = framed(b"");
     // Method, path, a field more, the body, the status.
-    let cases: [(&str, &str, (&str, &str), &[u8], &str); 6] = [
+    type Case<'c> = (&'c str, &'c str, (&'c str, &'c str), &'c [u8], &'c str);
+    let cases: [Case<'_>; 6] = [
         ("POST", SAY, ("x-a", "1"), &call, "grpc-message: no such loaf"),
         ("POST", SAY, ("grpc-timeout", "soon"), &call, "grpc-status: 3\r\n"),
         ("POST", "/no.such.Service/Method", ("x-a", "1"), &call, "grpc-status: 12\r\n"),

@@ -29,7 +29,9 @@ fn plan(form: Form, codec: Codec) -> ConnectPlan {
     ConnectPlan { path: method.path.clone(), method: Some(method.clone()), codec, form, message_limit: LIMIT }
 }
 
-fn map(fields: &[(&str, &str)]) -> HeaderMap {
+type Fields<'f> = &'f [(&'f str, &'f str)];
+
+fn map(fields: Fields<'_>) -> HeaderMap {
     let mut map = HeaderMap::new();
     for (name, value) in fields {
         map.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap());
@@ -302,7 +304,7 @@ fn queries_that_say_too_little_are_refused() {
 #[test]
 fn heads_that_cannot_be_read_are_refused() {
     use Form::{Get, Post, Stream};
-    let cases: [(&[(&str, &str)], Form, Codec, Option<Kind>); 14] = [
+    let cases: [(Fields<'_>, Form, Codec, Option<Kind>); 14] = [
         (&[("content-type", "application/json")], Post, Codec::Json, None),
         (&[("content-type", "application/json; charset=\"UTF-8\"")], Post, Codec::Json, None),
         (&[("content-type", "application/json;charset=latin1")], Post, Codec::Json, Some(Kind::UnsupportedMediaType)),
