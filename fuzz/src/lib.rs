@@ -3,6 +3,7 @@
 //! it with what a fuzzer makes up, and `cargo test` with the seeds and with bytes at random.
 
 pub mod config_yaml;
+pub mod dialects;
 pub mod field_path;
 pub mod grpc_frames;
 pub mod grpc_status;
@@ -30,6 +31,7 @@ pub type Check = fn(&[u8]);
 /// Every property by the name of its target.
 pub const ALL: &[(&str, Check)] = &[
     ("config_yaml", config_yaml::check),
+    ("dialects", dialects::check),
     ("field_path", field_path::check),
     ("grpc_frames", grpc_frames::check),
     ("grpc_status", grpc_status::check),

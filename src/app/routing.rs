@@ -39,6 +39,7 @@ pub(super) fn mount(def: &ServletDef, servlet: Arc<Servlet>, metrics: &Metrics) 
         pending: def.pending().map(str::to_owned),
         timeout: def.timeout,
         unary_timeout: def.unary_timeout,
+        cors: options.cors.as_ref().and_then(config::Cors::rules).map(Arc::new),
         message_limit: size(options.message_size.bytes()),
         body_limit: options.body_size.map(|size| size.bytes()),
         replay_limit: size(options.replay_size.bytes()),

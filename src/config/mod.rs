@@ -5,6 +5,7 @@ mod bindings;
 mod checks;
 mod cidr;
 mod conflicts;
+mod cors;
 mod differences;
 mod directory;
 mod gate;
@@ -26,6 +27,7 @@ mod settings;
 mod settle;
 
 pub use cidr::Cidr;
+pub use cors::Cors;
 pub use gate::{Differences, SchemaChange, compare};
 pub use machine::warnings;
 pub use openapi::{openapi, openapi_of};

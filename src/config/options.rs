@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::Cors;
 use crate::balance::Policy;
 use crate::discovery::{Count, Decode, Node, Reader, Size, did_you_mean, quoted_list, record};
 
@@ -33,6 +34,8 @@ record! {
         pub tunnel_idle: Duration = Duration::from_secs(3600),
         /// What becomes of a new version of the schema that would break callers of the old one: `refuse` keeps the old, `allow` takes the new. Either way each change is told.
         pub schema_changes: SchemaChanges = SchemaChanges::default(),
+        /// Which pages of other origins may call from a browser. When left out, nothing is said of it.
+        pub cors: Option<Cors> = None,
     }
 }
 

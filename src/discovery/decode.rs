@@ -358,6 +358,10 @@ impl<T: Decode> Decode for Option<T> {
         T::decode(node, reader).map(Some)
     }
 
+    fn decode_over(node: &Node, reader: &mut Reader, base: Option<&Self>) -> Option<Self> {
+        T::decode_over(node, reader, base.and_then(Option::as_ref)).map(Some)
+    }
+
     fn absent() -> Option<Self> {
         Some(None)
     }

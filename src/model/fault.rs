@@ -77,7 +77,7 @@ kinds! {
     LengthRequired: Caller, "length_required";
     /// An HTTP version that is not spoken here.
     UnsupportedVersion: Caller, "unsupported_version";
-    /// CONNECT, or a transfer coding other than chunked.
+    /// CONNECT, a transfer coding other than chunked, or a stream or a compression that the caller's protocol has and we do not carry.
     NotImplemented: Caller, "not_implemented";
     /// An `Expect` other than 100-continue.
     ExpectationFailed: Caller, "expectation_failed";

@@ -264,25 +264,32 @@ impl Body for ReplyBody {
             });
         }
         let pulled = match this.source.poll_pull(cx) {
-            Poll::Ready(Ok(Pulled::Frame(_))) | Poll::Pending if this.tally.is_cutting() => Err(cut(Stage::ReplyBody)),
-            Poll::Ready(Ok(Pulled::Frame(frame))) => {
+            Poll::Ready(pulled) => pulled,
+            Poll::Pending if this.tally.is_cutting() => Err(cut(Stage::ReplyBody)),
+            Poll::Pending => Err(ready!(poll_late(this.deadline.as_mut(), this.tally, cx))),
+        };
+        let (frame, outcome) = match pulled {
+            Ok(Pulled::Frame(frame)) => {
                 *this.unwatched += 1;
-                let late = if *this.unwatched >= UNWATCHED_FRAMES {
+                let stop = if this.tally.is_cutting() {
+                    Poll::Ready(cut(Stage::ReplyBody))
+                } else if *this.unwatched >= UNWATCHED_FRAMES {
                     *this.unwatched = 0;
                     poll_late(this.deadline.as_mut(), this.tally, cx)
                 } else {
                     Poll::Pending
                 };
-                match late {
-                    Poll::Ready(fault) => Err(fault),
-                    Poll::Pending => Ok(Pulled::Frame(frame)),
-                }
+                let outcome = match stop {
+                    Poll::Ready(fault) => {
+                        // After this frame: the farewell follows all that the translator has given.
+                        let outcome = this.source.outcome_of(fault.clone());
+                        *this.source = Source::Cut(this.source.ending(fault));
+                        Some(outcome)
+                    }
+                    Poll::Pending => None,
+                };
+                (Some(Ok(frame)), outcome)
             }
-            Poll::Ready(pulled) => pulled,
-            Poll::Pending => Err(ready!(poll_late(this.deadline.as_mut(), this.tally, cx))),
-        };
-        let (frame, outcome) = match pulled {
-            Ok(Pulled::Frame(frame)) => (Some(Ok(frame)), None),
             Ok(Pulled::Last(frame, outcome)) => (Some(Ok(frame)), Some(outcome)),
             Ok(Pulled::End(outcome)) => (None, Some(outcome)),
             Err(fault) => {
@@ -295,7 +302,7 @@ impl Body for ReplyBody {
             this.tally.bytes_out = this.tally.bytes_out.saturating_add(data.len() as u64);
         }
         if let Some(outcome) = outcome {
-            if !matches!(this.source, Source::Said(_)) {
+            if !matches!(this.source, Source::Said(_) | Source::Cut(_)) {
                 *this.source = Source::Over;
             }
             this.tally.close(&outcome);

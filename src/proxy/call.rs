@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Method, Request, Response, header};
 
 use super::attempt::attempt;
 use super::body::ReplyBody;
+use super::cors;
 use super::outbound;
 use super::plan::{Carriage, Plan, plan};
 use super::rarely::Rarely;
@@ -19,10 +20,10 @@ use super::request_stream::RequestStream;
 use super::tally::Tally;
 use super::worker::Worker;
 use crate::listener::{RequestBody, Serve};
-use crate::model::{Body, ConnInfo, Fault, Kind, Stage};
+use crate::model::{Body, ConnInfo, Fault, Kind, Outcome, Stage};
 use crate::runtime::now;
 use crate::telemetry::Metrics;
-use crate::translate::{Manner, fault_reply};
+use crate::translate::{Dialect, Manner, fault_reply};
 use crate::wire::Forwarding;
 
 /// One listener's way into the proxy, on one worker.
@@ -75,12 +76,40 @@ impl Proxy {
         let started = now();
         let (head, body) = request.into_parts();
         let mut tally = Tally::open(self, conn, &head, started);
+        let origin = head.headers.get(header::ORIGIN).cloned();
+        if origin.is_some()
+            && let Some((mount, answer)) = self.worker().routing(|routing| cors::preflight(routing, &head))
+        {
+            tally.planned(&mount, Dialect::Http, None);
+            tally.heading(answer.status());
+            let outcome = Outcome::Http(answer.status());
+            return answer.map(|()| ReplyBody::ended(&outcome, tally));
+        }
         let asked = Manner::of(&head);
+        let may_be_kept = head.method == Method::GET || head.method == Method::HEAD;
         let planned = self.worker().routing(|routing| plan(routing, &head, asked, started));
-        let plan = match planned {
-            Ok(plan) => plan,
-            Err(fault) => return reply::told(&fault, asked, tally),
+        let (cors, mut response) = match planned {
+            Ok(plan) => (plan.mount.cors.clone(), self.carry(conn, plan, head, body, tally).await),
+            Err(fault) => {
+                let spoken_for = |_| self.worker().routing(|routing| cors::of_unplanned(routing, &head));
+                (origin.as_ref().and_then(spoken_for), reply::told(&fault, asked, tally))
+            }
         };
+        if let Some(cors) = cors {
+            cors.mark(origin.as_ref(), may_be_kept, response.headers_mut());
+        }
+        response
+    }
+
+    /// What was planned.
+    async fn carry(
+        &self,
+        conn: &Rc<Connection>,
+        plan: Plan,
+        head: Parts,
+        body: RequestBody,
+        mut tally: Tally,
+    ) -> Response<ReplyBody> {
         tally.planned(&plan.mount, plan.manner().dialect(), plan.method_path(&head));
         let beginning = begun(&plan, to_stream(&plan, &head, body, &tally));
         let body = match self.worker().unless_cut(Stage::RequestBody, beginning).await {

@@ -13,6 +13,7 @@
 mod attempt;
 mod body;
 mod call;
+mod cors;
 mod explain;
 mod mount;
 mod outbound;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 
+use crate::policy::Cors;
 use crate::route;
 use crate::schema::{Binding, Method, Schema};
 use crate::servlet::Servlet;
@@ -40,6 +41,8 @@ pub struct Mount {
     pub timeout: Option<Duration>,
     /// Of a unary gRPC call, when it does not.
     pub unary_timeout: Duration,
+    /// Which pages of other origins may call.
+    pub cors: Option<Arc<Cors>>,
     /// Bytes of one message of a translated call.
     pub message_limit: usize,
     /// Bytes of a request's body.

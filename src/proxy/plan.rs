@@ -13,7 +13,8 @@ use crate::policy::{self, CallKind};
 use crate::route::{Miss, ServiceMatch, Tier};
 use crate::schema;
 use crate::translate::{
-    Codec, ConnectPlan, Dialect, Form, Manner, RestPlan, Translation, UnaryPlan, WebPlan, connect_get_codec,
+    Codec, ConnectPlan, Dialect, Form, Manner, RestPlan, Translation, UnaryPlan, WebPlan, check_connect_head,
+    connect_get_codec,
 };
 
 /// What is decided about a request before anything is done.
@@ -184,17 +185,19 @@ fn by_name(
         let told = format!("`{path}` is called by POST, not {}", head.method);
         return Err(Fault { allow: vec![Method::POST], ..Fault::new(Kind::MethodNotAllowed, Stage::Plan, told) });
     }
-    let connect =
-        |codec, form| connect(ConnectPlan { path: path.clone(), method: method.clone(), codec, form, message_limit });
+    let connect = |codec, form| {
+        check_connect_head(&head.headers, form, codec)?;
+        connect(ConnectPlan { path: path.clone(), method: method.clone(), codec, form, message_limit })
+    };
     match manner {
-        Manner::GrpcWeb { text } => Ok(Translation::Web(WebPlan { path, text })),
+        Manner::GrpcWeb { text } => Ok(Translation::Web(WebPlan::new(path, &head.headers, text))),
         Manner::ConnectUnary(Some(codec)) => connect(codec, Form::Post),
         Manner::ConnectUnary(None) => connect(connect_get_codec(head.uri.query().unwrap_or_default())?, Form::Get),
         Manner::ConnectStream(codec) => connect(codec, Form::Stream),
         Manner::Grpc | Manner::GrpcHttp1 | Manner::Rest | Manner::Protobuf(_) | Manner::Http => {
             if method.as_ref().is_some_and(|method| kind_of(method) == CallKind::Streaming) {
                 let told = format!("`{path}` streams: over HTTP/1 gRPC is unary; use HTTP/2, gRPC-Web or Connect");
-                return Err(Fault::new(Kind::UnsupportedMediaType, Stage::Plan, told));
+                return Err(Fault::new(Kind::NotImplemented, Stage::Plan, told));
             }
             Ok(Translation::Unary(UnaryPlan { path, message_limit }))
         }

@@ -2,7 +2,7 @@
 //! `google.rpc.Status` in JSON, or in protobuf where that is what it speaks.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, header};
+use http::{HeaderMap, HeaderValue, Response, header};
 
 use super::connect::{content_type, end_frame, error_json};
 use super::dialect::Manner;
@@ -23,10 +23,10 @@ pub fn fault_reply(fault: &Fault, manner: Manner) -> Response<Bytes> {
             return response;
         }
         Manner::GrpcWeb { text } => {
-            return framed(web_content_type(text, None), web::whole(text, trailer_frame(&status, None)));
+            return framed(web_content_type(text, None), web::whole(text, trailer_frame(&status, HeaderMap::new())));
         }
         Manner::ConnectStream(codec) if !wants_status(fault.kind) => {
-            return framed(content_type(true, codec), end_frame(&status, None));
+            return framed(content_type(true, codec), end_frame(&status, &HeaderMap::new()));
         }
         Manner::ConnectUnary(_) | Manner::ConnectStream(_) => {
             let mut response = framed(HeaderValue::from_static("application/json"), error_json(&status));

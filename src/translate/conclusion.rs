@@ -4,6 +4,7 @@
 use http::{HeaderMap, StatusCode, header};
 
 use super::dialect::is_grpc;
+use super::metadata::reply_headers;
 use super::status::{GRPC_STATUS, Status};
 use crate::model::Code;
 
@@ -47,6 +48,21 @@ impl Conclusion {
         let status = told.or(self.early.take()).unwrap_or_else(|| Status::from_trailers(&HeaderMap::new()));
         self.status = Some(status);
         self.trailers = trailers;
+    }
+
+    /// The servlet's leading metadata: none in a Trailers-Only answer, whose head is its trailers (PROTOCOL-HTTP2.md).
+    pub(super) fn leading(&self) -> HeaderMap {
+        if self.is_trailers_only() { HeaderMap::new() } else { reply_headers(&self.initial, None) }
+    }
+
+    /// The servlet's trailing metadata, once there.
+    pub(super) fn trailing(&self) -> HeaderMap {
+        let said = self.trailers.as_ref().or_else(|| self.is_trailers_only().then_some(&self.initial));
+        said.map(|trailers| reply_headers(trailers, None)).unwrap_or_default()
+    }
+
+    fn is_trailers_only(&self) -> bool {
+        self.initial.contains_key(GRPC_STATUS)
     }
 
     /// How the call ended, once that is known.

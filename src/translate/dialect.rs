@@ -1,7 +1,7 @@
 //! What a caller speaks, told from the request's head. The answer to a fault, too, is told in it.
 
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 
 use super::connect::{self, Codec};
 use super::rest::AnswerForm;
@@ -63,23 +63,21 @@ pub enum Manner {
 impl Manner {
     /// How a request is meant that nothing but its head is known of.
     ///
-    /// JSON over POST is Connect's when it says so by `connect-protocol-version`, which Connect's clients send, else it is REST's.
+    /// JSON over POST is Connect's when it says so by `connect-protocol-version`, which Connect's clients send, else it is REST's. A
+    /// request of Connect's whose codec is not known is told so as if it were JSON.
     pub fn of(head: &Parts) -> Manner {
-        let Some(content_type) = head.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes) else {
-            let connect = head.method == Method::GET && head.uri.query().is_some_and(connect::is_connect_get);
-            return if connect {
-                Manner::ConnectUnary(None)
-            } else {
-                Manner::of_form(AnswerForm::asked(&head.headers, false))
-            };
-        };
+        let content_type = head.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
         if is_grpc(content_type) {
             if head.version == Version::HTTP_2 { Manner::Grpc } else { Manner::GrpcHttp1 }
         } else if let Some(text) = grpc_web(content_type) {
-            Manner::GrpcWeb { text }
+            Manner::GrpcWeb { text: accepted_as_text(&head.headers).unwrap_or(text) }
         } else if let Some((codec, stream)) = connect::codec_of(content_type) {
             if stream { Manner::ConnectStream(codec) } else { Manner::ConnectUnary(Some(codec)) }
-        } else if head.headers.contains_key(CONNECT_PROTOCOL_VERSION) && head.method == Method::POST {
+        } else if connect::names_stream(content_type) {
+            Manner::ConnectStream(Codec::Json)
+        } else if head.method == Method::GET && head.uri.query().is_some_and(connect::is_connect_get) {
+            Manner::ConnectUnary(None)
+        } else if head.method == Method::POST && head.headers.contains_key(CONNECT_PROTOCOL_VERSION) {
             Manner::ConnectUnary(Some(Codec::Json))
         } else {
             Manner::of_form(AnswerForm::asked(&head.headers, false))
@@ -114,8 +112,15 @@ impl Manner {
     }
 }
 
+/// The form of gRPC-Web that the caller wants the answer in, when it says (PROTOCOL-WEB.md, "Text-encoded streams").
+fn accepted_as_text(headers: &HeaderMap) -> Option<bool> {
+    let mut ranges =
+        headers.get_all(header::ACCEPT).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    ranges.find_map(grpc_web)
+}
+
 /// Whether a content type is gRPC-Web's, and then whether in its text form.
-fn grpc_web(content_type: &[u8]) -> Option<bool> {
+pub(super) fn grpc_web(content_type: &[u8]) -> Option<bool> {
     let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     let name = essence.split(|byte| *byte == b'+').next().unwrap_or_default();
     if name.eq_ignore_ascii_case(b"application/grpc-web") {
@@ -169,7 +174,8 @@ mod tests {
             ("application/proto", unary(Codec::Proto)),
             ("application/connect+proto", stream(Codec::Proto)),
             ("application/connect+json; charset=utf-8", stream(Codec::Json)),
-            ("application/connect+xml", Manner::Rest),
+            ("application/connect+xml", stream(Codec::Json)),
+            ("application/connect", Manner::Rest),
             ("application/json", Manner::Rest),
             ("", Manner::Rest),
         ];
@@ -188,11 +194,29 @@ mod tests {
         assert_eq!(of("POST", "/p.S/M", &said), Manner::ConnectUnary(Some(Codec::Json)));
         assert_eq!(of("PUT", "/p.S/M", &said), Manner::Rest);
         assert_eq!(of("GET", "/p.S/M?connect=v1&encoding=json&message=%7B%7D", &[]), Manner::ConnectUnary(None));
+        let json = [("content-type", "application/json")];
+        assert_eq!(of("GET", "/p.S/M?connect=v1&encoding=json&message=%7B%7D", &json), Manner::ConnectUnary(None));
         assert_eq!(of("GET", "/p.S/M?encoding=json", &[]), Manner::Rest);
         assert_eq!(of("POST", "/p.S/M?connect=v1", &[]), Manner::Rest);
         for name in ["content-type", "accept"] {
             let protobuf = Manner::Protobuf("application/protobuf");
             assert_eq!(of("POST", "/p.S/M", &[(name, "application/protobuf")]), protobuf);
+        }
+    }
+
+    #[test]
+    fn a_grpc_web_caller_may_want_its_answer_in_another_form() {
+        let cases = [
+            ("application/grpc-web", "application/grpc-web-text", true),
+            ("application/grpc-web+proto", "text/html, application/grpc-web-text+proto;q=0.9", true),
+            ("application/grpc-web-text", "*/*", true),
+            ("application/grpc-web-text", "application/grpc-web+proto", false),
+            ("application/grpc-web", "*/*", false),
+        ];
+        for (content_type, accept, text) in cases {
+            let fields = [("content-type", content_type), ("accept", accept)];
+            let manner = Manner::of(&head(Version::HTTP_11, "POST", "/p.S/M", &fields));
+            assert_eq!(manner, Manner::GrpcWeb { text }, "{content_type} {accept}");
         }
     }
 }

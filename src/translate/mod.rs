@@ -17,7 +17,7 @@ mod translation;
 mod web;
 
 pub use answer::fault_reply;
-pub use connect::{Codec, ConnectPlan, Form, connect_get_codec};
+pub use connect::{Codec, ConnectPlan, Form, check_connect_head, connect_get_codec};
 pub use dialect::{Dialect, Manner, is_grpc};
 pub use frame::{FrameDecoder, FrameError, HEADER_LEN, Message, frame_header};
 pub use metadata::{reply_headers, request_metadata};

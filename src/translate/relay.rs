@@ -1,5 +1,7 @@
 //! gRPC's length-prefixed messages on their way through, looked at and not taken apart: for dialects that frame messages as gRPC does.
 
+use bytes::Bytes;
+
 use super::frame::{FrameError, HEADER_LEN};
 
 /// Walks over messages as they pass, so that it is known where one ends. Keeps nothing of them.
@@ -19,30 +21,55 @@ impl Walker {
     /// A flag that gRPC does not know.
     pub(super) fn walk(&mut self, mut bytes: &[u8]) -> Result<(), FrameError> {
         while !bytes.is_empty() {
-            if self.left > 0 {
-                let passed = bytes.len().min(self.left as usize);
-                // At most `left`, so it fits.
-                self.left -= u32::try_from(passed).unwrap_or(self.left);
-                bytes = bytes.get(passed..).unwrap_or_default();
-                continue;
-            }
-            let Some((byte, rest)) = bytes.split_first() else { break };
-            bytes = rest;
+            let passed = self.walk_message(bytes)?;
+            bytes = bytes.get(passed..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Takes note of the next bytes up to the end of a message; tells how many those are. Where a message begins with an unknown
+    /// flag, nothing is passed.
+    ///
+    /// # Errors
+    /// A flag that gRPC does not know.
+    pub(super) fn walk_message(&mut self, bytes: &[u8]) -> Result<usize, FrameError> {
+        let mut passed = 0;
+        while self.left == 0 {
+            let Some(byte) = bytes.get(passed) else { return Ok(passed) };
             if self.have == 0 && *byte > 1 {
                 return Err(FrameError::Flag(*byte));
             }
             if let Some(place) = self.prefix.get_mut(self.have) {
                 *place = *byte;
             }
+            passed += 1;
             self.have += 1;
             if self.have == HEADER_LEN {
                 let [_, a, b, c, d] = self.prefix;
                 self.left = u32::from_be_bytes([a, b, c, d]);
                 self.have = 0;
                 self.messages += 1;
+                if self.left == 0 {
+                    return Ok(passed);
+                }
             }
         }
-        Ok(())
+        let of_message = (bytes.len() - passed).min(self.left as usize);
+        // At most `left`, so it fits.
+        self.left -= u32::try_from(of_message).unwrap_or(self.left);
+        Ok(passed + of_message)
+    }
+
+    /// The front of `chunk` that is messages, whole or begun, and what stopped it there.
+    pub(super) fn cut(&mut self, mut chunk: Bytes) -> (Bytes, Option<FrameError>) {
+        let mut good = 0;
+        while let Some(rest) = chunk.get(good..).filter(|rest| !rest.is_empty()) {
+            match self.walk_message(rest) {
+                Ok(passed) => good += passed,
+                Err(error) => return (chunk.split_to(good), Some(error)),
+            }
+        }
+        (chunk, None)
     }
 
     /// Whether the bytes so far are whole messages.
@@ -95,5 +122,15 @@ mod tests {
         walker.walk(&[1, 0, 0, 0, 1, 0xff]).unwrap();
         assert_eq!((walker.at_boundary(), walker.messages()), (true, 1));
         assert_eq!(walker.walk(&[2]), Err(FrameError::Flag(2)));
+    }
+
+    #[test]
+    fn what_is_before_an_unknown_flag_is_messages() {
+        let mut walker = Walker::default();
+        let (good, stopped) = walker.cut(Bytes::from_static(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 7, 9, 9]));
+        assert_eq!((&good[..], stopped), (&[0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 7][..], Some(FrameError::Flag(9))));
+        assert!(walker.at_boundary());
+        assert_eq!(walker.cut(Bytes::from_static(&[0, 0])), (Bytes::from_static(&[0, 0]), None));
+        assert!(!walker.at_boundary());
     }
 }

@@ -36,7 +36,7 @@ impl Translation {
     pub fn manner(&self) -> Manner {
         match self {
             Translation::Rest(rest) => Manner::of_form(rest.form),
-            Translation::Web(web) => Manner::GrpcWeb { text: web.text },
+            Translation::Web(web) => Manner::GrpcWeb { text: web.reply_text },
             Translation::Unary(_) => Manner::GrpcHttp1,
             Translation::Connect(ConnectPlan { form: Form::Stream, codec, .. }) => Manner::ConnectStream(*codec),
             Translation::Connect(connect) => Manner::ConnectUnary(Some(connect.codec)),
@@ -91,7 +91,7 @@ impl Translation {
     pub fn reply(&self) -> Box<dyn ReplyTranslator> {
         match self {
             Translation::Rest(rest) => Box::new(RestReply::new(rest)),
-            Translation::Web(web) => Box::new(WebReply::new(web.text)),
+            Translation::Web(web) => Box::new(WebReply::new(web.reply_text)),
             Translation::Unary(unary) => Box::new(web::UnaryReply::new(unary.message_limit)),
             Translation::Connect(plan) if plan.form == Form::Stream => Box::new(StreamReply::new(plan)),
             Translation::Connect(plan) => Box::new(connect::UnaryReply::new(plan)),

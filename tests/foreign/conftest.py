@@ -20,6 +20,7 @@ def pytest_configure(config):
     harness.GENERATED.mkdir(parents=True)
     includes = [harness.HERE / "proto", Path(google.api.__path__[0]).parent.parent, Path(grpc_tools.__file__).parent / "_proto"]
     command = [sys.executable, "-m", "grpc_tools.protoc", *(f"-I{include}" for include in includes)]
+    command += [f"--descriptor_set_out={harness.DESCRIPTORS}", "--include_imports"]
     command += [f"--python_out={harness.GENERATED}", f"--grpc_python_out={harness.GENERATED}", "probe/v1/probe.proto"]
     subprocess.run(command, check=True)
     sys.path.insert(0, str(harness.GENERATED))

@@ -20,6 +20,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 BUILD = Path(os.environ.get("FOREIGN_BUILD", ROOT / "target" / "foreign"))
 GENERATED = BUILD / "generated"
+# The schema with all that it imports, for clients that make their code from it as they run.
+DESCRIPTORS = BUILD / "probe.binpb"
 PROTO = HERE / "proto" / "probe" / "v1" / "probe.proto"
 TELAMON = Path(os.environ.get("TELAMON_BIN", ROOT / "target" / "release" / "telamon"))
 

@@ -97,6 +97,9 @@ class Probe(probe_pb2_grpc.ProbeServicer):
     async def Plain(self, ask, context):
         return await self.unary("Plain", ask, context)
 
+    async def Look(self, ask, context):
+        return await self.unary("Look", ask, context)
+
     async def unary(self, method, ask, context):
         async with Seen(self.journal, self.replica, method, context, ask.key) as seen:
             await self.echo(context, ask)

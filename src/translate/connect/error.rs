@@ -9,7 +9,6 @@ use serde_json::{Map, Value, json};
 
 use super::frame;
 use crate::model::Code;
-use crate::translate::metadata::reply_headers;
 use crate::translate::protobuf::records;
 use crate::translate::status::Status;
 
@@ -63,12 +62,11 @@ fn name(code: Code) -> String {
 }
 
 /// The last frame of a stream: the error, if the call ended with one, and the trailing metadata.
-pub(crate) fn end_frame(status: &Status, trailers: Option<&HeaderMap>) -> Bytes {
+pub(crate) fn end_frame(status: &Status, fields: &HeaderMap) -> Bytes {
     let mut end = Map::new();
     if !status.is_ok() {
         end.insert("error".into(), value(status));
     }
-    let fields = trailers.map(|trailers| reply_headers(trailers, None)).unwrap_or_default();
     let metadata: Map<String, Value> = fields
         .keys()
         .map(|name| {

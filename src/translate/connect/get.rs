@@ -28,8 +28,8 @@ pub(crate) fn is_connect(query: &str) -> bool {
 /// Reads the query of a GET.
 ///
 /// # Errors
-/// `InvalidRequest` for a parameter that is missing or cannot be read, `UnsupportedMediaType` for an encoding or a compression that
-/// is not known.
+/// `InvalidRequest` for a parameter that is missing or cannot be read, `UnsupportedMediaType` for an encoding that is not known,
+/// `NotImplemented` for a compression.
 pub(crate) fn read(query: &str) -> Result<Asked, Fault> {
     let (mut codec, mut message, mut base64) = (None, None, false);
     for pair in query.split('&') {
@@ -44,7 +44,8 @@ pub(crate) fn read(query: &str) -> Result<Asked, Fault> {
             }
             "base64" => base64 = value == "1",
             "compression" if !matches!(value, "" | "identity") => {
-                return Err(unsupported("a compressed message in the query is not taken"));
+                let told = "a compressed message in the query is not taken";
+                return Err(Fault::new(Kind::NotImplemented, Stage::Plan, told));
             }
             "message" => message = Some(decoded(value)),
             _ => {}

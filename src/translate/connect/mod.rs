@@ -4,8 +4,11 @@
 
 mod error;
 mod get;
+mod head;
 mod request;
 mod stream_reply;
+#[cfg(test)]
+mod tests;
 mod unary_reply;
 
 use std::sync::Arc;
@@ -20,6 +23,8 @@ use crate::schema::Method;
 
 pub(super) use error::{end_frame, to_json as error_json};
 pub(super) use get::is_connect as is_connect_get;
+pub use head::check_head as check_connect_head;
+pub(super) use head::{codec_of, names_stream};
 pub(super) use request::{ConnectRequest, GetRequest};
 pub(super) use stream_reply::StreamReply;
 pub(super) use unary_reply::UnaryReply;
@@ -122,21 +127,6 @@ pub(super) fn content_type(stream: bool, codec: Codec) -> HeaderValue {
 /// As [`get::read`].
 pub fn connect_get_codec(query: &str) -> Result<Codec, Fault> {
     get::read(query).map(|asked| asked.codec)
-}
-
-/// The codec and form that a content type names, of any but JSON alone, which is REST's as well.
-pub(super) fn codec_of(content_type: &[u8]) -> Option<(Codec, bool)> {
-    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    let is = |name: &str| essence.eq_ignore_ascii_case(name.as_bytes());
-    if is("application/proto") {
-        Some((Codec::Proto, false))
-    } else if is("application/connect+proto") {
-        Some((Codec::Proto, true))
-    } else if is("application/connect+json") {
-        Some((Codec::Json, true))
-    } else {
-        None
-    }
 }
 
 /// The protocol's own header fields become gRPC's, or end here.

@@ -10,7 +10,6 @@ use super::{Codec, ConnectPlan, ENCODINGS, end_frame, frame};
 use crate::model::{Fault, Kind, Stage};
 use crate::translate::conclusion::Conclusion;
 use crate::translate::frame::{FrameDecoder, FrameError};
-use crate::translate::metadata::reply_headers;
 use crate::translate::middle::{Farewell, ReplyStep, ReplyTranslator};
 use crate::translate::relay::Walker;
 use crate::translate::status::Status;
@@ -34,8 +33,12 @@ enum Messages {
     /// Protobuf: as they come.
     Relayed { walker: Walker, ready: VecDeque<Bytes>, failed: Option<FrameError> },
     /// JSON.
-    Decoded(FrameDecoder),
+    Decoded { decoder: FrameDecoder, failed: Option<Fault> },
 }
+
+/// Messages that are there go on together up to about so many bytes: a frame of HTTP/2 for each of many tiny ones costs both ends
+/// far more than the messages do, and some clients take it for abuse.
+const PIECE: usize = 8 * 1024;
 
 impl Messages {
     /// The next piece of the answer.
@@ -46,18 +49,21 @@ impl Messages {
                 (None, Some(error)) => Err(error.in_reply()),
                 (None, None) => Ok(None),
             },
-            Messages::Decoded(decoder) => match decoder.next().map_err(|error| error.in_reply())? {
-                Some(message) if message.compressed => {
-                    let told = "a compressed message, which was not asked for";
-                    Err(Fault::new(Kind::MalformedReply, Stage::ReplyBody, told))
+            Messages::Decoded { decoder, failed } => {
+                let mut piece = Vec::new();
+                while failed.is_none() && piece.len() < PIECE {
+                    match write_next(decoder, plan, &mut piece) {
+                        Ok(true) => {}
+                        Ok(false) => break,
+                        Err(fault) => *failed = Some(fault),
+                    }
                 }
-                Some(message) => {
-                    let mut json = Vec::with_capacity(message.bytes.len() * 2);
-                    plan.write(&message.bytes, &mut json)?;
-                    Ok(Some(frame(0, &json)))
+                match failed {
+                    _ if !piece.is_empty() => Ok(Some(Bytes::from(piece))),
+                    Some(fault) => Err(fault.clone()),
+                    None => Ok(None),
                 }
-                None => Ok(None),
-            },
+            }
         }
     }
 
@@ -65,24 +71,37 @@ impl Messages {
         match self {
             Messages::Relayed { walker, failed: None, .. } if walker.at_boundary() => Ok(()),
             Messages::Relayed { failed, .. } => Err(failed.unwrap_or(FrameError::Truncated)),
-            Messages::Decoded(decoder) => decoder.at_end(),
+            Messages::Decoded { decoder, .. } => decoder.at_end(),
         }
     }
 
     /// Whether the caller has been given whole frames.
     fn at_boundary(&self) -> bool {
         match self {
-            Messages::Relayed { walker, .. } => walker.at_boundary(),
-            Messages::Decoded(_) => true,
+            Messages::Relayed { walker, ready, .. } => walker.at_boundary() && ready.is_empty(),
+            Messages::Decoded { .. } => true,
         }
     }
+}
+
+/// The next message behind `out`, as JSON in a frame; false when more is needed. Leaves nothing of one that has no JSON form.
+fn write_next(decoder: &mut FrameDecoder, plan: &ConnectPlan, out: &mut Vec<u8>) -> Result<bool, Fault> {
+    let Some(message) = decoder.next().map_err(FrameError::in_reply)? else { return Ok(false) };
+    if message.compressed {
+        let told = "a compressed message, which was not asked for";
+        return Err(Fault::new(Kind::MalformedReply, Stage::ReplyBody, told));
+    }
+    let mut json = Vec::with_capacity(message.bytes.len() * 2);
+    plan.write(&message.bytes, &mut json)?;
+    out.extend_from_slice(&frame(0, &json));
+    Ok(true)
 }
 
 impl StreamReply {
     pub(crate) fn new(plan: &ConnectPlan) -> StreamReply {
         let messages = match plan.codec {
             Codec::Proto => Messages::Relayed { walker: Walker::default(), ready: VecDeque::new(), failed: None },
-            Codec::Json => Messages::Decoded(FrameDecoder::new(plan.message_limit)),
+            Codec::Json => Messages::Decoded { decoder: FrameDecoder::new(plan.message_limit), failed: None },
         };
         StreamReply { plan: plan.clone(), conclusion: Conclusion::default(), messages, head: None, ended: false }
     }
@@ -92,29 +111,33 @@ impl ReplyTranslator for StreamReply {
     fn head(&mut self, status: StatusCode, headers: HeaderMap) {
         let mut response = Response::new(());
         let fields = response.headers_mut();
-        *fields = reply_headers(&headers, None);
+        self.conclusion.head(status, headers);
+        *fields = self.conclusion.leading();
         if self.plan.codec == Codec::Proto {
             for (connect, grpc) in ENCODINGS {
-                if let Some(value) = headers.get(grpc) {
+                if let Some(value) = self.conclusion.initial.get(grpc) {
                     fields.insert(connect, value.clone());
                 }
             }
         }
         fields.insert(header::CONTENT_TYPE, self.plan.content_type());
-        self.conclusion.head(status, headers);
         self.head = Some(response);
     }
 
     fn push(&mut self, chunk: Bytes) {
-        if self.conclusion.status().is_some() || chunk.is_empty() {
+        if self.conclusion.status().is_some() {
             return;
         }
         match &mut self.messages {
-            Messages::Relayed { walker, ready, failed } => match walker.walk(&chunk) {
-                Ok(()) => ready.push_back(chunk),
-                Err(error) => *failed = Some(error),
-            },
-            Messages::Decoded(decoder) => decoder.push(chunk),
+            Messages::Relayed { failed: Some(_), .. } => {}
+            Messages::Relayed { walker, ready, failed } => {
+                let (good, stopped) = walker.cut(chunk);
+                if !good.is_empty() {
+                    ready.push_back(good);
+                }
+                *failed = stopped;
+            }
+            Messages::Decoded { decoder, .. } => decoder.push(chunk),
         }
     }
 
@@ -136,7 +159,7 @@ impl ReplyTranslator for StreamReply {
         if status.is_ok() || !self.messages.at_boundary() {
             self.messages.at_end().map_err(FrameError::in_reply)?;
         }
-        let end = end_frame(status, self.conclusion.trailers.as_ref());
+        let end = end_frame(status, &self.conclusion.trailing());
         self.ended = true;
         Ok(ReplyStep::Data(end))
     }
@@ -148,7 +171,7 @@ impl ReplyTranslator for StreamReply {
     fn farewell(&mut self, fault: &Fault) -> Farewell {
         // A frame in the middle of another would be read as a part of it.
         if self.messages.at_boundary() {
-            Farewell::End(end_frame(&Status::from_fault(fault), None))
+            Farewell::End(end_frame(&Status::from_fault(fault), &HeaderMap::new()))
         } else {
             Farewell::Break(Bytes::new())
         }

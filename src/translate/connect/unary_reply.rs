@@ -8,7 +8,6 @@ use super::{ConnectPlan, error_json};
 use crate::model::{Fault, Kind, Stage};
 use crate::translate::conclusion::Conclusion;
 use crate::translate::frame::{FrameDecoder, Message};
-use crate::translate::metadata::reply_headers;
 use crate::translate::middle::{Farewell, ReplyStep, ReplyTranslator};
 use crate::translate::status::Status;
 
@@ -71,9 +70,8 @@ impl UnaryReply {
         let mut response = Response::new(());
         *response.status_mut() = status;
         let fields = response.headers_mut();
-        *fields = reply_headers(&self.conclusion.initial, None);
-        for (name, value) in &self.conclusion.trailers.as_ref().map(|all| reply_headers(all, None)).unwrap_or_default()
-        {
+        *fields = self.conclusion.leading();
+        for (name, value) in &self.conclusion.trailing() {
             if let Ok(name) = HeaderName::try_from(format!("trailer-{name}")) {
                 fields.append(name, value.clone());
             }

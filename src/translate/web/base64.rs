@@ -63,6 +63,34 @@ pub(super) fn encode(bytes: &[u8]) -> Bytes {
     Bytes::from(STANDARD.encode(bytes))
 }
 
+/// Encodes messages that come in pieces: each is padded where it ends, so that it can be read as soon as it is whole, and the text
+/// is the same whatever the pieces.
+#[derive(Debug, Default)]
+pub(super) struct MessageEncoder {
+    /// What did not fill a quantum.
+    kept: Vec<u8>,
+}
+
+impl MessageEncoder {
+    /// Adds the text of the next bytes to `out`; `last`: a message ends with them.
+    pub(super) fn encode(&mut self, mut bytes: &[u8], last: bool, out: &mut String) {
+        if !self.kept.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(3 - self.kept.len()));
+            self.kept.extend_from_slice(now);
+            bytes = later;
+            if self.kept.len() < 3 && !last {
+                return;
+            }
+            STANDARD.encode_string(&self.kept, out);
+            self.kept.clear();
+        }
+        let whole = if last { bytes.len() } else { bytes.len() / 3 * 3 };
+        let (now, later) = bytes.split_at(whole);
+        STANDARD.encode_string(now, out);
+        self.kept.extend_from_slice(later);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -5,13 +5,15 @@
 mod base64;
 mod reply;
 mod request;
+#[cfg(test)]
+mod tests;
 mod unary;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 
-use super::metadata::reply_headers;
+use super::dialect::{grpc_web, is_grpc};
 use super::status::Status;
 
 pub(super) use base64::Base64Stream;
@@ -30,8 +32,18 @@ const TRAILERS: u8 = 0x80;
 pub struct WebPlan {
     /// `/pkg.Service/Method`.
     pub path: PathAndQuery,
-    /// Whether the bodies are base64.
+    /// Whether the request's body is base64.
     pub text: bool,
+    /// Whether the answer's is.
+    pub reply_text: bool,
+}
+
+impl WebPlan {
+    /// `from`: the request's header fields. `reply_text`: whether the caller is answered in base64.
+    pub fn new(path: PathAndQuery, from: &HeaderMap, reply_text: bool) -> WebPlan {
+        let content_type = from.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+        WebPlan { path, text: grpc_web(content_type) == Some(true), reply_text }
+    }
 }
 
 /// A gRPC call over HTTP/1.
@@ -43,10 +55,13 @@ pub struct UnaryPlan {
     pub message_limit: usize,
 }
 
-/// The gRPC content type of a request, its message format kept: `+proto`, `+json`.
+/// The gRPC content type of a message, its format kept: `+proto`, `+json`.
 pub(super) fn grpc_content_type(from: &HeaderMap) -> HeaderValue {
     const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
-    let Some(text) = from.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return GRPC };
+    let known = |value: &&HeaderValue| is_grpc(value.as_bytes()) || grpc_web(value.as_bytes()).is_some();
+    let Some(text) = from.get(header::CONTENT_TYPE).filter(known).and_then(|value| value.to_str().ok()) else {
+        return GRPC;
+    };
     match text.split_once('+') {
         Some((_, format)) => HeaderValue::try_from(format!("application/grpc+{format}")).unwrap_or(GRPC),
         None => GRPC,
@@ -64,6 +79,7 @@ pub(super) fn keep_encodings(from: &HeaderMap, to: &mut HeaderMap) {
 
 /// The content type of an answer.
 pub(super) fn web_content_type(text: bool, servlet: Option<&HeaderValue>) -> HeaderValue {
+    let servlet = servlet.filter(|value| is_grpc(value.as_bytes()));
     let format = servlet.and_then(|value| value.to_str().ok()?.split_once('+')).map_or("proto", |(_, format)| format);
     let name = if text { "application/grpc-web-text" } else { "application/grpc-web" };
     HeaderValue::try_from(format!("{name}+{format}")).unwrap_or(HeaderValue::from_static("application/grpc-web+proto"))
@@ -75,8 +91,8 @@ pub(super) fn whole(text: bool, body: Bytes) -> Bytes {
 }
 
 /// The frame that ends an answer: status and trailing metadata as an HTTP/1 header block.
-pub(super) fn trailer_frame(status: &Status, trailers: Option<&HeaderMap>) -> Bytes {
-    let mut fields = trailers.map(|trailers| reply_headers(trailers, None)).unwrap_or_default();
+pub(super) fn trailer_frame(status: &Status, metadata: HeaderMap) -> Bytes {
+    let mut fields = metadata;
     status.to_trailers(&mut fields);
     let mut block = BytesMut::with_capacity(128);
     for (name, value) in &fields {

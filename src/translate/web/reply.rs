@@ -6,11 +6,11 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header};
 
-use super::{GRPC_ENCODING, base64, trailer_frame, web_content_type};
+use super::base64::MessageEncoder;
+use super::{GRPC_ENCODING, trailer_frame, web_content_type, whole};
 use crate::model::Fault;
 use crate::translate::conclusion::Conclusion;
 use crate::translate::frame::FrameError;
-use crate::translate::metadata::reply_headers;
 use crate::translate::middle::{Farewell, ReplyStep, ReplyTranslator};
 use crate::translate::relay::Walker;
 use crate::translate::status::Status;
@@ -22,7 +22,7 @@ use crate::translate::status::Status;
 /// ```
 #[derive(Debug)]
 pub(crate) struct WebReply {
-    text: bool,
+    text: Option<MessageEncoder>,
     conclusion: Conclusion,
     walker: Walker,
     ready: VecDeque<ReplyStep>,
@@ -33,7 +33,7 @@ pub(crate) struct WebReply {
 impl WebReply {
     pub(crate) fn new(text: bool) -> WebReply {
         WebReply {
-            text,
+            text: text.then(MessageEncoder::default),
             conclusion: Conclusion::default(),
             walker: Walker::default(),
             ready: VecDeque::new(),
@@ -42,8 +42,24 @@ impl WebReply {
         }
     }
 
-    fn encoded(&self, bytes: Bytes) -> Bytes {
-        if self.text { base64::encode(&bytes) } else { bytes }
+    /// The answer's text for a piece of the servlet's, as far as it is messages.
+    fn take(&mut self, chunk: Bytes) -> (Bytes, Option<FrameError>) {
+        let Some(encoder) = &mut self.text else { return self.walker.cut(chunk) };
+        let mut text = String::with_capacity(chunk.len() / 3 * 4 + 8);
+        let mut rest: &[u8] = &chunk;
+        while !rest.is_empty() {
+            let (message, later) = match self.walker.walk_message(rest) {
+                Ok(passed) => rest.split_at(passed),
+                Err(error) => return (Bytes::from(text), Some(error)),
+            };
+            encoder.encode(message, self.walker.at_boundary(), &mut text);
+            rest = later;
+        }
+        (Bytes::from(text), None)
+    }
+
+    fn last(&self, status: &Status, metadata: HeaderMap) -> Bytes {
+        whole(self.text.is_some(), trailer_frame(status, metadata))
     }
 }
 
@@ -51,26 +67,26 @@ impl ReplyTranslator for WebReply {
     fn head(&mut self, status: StatusCode, headers: HeaderMap) {
         let mut response = Response::new(());
         let fields = response.headers_mut();
-        *fields = reply_headers(&headers, None);
-        if let Some(encoding) = headers.get(&GRPC_ENCODING) {
-            fields.insert(GRPC_ENCODING, encoding.clone());
-        }
-        fields.insert(header::CONTENT_TYPE, web_content_type(self.text, headers.get(header::CONTENT_TYPE)));
+        let content_type = web_content_type(self.text.is_some(), headers.get(header::CONTENT_TYPE));
+        let encoding = headers.get(&GRPC_ENCODING).cloned();
         self.conclusion.head(status, headers);
+        *fields = self.conclusion.leading();
+        if let Some(encoding) = encoding {
+            fields.insert(GRPC_ENCODING, encoding);
+        }
+        fields.insert(header::CONTENT_TYPE, content_type);
         self.ready.push_back(ReplyStep::Head(response));
     }
 
     fn push(&mut self, chunk: Bytes) {
-        if self.conclusion.status().is_some() || chunk.is_empty() {
+        if self.conclusion.status().is_some() || self.failed.is_some() {
             return;
         }
-        match self.walker.walk(&chunk) {
-            Ok(()) => {
-                let data = self.encoded(chunk);
-                self.ready.push_back(ReplyStep::Data(data));
-            }
-            Err(error) => self.failed = Some(error.in_reply()),
+        let (data, stopped) = self.take(chunk);
+        if !data.is_empty() {
+            self.ready.push_back(ReplyStep::Data(data));
         }
+        self.failed = stopped.map(FrameError::in_reply);
     }
 
     fn finish(&mut self, trailers: Option<HeaderMap>) {
@@ -91,9 +107,9 @@ impl ReplyTranslator for WebReply {
         if !self.walker.at_boundary() {
             return Err(FrameError::Truncated.in_reply());
         }
-        let frame = trailer_frame(status, self.conclusion.trailers.as_ref());
+        let frame = self.last(status, self.conclusion.trailing());
         self.ended = true;
-        Ok(ReplyStep::Data(self.encoded(frame)))
+        Ok(ReplyStep::Data(frame))
     }
 
     fn status(&self) -> Option<&Status> {
@@ -102,8 +118,8 @@ impl ReplyTranslator for WebReply {
 
     fn farewell(&mut self, fault: &Fault) -> Farewell {
         // A frame of trailers in the middle of a message would be read as a part of it.
-        if self.walker.at_boundary() && self.failed.is_none() {
-            Farewell::End(self.encoded(trailer_frame(&Status::from_fault(fault), None)))
+        if self.walker.at_boundary() && self.ready.is_empty() {
+            Farewell::End(self.last(&Status::from_fault(fault), HeaderMap::new()))
         } else {
             Farewell::Break(Bytes::new())
         }

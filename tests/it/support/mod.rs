@@ -1,5 +1,6 @@
 //! What the tests speak with: a proxy in this process, scripted servlets, and callers that write bytes themselves.
 
+pub mod anywhere;
 pub mod flow;
 pub mod frames;
 pub mod grpc;
