@@ -168,6 +168,10 @@ impl Source {
                         let code = translator.status().map_or(Code::Unknown, |status| status.code);
                         return Poll::Ready(Ok(Pulled::End(Outcome::Grpc(code))));
                     }
+                    ReplyStep::Trailers(trailers) => {
+                        let code = translator.status().map_or(Code::Unknown, |status| status.code);
+                        return Poll::Ready(Ok(Pulled::Last(Frame::Trailers(trailers), Outcome::Grpc(code))));
+                    }
                     // The head has gone out.
                     ReplyStep::Head(_) => continue,
                     ReplyStep::NeedInput if *ended => {
@@ -337,7 +341,8 @@ impl Body for ReplyBody {
         match &self.source {
             Source::Whole(data) => Some(data.len() as u64),
             Source::Http { exchange, promised, .. } => promised.or_else(|| exchange.exact_len()),
-            Source::Grpc(_) | Source::Translated { .. } | Source::Cut(_) | Source::Said(_) => None,
+            Source::Translated { translator, .. } => translator.promised(),
+            Source::Grpc(_) | Source::Cut(_) | Source::Said(_) => None,
             Source::Over => Some(0),
         }
     }

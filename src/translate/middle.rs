@@ -32,6 +32,8 @@ pub enum ReplyStep {
     Data(Bytes),
     /// The answer is complete.
     End,
+    /// The answer is complete, with fields after its body.
+    Trailers(HeaderMap),
 }
 
 /// How an answer that cannot go on is ended, once its head has gone out.
@@ -52,6 +54,9 @@ pub trait RequestTranslator: fmt::Debug {
 
     /// A piece of the body.
     fn push(&mut self, chunk: Bytes);
+
+    /// Fields after the body; before `finish`. Most dialects have no room for them.
+    fn trailers(&mut self, _trailers: HeaderMap) {}
 
     /// The body is complete.
     fn finish(&mut self);
@@ -88,6 +93,11 @@ pub trait ReplyTranslator: fmt::Debug {
 
     /// How the call ended, once that is known: the outcome of the try, whatever became of the answer.
     fn status(&self) -> Option<&Status>;
+
+    /// Bytes of the body still to come, when the head that was given out promises a length, to which the translator holds the body.
+    fn promised(&self) -> Option<u64> {
+        None
+    }
 
     /// How the answer ends that `fault` cuts short: an error of `step`, or one from outside, such as the deadline.
     fn farewell(&mut self, fault: &Fault) -> Farewell;
