@@ -166,11 +166,11 @@ impl Source {
                     ReplyStep::Data(data) => return Poll::Ready(Ok(Pulled::Frame(Frame::Data(data)))),
                     ReplyStep::End => {
                         let code = translator.status().map_or(Code::Unknown, |status| status.code);
-                        return Poll::Ready(Ok(Pulled::End(Outcome::Grpc(code))));
-                    }
-                    ReplyStep::Trailers(trailers) => {
-                        let code = translator.status().map_or(Code::Unknown, |status| status.code);
-                        return Poll::Ready(Ok(Pulled::Last(Frame::Trailers(trailers), Outcome::Grpc(code))));
+                        let outcome = Outcome::Grpc(code);
+                        return Poll::Ready(Ok(match translator.trailers() {
+                            Some(trailers) => Pulled::Last(Frame::Trailers(trailers), outcome),
+                            None => Pulled::End(outcome),
+                        }));
                     }
                     // The head has gone out.
                     ReplyStep::Head(_) => continue,

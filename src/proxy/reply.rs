@@ -139,7 +139,7 @@ async fn begin(
         match translator.step()? {
             ReplyStep::Head(head) => return Ok(head),
             ReplyStep::NeedInput if !ended => {}
-            ReplyStep::NeedInput | ReplyStep::Data(_) | ReplyStep::End | ReplyStep::Trailers(_) => {
+            ReplyStep::NeedInput | ReplyStep::Data(_) | ReplyStep::End => {
                 return Err(Fault::new(Kind::MalformedReply, Stage::ReplyBody, "the servlet's answer has no head"));
             }
         }
@@ -165,7 +165,7 @@ fn gather(translator: &mut dyn ReplyTranslator) -> Result<Bytes, Fault> {
         match translator.step()? {
             ReplyStep::Data(data) if first.is_empty() => first = data,
             ReplyStep::Data(data) => more.extend_from_slice(&data),
-            ReplyStep::Head(_) | ReplyStep::Trailers(_) => {}
+            ReplyStep::Head(_) => {}
             ReplyStep::End | ReplyStep::NeedInput if more.is_empty() => return Ok(first),
             ReplyStep::End | ReplyStep::NeedInput => return Ok([&*first, &*more].concat().into()),
         }

@@ -32,8 +32,6 @@ pub enum ReplyStep {
     Data(Bytes),
     /// The answer is complete.
     End,
-    /// The answer is complete, with fields after its body.
-    Trailers(HeaderMap),
 }
 
 /// How an answer that cannot go on is ended, once its head has gone out.
@@ -93,6 +91,11 @@ pub trait ReplyTranslator: fmt::Debug {
 
     /// How the call ended, once that is known: the outcome of the try, whatever became of the answer.
     fn status(&self) -> Option<&Status>;
+
+    /// The fields after the body, once it has come to its end; `None` in the dialects that have none.
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        None
+    }
 
     /// Bytes of the body still to come, when the head that was given out promises a length, to which the translator holds the body.
     fn promised(&self) -> Option<u64> {

@@ -131,14 +131,21 @@ impl WrittenField {
     /// The field, if HTTP has room for such.
     pub(super) fn checked(&self) -> Result<(HeaderName, HeaderValue), Fault> {
         let name = HeaderName::from_bytes(&self.name).map_err(|_| broken("a field's name is no token"))?;
-        // White space around a value is not of it (RFC 9110 §5.5), and HTTP/2 has no room for it.
-        let value = self.value.slice_ref(self.value.trim_ascii());
+        let value = self.value.slice_ref(without_space(&self.value));
         let value = HeaderValue::from_maybe_shared(value).map_err(|_| {
             let told = format!("the servlet's answer cannot be told: the value of `{name}` holds a control byte");
             Fault::new(Kind::MalformedReply, Stage::ReplyBody, told)
         })?;
         Ok((name, value))
     }
+}
+
+/// Space and tabs around a value are not of it (RFC 9110 §5.5), and HTTP/2 has no room for them.
+fn without_space(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
 }
 
 /// Reads an `HttpResponse`. Of several parts the last counts, and a message that comes twice merges, as everywhere in protobuf.

@@ -30,6 +30,8 @@ pub(crate) struct EnvelopeReply {
     conclusion: Conclusion,
     state: State,
     ready: VecDeque<ReplyStep>,
+    /// Of an answer that has ended.
+    trailers: Option<HeaderMap>,
     /// Stands for the call's end, where nothing of the answer waits for that.
     settled: Option<Status>,
 }
@@ -54,6 +56,7 @@ impl EnvelopeReply {
             conclusion: Conclusion::default(),
             state: State::Begun,
             ready: VecDeque::new(),
+            trailers: None,
             settled: None,
         }
     }
@@ -119,8 +122,10 @@ impl EnvelopeReply {
                 not_cut(left)?;
                 Ok(ReplyStep::End)
             }
-            State::Ending(trailers) if trailers.is_empty() => Ok(ReplyStep::End),
-            State::Ending(trailers) => Ok(ReplyStep::Trailers(trailers)),
+            State::Ending(trailers) => {
+                self.trailers = Some(trailers).filter(|trailers| !trailers.is_empty());
+                Ok(ReplyStep::End)
+            }
             State::Bodiless(response) => Ok(ReplyStep::Head(response)),
             State::Over => Ok(ReplyStep::End),
         }
@@ -189,6 +194,10 @@ impl ReplyTranslator for EnvelopeReply {
 
     fn status(&self) -> Option<&Status> {
         self.settled.as_ref().or(self.conclusion.status())
+    }
+
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
     }
 
     fn promised(&self) -> Option<u64> {
