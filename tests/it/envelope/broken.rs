@@ -101,7 +101,8 @@ async fn a_caller_that_leaves_cancels_the_call() {
     let servlet = Servlet::start(|mut call: Call| async move {
         let mut send = call.begin();
         send.send_data([head(200, &[]), body(b"first")].concat().into(), false).unwrap();
-        call.reset().await;
+        let _ = std::future::poll_fn(|cx| send.poll_reset(cx)).await;
+        call.seen.lock().unwrap().reset = true;
     })
     .await;
     let proxy = before(&servlet).await;
