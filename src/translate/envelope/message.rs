@@ -5,7 +5,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::model::{Fault, Kind, Stage};
 use crate::translate::frame::{HEADER_LEN, frame_header};
-use crate::translate::protobuf::{Record, WireType, put_len, put_tag, put_varint, records, varint};
+use crate::translate::protobuf::wire::{self, Span};
+use crate::translate::protobuf::{Record, WireType, put_len, put_tag, put_varint, records};
 
 /// Field numbers of `HttpRequest` and `HttpResponse`, which are alike.
 const HEAD: u32 = 1;
@@ -175,7 +176,7 @@ impl ResponseHead {
         for record in records(content) {
             let record = record.map_err(|_| no_message())?;
             match (record.number, record.wire_type) {
-                (1, WireType::Varint) => self.status = varint(record.value).ok_or_else(no_message)?.0,
+                (1, WireType::Varint) => self.status = varint(record.value)?,
                 (2, WireType::Len) => self.reason = message.slice_ref(record.value),
                 (3, WireType::Len) => put_field(message, record, 3, &mut self.fields)?,
                 _ => {}
@@ -212,6 +213,10 @@ fn contents(message: &[u8]) -> impl Iterator<Item = Result<Record<'_>, Fault>> {
         Ok(_) => None,
         Err(_) => Some(Err(no_message())),
     })
+}
+
+fn varint(value: &[u8]) -> Result<u64, Fault> {
+    wire::Records::new(value, Span::new(0, value.len())).varint().map_err(|_| no_message())
 }
 
 fn no_message() -> Fault {
