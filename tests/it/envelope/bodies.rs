@@ -27,8 +27,7 @@ fn noise(length: usize) -> Vec<u8> {
 #[tokio::test]
 async fn ten_mebibytes_go_each_way() {
     let noise = noise(10 * MIB);
-    let pieces: Vec<Vec<u8>> =
-        [head(200, &[])].into_iter().chain(noise.chunks(100_000).map(|piece| body(piece))).collect();
+    let pieces: Vec<Vec<u8>> = [head(200, &[])].into_iter().chain(noise.chunks(100_000).map(body)).collect();
     let answer = Bytes::from(pieces.concat());
     let servlet = Servlet::start(move |mut call: Call| {
         let answer = answer.clone();
