@@ -85,6 +85,7 @@ macro_rules! properties {
 properties! {
     config_yaml: 300
     dialects: 500
+    envelope: 500
     field_path: 500
     grpc_frames: 500
     grpc_status: 500

@@ -9,8 +9,10 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use telamon::model::{Fault, Kind, Stage};
 use telamon::schema::{Schema, Source};
 use telamon::translate::{
-    Codec, ConnectPlan, Farewell, Form, ReplyStep, ReplyTranslator, RequestStep, Translation, UnaryPlan, WebPlan,
+    Arrival, Codec, ConnectPlan, Farewell, Form, ReplyStep, ReplyTranslator, RequestStep, Translation, UnaryPlan,
+    WebPlan,
 };
+use telamon::wire::Forwarding;
 
 use super::draw::pieces;
 
@@ -44,7 +46,10 @@ fn head() -> Parts {
 
 /// What goes to the servlet, or what is wrong.
 fn asked<'a>(translation: &Translation, parts: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, Kind> {
-    let mut request = translation.request(&head()).map_err(|fault| fault.kind)?;
+    let forwarding = Forwarding::new(None, "http", false);
+    let arrival =
+        Arrival { raw_head: None, peer: None, listener: "in", forwarding: &forwarding, length: None, bodiless: false };
+    let mut request = translation.request(&head(), &arrival).map_err(|fault| fault.kind)?;
     let mut sent = Vec::new();
     for part in parts {
         request.push(Bytes::copy_from_slice(part));

@@ -4,6 +4,7 @@
 
 pub mod config_yaml;
 pub mod dialects;
+pub mod envelope;
 pub mod field_path;
 pub mod grpc_frames;
 pub mod grpc_status;
@@ -32,6 +33,7 @@ pub type Check = fn(&[u8]);
 pub const ALL: &[(&str, Check)] = &[
     ("config_yaml", config_yaml::check),
     ("dialects", dialects::check),
+    ("envelope", envelope::check),
     ("field_path", field_path::check),
     ("grpc_frames", grpc_frames::check),
     ("grpc_status", grpc_status::check),

@@ -9,7 +9,7 @@ use super::RouteBinding;
 use super::checks::each;
 use super::servlet_file::{CallName, MatchLine, RouteLine};
 use crate::discovery::{Lenient, Position, Problem, Reader, Spanned, did_you_mean, quoted_list};
-use crate::schema::{self, Binding, FieldPathError, Place, RouteRule, RouteRuleError, RulePart, Schema};
+use crate::schema::{self, Binding, FieldPathError, Place, RouteRule, RouteRuleError, RulePart, Schema, built_in};
 
 /// Fields that a message about one that is missing names.
 const MOST_FIELDS: usize = 20;
@@ -17,7 +17,7 @@ const MOST_FIELDS: usize = 20;
 /// The bindings of the routes, each at its route's place; `None` where there is none, which has been told.
 pub(super) fn bind(
     routes: &[Lenient<Spanned<RouteLine>>],
-    schema: &Schema,
+    schema: Option<&Schema>,
     reader: &mut Reader,
 ) -> Vec<Option<RouteBinding>> {
     let mut bound: Vec<Option<RouteBinding>> = routes.iter().map(|_| None).collect();
@@ -30,12 +30,17 @@ pub(super) fn bind(
     bound
 }
 
-fn bind_one(route: &Spanned<RouteLine>, schema: &Schema, reader: &mut Reader) -> Option<RouteBinding> {
+fn bind_one(route: &Spanned<RouteLine>, schema: Option<&Schema>, reader: &mut Reader) -> Option<RouteBinding> {
     let Spanned { value: line, at } = route;
-    let CallName { service, method } = &line.call.0.as_ref()?.as_ref()?.value;
-    // What the schema does not know has been told.
-    let method = schema.method(service, method)?;
+    let call = &line.call.0.as_ref()?.as_ref()?.value;
+    let CallName { service, method } = call;
     let matches = line.r#match.0.as_ref()?;
+    // What the schema does not know has been told, and so has a rule where none is needed.
+    let own = if call.is_envelope() { built_in(service, method) } else { None };
+    if own.is_some() && matches.path.as_ref().is_some_and(|path| !path.value.0.variables().is_empty()) {
+        return None;
+    }
+    let method = own.as_ref().or_else(|| schema?.method(service, method))?;
     let (body, response_body) = (line.body.0.as_ref()?.as_ref(), line.response_body.0.as_ref()?.as_ref());
     let file: Arc<str> = reader.file().into();
     let rule = |verb: Option<Method>, body| {

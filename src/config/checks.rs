@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Upstream;
 use super::servlet_file::{CallName, RouteLine, SchemaLine, ServicePattern, ServletFile};
 use crate::discovery::{Lenient, Position, Problem, Reader, Spanned, did_you_mean};
-use crate::schema::Schema;
+use crate::schema::{ENVELOPE, Schema};
 
 /// Reports what does not fit together. `schema` is `None` when there is one that is broken or not known yet, `Some(None)` when there
 /// is none.
@@ -115,9 +115,16 @@ fn known_call(route: &Spanned<RouteLine>, schema: Option<&Option<Arc<Schema>>>, 
         return;
     };
     let CallName { service, method } = &call.value;
+    if call.value.is_envelope() {
+        return enveloped(&route.value, reader);
+    }
     let explain = |problem: &mut Problem| {
         let (wrong, hint) = match schema {
-            None | Some(None) => ("needs a `schema`: a route is translated".to_owned(), None),
+            None | Some(None) => {
+                let written = format!("{service}/{method}");
+                let own = did_you_mean(&written, [&*format!("{}/{}", ENVELOPE.0, ENVELOPE.1)]);
+                ("needs a `schema`: a route is translated".to_owned(), own)
+            }
             Some(Some(schema)) => match schema.service(service) {
                 None => ("is not in the schema".to_owned(), nearest_service(service, schema)),
                 Some(known) => {
@@ -134,6 +141,25 @@ fn known_call(route: &Spanned<RouteLine>, schema: Option<&Option<Arc<Schema>>>, 
         None => {}
         Some(Some(schema)) if schema.method(service, method).is_some() => {}
         Some(_) => reader.key("call", |reader| reader.report_with(call.at, "", explain)),
+    }
+}
+
+/// A whole exchange goes into the envelope, so what says how parts of it fill a message would be without effect.
+fn enveloped(route: &RouteLine, reader: &mut Reader) {
+    let mut refuse = |at: Position, keys: &[&str], instead: &str| {
+        let path = [&[&*reader.path_text()], keys].concat().join(".");
+        let wrong = format!("is not allowed with `call: {}/{}`", ENVELOPE.0, ENVELOPE.1);
+        reader.report_at(Some(at), &path, wrong).allowed = Some(instead.to_owned().into());
+    };
+    if let Some(Some(body)) = &route.body.0 {
+        refuse(body.at, &["body"], "the whole exchange is carried");
+    }
+    if let Some(Some(body)) = &route.response_body.0 {
+        refuse(body.at, &["response_body"], "the whole exchange is carried");
+    }
+    let path = route.r#match.0.as_ref().and_then(|matches| matches.path.as_ref());
+    if let Some(path) = path.filter(|path| !path.value.0.variables().is_empty()) {
+        refuse(path.at, &["match", "path"], "a variable fills nothing; write `*` for one segment, `**` for the rest");
     }
 }
 

@@ -139,9 +139,9 @@ fn assemble(
     };
     let is_pending = matches!(reflected, Some(Reflected::Pending(_)));
     check(&file, schema.as_ref().filter(|_| !is_pending), reader);
-    let bindings = match (&schema, &file.value.routes.0) {
-        (Some(Some(schema)), Some(routes)) => bind(routes, schema, reader),
-        _ => Vec::new(),
+    let bindings = match &file.value.routes.0 {
+        Some(routes) => bind(routes, schema.as_ref().and_then(Option::as_deref), reader),
+        None => Vec::new(),
     };
     let ServletFile { services, routes, upstream, timeout, .. } = file.value;
     let services = services.0?.map(|services| services.value).unwrap_or_default();

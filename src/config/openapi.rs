@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::routing::{Claim, claims};
 use super::{Loaded, MatchDef, RouteBinding, ServletDef, Way};
 use crate::route::HostPattern;
-use crate::schema::{Binding, Comments, Entrance, Surface, openapi as document};
+use crate::schema::{Binding, Comments, Entrance, Surface, built_in, openapi as document};
 
 /// The OpenAPI document of a servlet that was loaded, with the comments of its schema.
 ///
@@ -48,6 +48,10 @@ fn entrances(def: &ServletDef, claim: &Claim<'_>) -> Vec<Entrance> {
         Way::Route { index, .. } => {
             let Some(route) = def.routes.get(*index) else { return Vec::new() };
             let Some(RouteBinding { method, binding, bodiless }) = &route.binding else { return Vec::new() };
+            if built_in(&method.service, &method.name).is_some() {
+                // What is behind an envelope is no schema's to say.
+                return Vec::new();
+            }
             let matches = &route.matches;
             let entrance = |binding: &Arc<Binding>, verb: Option<Verb>| Entrance {
                 method: Arc::clone(method),

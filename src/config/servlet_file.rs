@@ -13,12 +13,12 @@ use crate::discovery::{
     Content, Decode, Lenient, Node, OneOrMany, Position, Reader, Record, Spanned, description, quoted_list, record,
 };
 use crate::route::{self, HeaderMatch};
-use crate::schema::Template;
+use crate::schema::{ENVELOPE, Template};
 
 record! {
     /// One servlet: its routes, schema and policy. The servlet's name is the file's.
     pub(super) struct ServletFile {
-        /// A .proto file (compiled at load), a descriptor set (.pb, .binpb), or a list of them, relative to this file; or `reflection`: what the endpoints themselves tell by grpc.reflection. Needed for every dialect but gRPC itself.
+        /// A .proto file (compiled at load), a descriptor set (.pb, .binpb), or a list of them, relative to this file; or `reflection`: what the endpoints themselves tell by grpc.reflection. Needed for every dialect but gRPC itself and the envelope.
         pub schema: Lenient<Option<SchemaLine>> = Lenient(Some(None)),
         /// The gRPC services that every dialect may call: `pkg.v1.Service`, `pkg.v1.*` for a package, or `*` for all. The exact name comes first.
         pub services: Lenient<Option<Spanned<Vec<Lenient<Spanned<ServicePattern>>>>>> = Lenient(Some(None)),
@@ -39,7 +39,8 @@ impl ServletFile {
         let listed = self.services.0.iter().flatten().flat_map(|services| &services.value);
         let listed = listed.filter_map(|line| Some(line.0.as_ref()?.value.0.clone()));
         let routes = self.routes.0.iter().flatten().filter_map(|line| line.0.as_ref());
-        let called = routes.filter_map(|line| Some(line.value.call.0.as_ref()?.as_ref()?.value.service.clone()));
+        let called = routes.filter_map(|line| Some(&line.value.call.0.as_ref()?.as_ref()?.value));
+        let called = called.filter(|call| !call.is_envelope()).map(|call| call.service.clone());
         let mut names: Vec<String> = listed.chain(called).collect();
         names.sort_unstable();
         names.dedup();
@@ -52,7 +53,7 @@ record! {
     pub(super) struct RouteLine {
         /// What a request must be for this route to take it: `host`, `path`, `method`, `headers`, like `{ path: "/old/**" }`.
         pub r#match: Lenient<MatchLine>,
-        /// The gRPC method behind it, `pkg.v1.Service/Method`. Required for `upstream: grpc`, refused otherwise.
+        /// The gRPC method behind it, `pkg.v1.Service/Method`; `telamon.v1.HttpServlet/Serve` takes whole HTTP exchanges and needs no schema. Required for `upstream: grpc`, refused otherwise.
         pub call: Lenient<Option<Spanned<CallName>>> = Lenient(Some(None)),
         /// What the body of a request fills: `*` for the whole message, a field of it, or `""` for nothing. What neither it nor the path fills comes from the query. `*` on POST, PUT and PATCH and nothing otherwise, when left out.
         pub body: Lenient<Option<Spanned<BodyField>>> = Lenient(Some(None)),
@@ -205,6 +206,13 @@ impl Decode for ServicePattern {
 pub(super) struct CallName {
     pub(super) service: String,
     pub(super) method: String,
+}
+
+impl CallName {
+    /// Whether it is the method that takes whole exchanges, which needs no schema.
+    pub(super) fn is_envelope(&self) -> bool {
+        (self.service.as_str(), self.method.as_str()) == ENVELOPE
+    }
 }
 
 impl Decode for CallName {

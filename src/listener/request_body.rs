@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::HeaderValue;
 
 use super::http1;
@@ -12,7 +13,10 @@ use crate::model::{Body, Fault, Frame};
 
 /// The body of a request, read as it arrives: what is not asked for stays with the caller.
 #[derive(Debug)]
-pub struct RequestBody(Source);
+pub struct RequestBody {
+    source: Source,
+    raw_head: Option<Bytes>,
+}
 
 #[derive(Debug)]
 enum Source {
@@ -23,21 +27,31 @@ enum Source {
 
 impl RequestBody {
     pub fn empty() -> RequestBody {
-        RequestBody(Source::Empty)
+        RequestBody { source: Source::Empty, raw_head: None }
     }
 
     pub(super) fn http1(shared: Rc<http1::Shared>) -> RequestBody {
-        RequestBody(Source::Http1(shared))
+        RequestBody { source: Source::Http1(shared), raw_head: None }
     }
 
     pub(super) fn http2(incoming: http2::Incoming) -> RequestBody {
-        RequestBody(Source::Http2(incoming))
+        RequestBody { source: Source::Http2(incoming), raw_head: None }
+    }
+
+    /// With the head that it follows, as an HTTP/1 caller sent it.
+    pub(super) fn after(self, raw_head: Bytes) -> RequestBody {
+        RequestBody { raw_head: Some(raw_head), ..self }
+    }
+
+    /// The request's head as an HTTP/1 caller sent it; once. What it asks for is in the request, and how it is spelled is here.
+    pub fn take_raw_head(&mut self) -> Option<Bytes> {
+        self.raw_head.take()
     }
 
     /// The protocol that an HTTP/1.1 caller wants to change to. When the answer is 101, this body starts anew as the raw bytes that
     /// the caller sends after its request, and the reply's body are the raw bytes that go back.
     pub fn upgrade(&self) -> Option<HeaderValue> {
-        match &self.0 {
+        match &self.source {
             Source::Http1(shared) => shared.upgrade(),
             Source::Empty | Source::Http2(_) => None,
         }
@@ -46,7 +60,7 @@ impl RequestBody {
 
 impl Body for RequestBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
-        match &mut self.get_mut().0 {
+        match &mut self.get_mut().source {
             Source::Empty => Poll::Ready(None),
             Source::Http1(shared) => shared.poll_frame(cx),
             Source::Http2(incoming) => incoming.poll_frame(cx),
@@ -54,7 +68,7 @@ impl Body for RequestBody {
     }
 
     fn is_end(&self) -> bool {
-        match &self.0 {
+        match &self.source {
             Source::Empty => true,
             Source::Http1(shared) => shared.is_end(),
             Source::Http2(incoming) => incoming.is_end(),
@@ -62,7 +76,7 @@ impl Body for RequestBody {
     }
 
     fn exact_len(&self) -> Option<u64> {
-        match &self.0 {
+        match &self.source {
             Source::Empty => Some(0),
             Source::Http1(shared) => shared.exact_len(),
             Source::Http2(incoming) => incoming.exact_len(),

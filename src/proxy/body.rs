@@ -166,7 +166,11 @@ impl Source {
                     ReplyStep::Data(data) => return Poll::Ready(Ok(Pulled::Frame(Frame::Data(data)))),
                     ReplyStep::End => {
                         let code = translator.status().map_or(Code::Unknown, |status| status.code);
-                        return Poll::Ready(Ok(Pulled::End(Outcome::Grpc(code))));
+                        let outcome = Outcome::Grpc(code);
+                        return Poll::Ready(Ok(match translator.trailers() {
+                            Some(trailers) => Pulled::Last(Frame::Trailers(trailers), outcome),
+                            None => Pulled::End(outcome),
+                        }));
                     }
                     // The head has gone out.
                     ReplyStep::Head(_) => continue,
@@ -337,7 +341,8 @@ impl Body for ReplyBody {
         match &self.source {
             Source::Whole(data) => Some(data.len() as u64),
             Source::Http { exchange, promised, .. } => promised.or_else(|| exchange.exact_len()),
-            Source::Grpc(_) | Source::Translated { .. } | Source::Cut(_) | Source::Said(_) => None,
+            Source::Translated { translator, .. } => translator.promised(),
+            Source::Grpc(_) | Source::Cut(_) | Source::Said(_) => None,
             Source::Over => Some(0),
         }
     }

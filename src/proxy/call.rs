@@ -23,7 +23,7 @@ use crate::listener::{RequestBody, Serve};
 use crate::model::{Body, ConnInfo, Fault, Kind, Outcome, Stage};
 use crate::runtime::now;
 use crate::telemetry::Metrics;
-use crate::translate::{Dialect, Manner, fault_reply};
+use crate::translate::{Arrival, Dialect, Manner, fault_reply};
 use crate::wire::Forwarding;
 
 /// One listener's way into the proxy, on one worker.
@@ -110,8 +110,8 @@ impl Proxy {
         body: RequestBody,
         mut tally: Tally,
     ) -> Response<ReplyBody> {
-        tally.planned(&plan.mount, plan.manner().dialect(), plan.method_path(&head));
-        let beginning = begun(&plan, to_stream(&plan, &head, body, &tally));
+        tally.planned(&plan.mount, plan.dialect(), plan.method_path(&head));
+        let beginning = begun(&plan, to_stream(&plan, &head, body, &tally, conn, self.listener()));
         let body = match self.worker().unless_cut(Stage::RequestBody, beginning).await {
             Ok(body) => body,
             Err(fault) => return reply::told(&fault, plan.manner(), tally),
@@ -142,7 +142,16 @@ async fn begun(plan: &Plan, body: Result<RequestStream, Fault>) -> Result<Reques
 }
 
 /// The request's body as the servlet will take it.
-fn to_stream(plan: &Plan, head: &Parts, body: RequestBody, tally: &Tally) -> Result<RequestStream, Fault> {
+fn to_stream(
+    plan: &Plan,
+    head: &Parts,
+    mut body: RequestBody,
+    tally: &Tally,
+    conn: &Connection,
+    listener: &str,
+) -> Result<RequestStream, Fault> {
+    // Not kept longer than it is needed: the connection's buffer hangs on it.
+    let raw_head = body.take_raw_head();
     let intake = Rc::clone(&tally.intake);
     let promised = body.exact_len();
     if let (Some(limit), Some(promised)) = (plan.mount.body_limit, promised)
@@ -154,7 +163,15 @@ fn to_stream(plan: &Plan, head: &Parts, body: RequestBody, tally: &Tally) -> Res
     Ok(match &plan.carriage {
         Carriage::Grpc { .. } | Carriage::Http => RequestStream::relayed(body, &plan.mount, intake),
         Carriage::Translated(translation) => {
-            let mut translator = translation.request(head)?;
+            let arrival = Arrival {
+                raw_head,
+                peer: conn.info.peer,
+                listener,
+                forwarding: &conn.forwarding,
+                length: promised,
+                bodiless: body.is_end(),
+            };
+            let mut translator = translation.request(head, &arrival)?;
             translator.expect_len(promised.unwrap_or(0));
             RequestStream::translated(body, translator, &plan.mount, intake)
         }

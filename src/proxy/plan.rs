@@ -13,8 +13,8 @@ use crate::policy::{self, CallKind};
 use crate::route::{Miss, ServiceMatch, Tier};
 use crate::schema;
 use crate::translate::{
-    Codec, ConnectPlan, Dialect, Form, Manner, RestPlan, Translation, UnaryPlan, WebPlan, check_connect_head,
-    connect_get_codec,
+    Codec, ConnectPlan, Dialect, EnvelopePlan, Form, Manner, RestPlan, Translation, UnaryPlan, WebPlan,
+    check_connect_head, connect_get_codec, is_envelope,
 };
 
 /// What is decided about a request before anything is done.
@@ -48,6 +48,15 @@ impl Plan {
         }
     }
 
+    /// What the call is counted as.
+    pub fn dialect(&self) -> Dialect {
+        match &self.carriage {
+            Carriage::Grpc { .. } => Dialect::Grpc,
+            Carriage::Translated(translation) => translation.dialect(),
+            Carriage::Http => Dialect::Http,
+        }
+    }
+
     /// `/pkg.Service/Method`, for calls of a gRPC method.
     pub(super) fn method_path<'p>(&'p self, head: &'p Parts) -> Option<&'p str> {
         match &self.carriage {
@@ -66,7 +75,8 @@ impl Plan {
 pub fn plan(routing: &Routing, head: &Parts, manner: Manner, now: Instant) -> Result<Plan, Fault> {
     let (mount, carriage, kind) = choose(routing, head, manner)?;
     let caller = match &carriage {
-        Carriage::Http => None,
+        // Plain HTTP names no deadline, whatever its fields.
+        Carriage::Http | Carriage::Translated(Translation::Envelope(_)) => None,
         Carriage::Grpc { .. } | Carriage::Translated(_) => caller_timeout(head, manner)?,
     };
     let timeout = policy::timeout(kind, mount.unary_timeout, mount.timeout, caller);
@@ -104,7 +114,8 @@ fn as_get<'r>(routing: &'r Routing, head: &Parts, miss: &Miss) -> Option<&'r Tar
     }
     let host = head.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
     let found = routing.table.find(host, &Method::GET, head.uri.path(), &head.headers).ok()?;
-    let is_unary = |call: &Call| kind_of(&call.method) == CallKind::Unary;
+    // What is enveloped knows HEAD itself.
+    let is_unary = |call: &Call| kind_of(&call.method) == CallKind::Unary || is_envelope(&call.method.path);
     (found.target.mount.upstream == Upstream::Grpc && found.target.call.as_ref().is_some_and(is_unary))
         .then_some(found.target)
 }
@@ -138,6 +149,7 @@ fn to_target(target: &Target, head: &Parts, manner: Manner) -> Result<Choice, Fa
         (Upstream::Grpc, Some(call)) => {
             let (method, kind) = (Arc::clone(&call.method), kind_of(&call.method));
             let carriage = match manner {
+                _ if is_envelope(&method.path) => enveloped(&method, head, manner, mount.message_limit),
                 Manner::Grpc => Carriage::Grpc { path: Some(method.path.clone()) },
                 Manner::Rest | Manner::Protobuf(_) | Manner::Http => {
                     let binding = Arc::clone(call.binding_for(&head.method));
@@ -166,6 +178,14 @@ fn to_target(target: &Target, head: &Parts, manner: Manner) -> Result<Choice, Fa
             Err(Fault::new(Kind::Internal, Stage::Plan, format!("a route of `{}` names no method", mount.name)))
         }
     }
+}
+
+/// On a route into the envelope every caller speaks plain HTTP, but for those that call it by its own name.
+fn enveloped(method: &schema::Method, head: &Parts, manner: Manner, message_limit: usize) -> Carriage {
+    if manner == Manner::Grpc && head.uri.path() == method.path.path() {
+        return Carriage::Grpc { path: None };
+    }
+    Carriage::Translated(Translation::Envelope(EnvelopePlan::new(head.method == Method::HEAD, message_limit)))
 }
 
 /// A call of the method at `path`, in a dialect whose callers name the method. `method`: what is known of it.

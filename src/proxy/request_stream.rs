@@ -155,7 +155,10 @@ impl RequestStream {
                 let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
                 match counted(frame, &self.intake.bytes, self.body_limit) {
                     Some(Ok(Frame::Data(data))) => translator.push(data),
-                    Some(Ok(Frame::Trailers(_))) => {}
+                    Some(Ok(Frame::Trailers(mut trailers))) => {
+                        wire::filter_trailers(&mut trailers);
+                        translator.trailers(trailers);
+                    }
                     Some(Err(fault)) => return Poll::Ready(Some(Err(fault))),
                     None => {
                         *ended = true;

@@ -1,6 +1,7 @@
 //! A schema, compiled: what messages look like on the wire and in JSON, and which HTTP requests reach which methods.
 
 mod binding;
+mod built_in;
 mod compare;
 mod field_path;
 mod message;
@@ -17,6 +18,7 @@ mod template;
 mod well_known;
 
 pub use binding::{Binding, BodyRule, RouteRule, RouteRuleError, RulePart};
+pub use built_in::{ENVELOPE, built_in};
 pub use compare::{Breaks, Change, Reach, What, compare};
 pub use field_path::{FieldPath, FieldPathError, UnknownField};
 pub use message::{Cardinality, EnumId, Enumeration, Field, FieldKind, Message, MessageId, Messages};

@@ -44,6 +44,8 @@ fn speaks(dialect: Dialect, protocol: &str, plain: bool) -> bool {
     match dialect {
         // Over HTTP/1.1 too: unary calls alone are taken there.
         Dialect::Grpc | Dialect::GrpcWeb | Dialect::Connect => !plain && protocol != HttpProtocol::Http10.name(),
+        // Shown once it moves: few servlets have a route into the envelope.
+        Dialect::Envelope => false,
         Dialect::Rest => !plain,
         Dialect::Http => plain,
     }

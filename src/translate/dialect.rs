@@ -19,12 +19,15 @@ pub enum Dialect {
     Connect,
     /// JSON by `google.api.http`, or by `POST /pkg.Service/Method`.
     Rest,
+    /// HTTP as a whole, inside gRPC: `telamon.v1.HttpServlet`.
+    Envelope,
     /// HTTP that is carried through untranslated.
     Http,
 }
 
 impl Dialect {
-    pub const ALL: [Dialect; 5] = [Dialect::Grpc, Dialect::GrpcWeb, Dialect::Connect, Dialect::Rest, Dialect::Http];
+    pub const ALL: [Dialect; 6] =
+        [Dialect::Grpc, Dialect::GrpcWeb, Dialect::Connect, Dialect::Rest, Dialect::Envelope, Dialect::Http];
 
     /// The word for it in logs and metrics.
     pub fn name(self) -> &'static str {
@@ -33,6 +36,7 @@ impl Dialect {
             Dialect::GrpcWeb => "grpc-web",
             Dialect::Connect => "connect",
             Dialect::Rest => "rest",
+            Dialect::Envelope => "envelope",
             Dialect::Http => "http",
         }
     }

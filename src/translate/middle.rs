@@ -53,6 +53,9 @@ pub trait RequestTranslator: fmt::Debug {
     /// A piece of the body.
     fn push(&mut self, chunk: Bytes);
 
+    /// Fields after the body; before `finish`. Most dialects have no room for them.
+    fn trailers(&mut self, _trailers: HeaderMap) {}
+
     /// The body is complete.
     fn finish(&mut self);
 
@@ -88,6 +91,16 @@ pub trait ReplyTranslator: fmt::Debug {
 
     /// How the call ended, once that is known: the outcome of the try, whatever became of the answer.
     fn status(&self) -> Option<&Status>;
+
+    /// The fields after the body, once it has come to its end; `None` in the dialects that have none.
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        None
+    }
+
+    /// Bytes of the body still to come, when the head that was given out promises a length, to which the translator holds the body.
+    fn promised(&self) -> Option<u64> {
+        None
+    }
 
     /// How the answer ends that `fault` cuts short: an error of `step`, or one from outside, such as the deadline.
     fn farewell(&mut self, fault: &Fault) -> Farewell;

@@ -6,6 +6,7 @@ use http::uri::PathAndQuery;
 
 use super::connect::{self, Codec, ConnectPlan, ConnectRequest, Form, GetRequest, StreamReply};
 use super::dialect::{Dialect, Manner};
+use super::envelope::{self, Arrival, EnvelopePlan, EnvelopeReply, EnvelopeRequest};
 use super::metadata::request_metadata;
 use super::middle::{ReplyTranslator, RequestTranslator};
 use super::rest::{RestPlan, RestReply, RestRequest};
@@ -25,11 +26,16 @@ pub enum Translation {
     Unary(UnaryPlan),
     /// The Connect protocol.
     Connect(ConnectPlan),
+    /// HTTP as a whole, inside gRPC.
+    Envelope(EnvelopePlan),
 }
 
 impl Translation {
     pub fn dialect(&self) -> Dialect {
-        self.manner().dialect()
+        match self {
+            Translation::Envelope(_) => Dialect::Envelope,
+            _ => self.manner().dialect(),
+        }
     }
 
     /// How the caller is told of faults.
@@ -38,6 +44,7 @@ impl Translation {
             Translation::Rest(rest) => Manner::of_form(rest.form),
             Translation::Web(web) => Manner::GrpcWeb { text: web.reply_text },
             Translation::Unary(_) => Manner::GrpcHttp1,
+            Translation::Envelope(_) => Manner::Http,
             Translation::Connect(ConnectPlan { form: Form::Stream, codec, .. }) => Manner::ConnectStream(*codec),
             Translation::Connect(connect) => Manner::ConnectUnary(Some(connect.codec)),
         }
@@ -50,6 +57,7 @@ impl Translation {
             Translation::Web(web) => &web.path,
             Translation::Unary(unary) => &unary.path,
             Translation::Connect(connect) => &connect.path,
+            Translation::Envelope(envelope) => envelope.path(),
         }
     }
 
@@ -59,6 +67,7 @@ impl Translation {
             Translation::Rest(rest) => !rest.method.client_streaming,
             // What a method takes is not known without a schema, and nothing needs to be gathered.
             Translation::Web(_) | Translation::Unary(_) => false,
+            Translation::Envelope(_) => false,
             Translation::Connect(connect) => connect.form != Form::Stream,
         }
     }
@@ -67,7 +76,7 @@ impl Translation {
     ///
     /// # Errors
     /// `InvalidRequest`, `UnsupportedMediaType` and `NotAcceptable`: what the head alone shows to be wrong.
-    pub fn request(&self, head: &Parts) -> Result<Box<dyn RequestTranslator>, Fault> {
+    pub fn request(&self, head: &Parts, arrival: &Arrival<'_>) -> Result<Box<dyn RequestTranslator>, Fault> {
         Ok(match self {
             Translation::Rest(rest) => {
                 let captures = rest
@@ -79,6 +88,7 @@ impl Translation {
             }
             Translation::Web(web) => Box::new(RelayedRequest::new(web.text)),
             Translation::Unary(_) => Box::new(RelayedRequest::new(false)),
+            Translation::Envelope(_) => Box::new(EnvelopeRequest::new(head, arrival)),
             Translation::Connect(connect) => match (connect.form, connect.codec) {
                 (Form::Get, _) => Box::new(GetRequest::new(connect, head.uri.query().unwrap_or_default())?),
                 (Form::Stream, Codec::Proto) => Box::new(RelayedRequest::new(false)),
@@ -93,6 +103,7 @@ impl Translation {
             Translation::Rest(rest) => Box::new(RestReply::new(rest)),
             Translation::Web(web) => Box::new(WebReply::new(web.reply_text)),
             Translation::Unary(unary) => Box::new(web::UnaryReply::new(unary.message_limit)),
+            Translation::Envelope(plan) => Box::new(EnvelopeReply::new(plan)),
             Translation::Connect(plan) if plan.form == Form::Stream => Box::new(StreamReply::new(plan)),
             Translation::Connect(plan) => Box::new(connect::UnaryReply::new(plan)),
         }
@@ -100,11 +111,14 @@ impl Translation {
 
     /// The header fields of the gRPC request, `te` and `grpc-timeout` aside.
     pub fn metadata(&self, from: &HeaderMap) -> HeaderMap {
-        let mut headers = request_metadata(from);
+        let mut headers = match self {
+            Translation::Envelope(_) => envelope::metadata(from),
+            _ => request_metadata(from),
+        };
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         match self {
-            Translation::Rest(_) => {}
+            Translation::Rest(_) | Translation::Envelope(_) => {}
             Translation::Web(_) | Translation::Unary(_) => {
                 headers.insert(header::CONTENT_TYPE, web::grpc_content_type(from));
                 web::keep_encodings(from, &mut headers);

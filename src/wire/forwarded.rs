@@ -28,6 +28,11 @@ impl Forwarding {
         Forwarding { peer, scheme: HeaderValue::from_static(scheme), trusted }
     }
 
+    /// What the caller spoke: `http` or `https`.
+    pub fn scheme(&self) -> &[u8] {
+        self.scheme.as_bytes()
+    }
+
     /// Writes the fields. `Host` holds the authority; hop-by-hop fields were stripped before, or `Connection` could name these.
     pub fn apply(&self, headers: &mut HeaderMap) {
         if self.trusted {

@@ -183,6 +183,7 @@ impl Fields {
             expects_continue,
             accepts_trailers: !http10 && hop.accepts_trailers,
             upgrade: hop.upgrade.filter(|_| !http10),
+            raw: Bytes::new(),
         })
     }
 }

@@ -16,6 +16,7 @@ mod lines;
 mod refusal;
 mod reply;
 mod request;
+mod spelling;
 mod target;
 mod trailers;
 
@@ -31,4 +32,5 @@ pub use h2_head::{H2Terms, check_h2_request};
 pub use hop_by_hop::{HopByHop, drop_underscored, strip_reply, strip_request};
 pub use reply::{BodyLength, CONTINUE, ReplyBroken, ReplyEncoder, ReplyTerms};
 pub use request::{HeadLimits, RequestHead, RequestParser};
+pub use spelling::Spelling;
 pub use trailers::filter_trailers;

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 
 use super::framing::parse_length;
 use super::hop_by_hop::{ends_here, strip_reply};
+use super::spelling::Spelling;
 use super::trailers;
 
 /// What a 1.1 caller that expects it gets before its body is read (RFC 9110 §15.2.1).
@@ -94,7 +95,8 @@ impl ReplyEncoder {
     /// Writes the status line and fields to `out`. `date` is added when the reply has none.
     ///
     /// A body of unknown length goes in chunks to 1.1 and until close to 1.0. `Content-Length` is the one that `length` gives, but for
-    /// replies to HEAD and 304, which keep their own. Fields that end at this hop are left out. A 101 (RFC 9110 §15.2.2) keeps its
+    /// replies to HEAD and 304, which keep their own. Fields that end at this hop are left out. A head with a [`Spelling`] is written in
+    /// it. A 101 (RFC 9110 §15.2.2) keeps its
     /// `Upgrade` and ends HTTP on this connection; any other 1xx, or a 101 to a 1.0 caller, is no final reply and becomes a 502.
     pub fn start(
         terms: &ReplyTerms,
@@ -113,20 +115,26 @@ impl ReplyEncoder {
         }
         let delimiter = delimiter(terms, head.status, length, http10);
         let keep_alive = terms.keep_alive && delimiter != Delimiter::Close;
-        writer.status(head.status);
-        writer.reply_fields(&head.headers, matches!(delimiter, Delimiter::Chunks { trailers: true }));
+        let length = match delimiter {
+            Delimiter::Length(length) => Some(length),
+            Delimiter::None => bodiless_length(terms, head, length),
+            Delimiter::Chunks { .. } | Delimiter::Close | Delimiter::Over => None,
+        };
+        let spelling = head.extensions.get::<Spelling>();
+        let trailers_follow = matches!(delimiter, Delimiter::Chunks { trailers: true });
+        writer.status(head.status, spelling.and_then(Spelling::reason));
+        match spelling {
+            Some(spelling) => writer.spelled_fields(spelling, &head.headers, trailers_follow, length),
+            None => writer.reply_fields(&head.headers, trailers_follow),
+        }
         if !head.headers.contains_key(DATE) {
             writer.field(&DATE, date);
         }
-        match delimiter {
-            Delimiter::Length(length) => writer.length(length),
-            Delimiter::Chunks { .. } => writer.line("transfer-encoding", b"chunked"),
-            Delimiter::None => {
-                if let Some(length) = bodiless_length(terms, head, length) {
-                    writer.length(length);
-                }
-            }
-            Delimiter::Close | Delimiter::Over => {}
+        if let (Some(length), None) = (length, spelling) {
+            writer.length(length);
+        }
+        if let Delimiter::Chunks { .. } = delimiter {
+            writer.line("transfer-encoding", b"chunked");
         }
         match (keep_alive, http10) {
             (true, true) => writer.line("connection", b"keep-alive"),
@@ -200,7 +208,7 @@ impl ReplyEncoder {
     }
 
     fn switch(mut writer: FieldWriter<'_>, head: &Parts, terms: &ReplyTerms) -> ReplyEncoder {
-        writer.status(head.status);
+        writer.status(head.status, None);
         writer.reply_fields(&head.headers, false);
         writer.line("connection", b"Upgrade");
         for value in head.headers.get_all(UPGRADE) {
@@ -211,7 +219,7 @@ impl ReplyEncoder {
     }
 
     fn refuse(mut writer: FieldWriter<'_>, date: &HeaderValue, terms: &ReplyTerms) -> ReplyEncoder {
-        writer.status(StatusCode::BAD_GATEWAY);
+        writer.status(StatusCode::BAD_GATEWAY, None);
         writer.field(&DATE, date);
         writer.length(0);
         writer.line("connection", b"close");
@@ -259,13 +267,13 @@ struct FieldWriter<'out> {
 }
 
 impl FieldWriter<'_> {
-    fn status(&mut self, status: StatusCode) {
+    fn status(&mut self, status: StatusCode, reason: Option<&[u8]>) {
         self.out.reserve(512);
         self.out.put_slice(b"HTTP/1.1 ");
         self.out.put_slice(status.as_str().as_bytes());
         self.out.put_u8(b' ');
         // The phrase may be empty, but some old callers insist on one.
-        self.out.put_slice(status.canonical_reason().unwrap_or("Unknown").as_bytes());
+        self.out.put_slice(reason.unwrap_or(status.canonical_reason().unwrap_or("Unknown").as_bytes()));
         self.out.put_slice(b"\r\n");
     }
 
@@ -281,6 +289,26 @@ impl FieldWriter<'_> {
             if !is_framing && !ends_here(name) {
                 self.field(name, value);
             }
+        }
+    }
+
+    /// The same as they were spelled, with `length` in the place of their own.
+    fn spelled_fields(&mut self, spelling: &Spelling, headers: &HeaderMap, trailers_follow: bool, length: Option<u64>) {
+        let mut headers = headers.clone();
+        strip_reply(&mut headers);
+        headers.remove(CONTENT_LENGTH);
+        if !trailers_follow {
+            headers.remove(TRAILER);
+        }
+        if let Some(length) = length {
+            headers.insert(CONTENT_LENGTH, length.into());
+        }
+        for (name, value) in spelling.fields(&headers) {
+            self.out.reserve(name.len() + value.len() + 4);
+            self.out.put_slice(name);
+            self.out.put_slice(b": ");
+            self.out.put_slice(value.as_bytes());
+            self.out.put_slice(b"\r\n");
         }
     }
 

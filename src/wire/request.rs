@@ -1,7 +1,7 @@
 //! Request heads off the front of a connection's buffer. It decides early: what can be refused at its first line, or at the byte
 //! that breaks a rule, is refused there, since a caller of HTTP/0.9 sends one line and waits, and a flood never ends.
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderValue, Request};
 
 use super::framing::Framing;
@@ -42,6 +42,8 @@ pub struct RequestHead {
     pub accepts_trailers: bool,
     /// The protocols that the caller would change to, on 1.1, `h2c` left out.
     pub upgrade: Option<HeaderValue>,
+    /// The head as it was sent: its spelling, for who needs it. The request shares these bytes.
+    pub raw: Bytes,
 }
 
 /// Reads the heads of one connection, one after another. After a fault it reads nothing more and repeats the fault.
@@ -92,7 +94,8 @@ impl RequestParser {
         let head = buf.split_to(self.scanner.consumed()).freeze();
         let fields = self.lines - 1;
         *self = RequestParser::new(self.limits);
-        head::read(&head, fields, default_host).map(Some)
+        let read = head::read(&head, fields, default_host)?;
+        Ok(Some(RequestHead { raw: head, ..read }))
     }
 
     /// Whether the head is whole. Every check is bound to the byte that fails it, so that the answer is the same however the

@@ -14,6 +14,7 @@ mod demo;
 mod differential;
 mod drain;
 mod elsewhere;
+mod envelope;
 mod faults;
 mod grpc;
 mod heads;

@@ -1,4 +1,5 @@
 mod bindings;
+mod envelope;
 mod gate;
 mod messages;
 mod reflection;

@@ -161,7 +161,7 @@ impl<S: Serve> Connection<S> {
 
     /// One request and its answer.
     async fn exchange(&mut self, head: RequestHead) -> Ending {
-        let RequestHead { request, framing, keep_alive, expects_continue, accepts_trailers, upgrade } = head;
+        let RequestHead { request, framing, keep_alive, expects_continue, accepts_trailers, upgrade, raw } = head;
         let mut terms = ReplyTerms {
             version: request.version(),
             head_request: request.method() == Method::HEAD,
@@ -178,6 +178,7 @@ impl<S: Serve> Connection<S> {
         let has_body = framing.has_body() || upgrade.is_some();
         self.shared.begin(framing, expects_continue, upgrade, may_half_close);
         let body = if has_body { RequestBody::http1(Rc::clone(&self.shared)) } else { RequestBody::empty() };
+        let body = body.after(raw);
         let response = {
             let mut call = pin!(self.service.call(&self.conn, with_body(request, body)));
             poll_fn(|cx| match call.as_mut().poll(cx) {

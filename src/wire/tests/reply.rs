@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use proptest::prelude::*;
 
-use crate::wire::{BodyDecoder, BodyLength, Framing, Piece, ReplyBroken, ReplyEncoder, ReplyTerms};
+use crate::wire::{BodyDecoder, BodyLength, Framing, Piece, ReplyBroken, ReplyEncoder, ReplyTerms, Spelling};
 
 const HTTP11: ReplyTerms = ReplyTerms {
     version: Version::HTTP_11,
@@ -40,6 +40,48 @@ fn start(terms: &ReplyTerms, status: u16, length: BodyLength) -> (ReplyEncoder, 
     let lines = text.strip_suffix("\r\n\r\n").unwrap().split("\r\n").skip(1).filter(|line| *line != "date: now");
     let lines = lines.map(str::to_owned).collect();
     (encoder, lines)
+}
+
+#[test]
+fn a_spelling_is_kept_but_for_what_is_the_connections() {
+    let names = ["X-One", "CONTENT-length", "Connection", "x-ONE", "Trailer", "X-Gone", "Keep-Alive", "Set-Cookie"];
+    let mut spelling = Spelling::default();
+    for name in names {
+        spelling.push(name.parse().unwrap(), name.into());
+    }
+    assert!(spelling.set_reason("Very Fine".into()));
+    let mut reply = Response::new(());
+    for (name, value) in [
+        ("set-cookie", "a=1"),
+        ("set-cookie", "b=2"),
+        ("x-one", "1"),
+        ("x-one", "2"),
+        ("trailer", "x"),
+        ("keep-alive", "5"),
+        ("content-length", "9"),
+        ("vary", "x"),
+    ] {
+        reply.headers_mut().append(name, HeaderValue::from_static(value));
+    }
+    reply.extensions_mut().insert(spelling);
+    let (parts, ()) = reply.into_parts();
+    let written = |terms: &ReplyTerms, length| {
+        let mut out = BytesMut::new();
+        ReplyEncoder::start(terms, &parts, length, &HeaderValue::from_static("now"), &mut out);
+        String::from_utf8(out.to_vec()).unwrap()
+    };
+    let own = "Set-Cookie: a=1\r\n";
+    assert_eq!(
+        written(&HTTP11, BodyLength::Exact(5)),
+        format!(
+            "HTTP/1.1 200 Very Fine\r\nX-One: 1\r\nCONTENT-length: 5\r\nx-ONE: 2\r\n{own}set-cookie: b=2\r\nvary: x\r\ndate: now\r\n\r\n"
+        )
+    );
+    let chunked = written(&HTTP11, BodyLength::Unknown);
+    assert!(!chunked.contains("ontent-") && !chunked.contains("CONTENT") && chunked.contains("chunked"), "{chunked}");
+    let trailing = ReplyTerms { accepts_trailers: true, ..HTTP11 };
+    assert!(written(&trailing, BodyLength::Unknown).contains("\r\nTrailer: x\r\n"));
+    assert!(written(&HEAD, BodyLength::Empty).contains("\r\nCONTENT-length: 9\r\n"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the tests speak with: a proxy in this process, scripted servlets, and callers that write bytes themselves.
 
 pub mod anywhere;
+pub mod envelope;
 pub mod flow;
 pub mod frames;
 pub mod grpc;
