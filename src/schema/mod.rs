@@ -2,6 +2,7 @@
 
 mod binding;
 mod compare;
+mod error_details;
 mod field_path;
 mod message;
 mod openapi;
@@ -18,6 +19,7 @@ mod well_known;
 
 pub use binding::{Binding, BodyRule, RouteRule, RouteRuleError, RulePart};
 pub use compare::{Breaks, Change, Reach, What, compare};
+pub use error_details::error_details;
 pub use field_path::{FieldPath, FieldPathError, UnknownField};
 pub use message::{Cardinality, EnumId, Enumeration, Field, FieldKind, Message, MessageId, Messages};
 pub use openapi::{Comments, Entrance, Surface, openapi};
