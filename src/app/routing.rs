@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::uri::PathAndQuery;
 
 use crate::config::{self, RouteBinding, ServletDef, Upstream as ConfiguredUpstream, Way};
-use crate::proxy::{Call, Mount, Routing, Target, Upstream};
+use crate::proxy::{Call, MetadataNames, Mount, Routing, Target, Upstream};
 use crate::route::Conflict;
 use crate::servlet::Servlet;
 use crate::telemetry::{Metrics, ServletMetrics};
@@ -40,6 +40,13 @@ pub(super) fn mount(def: &ServletDef, servlet: Arc<Servlet>, metrics: &Metrics) 
         timeout: def.timeout,
         unary_timeout: def.unary_timeout,
         cors: options.cors.as_ref().and_then(config::Cors::rules).map(Arc::new),
+        metadata: match def.upstream {
+            ConfiguredUpstream::Grpc => MetadataNames {
+                request: options.metadata.request.names().map(Arc::new),
+                reply: options.metadata.reply.names().map(Arc::new),
+            },
+            ConfiguredUpstream::Http1 | ConfiguredUpstream::Http2 => MetadataNames::default(),
+        },
         message_limit: size(options.message_size.bytes()),
         body_limit: options.body_size.map(|size| size.bytes()),
         replay_limit: size(options.replay_size.bytes()),

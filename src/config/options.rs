@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::Cors;
+use super::{Cors, Metadata};
 use crate::balance::Policy;
 use crate::discovery::{Count, Decode, Node, Reader, Size, did_you_mean, quoted_list, record};
 
@@ -36,6 +36,8 @@ record! {
         pub schema_changes: SchemaChanges = SchemaChanges::default(),
         /// Which pages of other origins may call from a browser. When left out, nothing is said of it.
         pub cors: Option<Cors> = None,
+        /// Which header fields and metadata go through, each way. gRPC upstreams only.
+        pub metadata: Metadata = Metadata::default(),
     }
 }
 

@@ -110,6 +110,14 @@ pub(super) fn parse(
     let keys = quoted_list(&[ServletFile::KEYS, ServletOptions::KEYS].concat());
     let mut fields = reader.fields(&root, &format!("a mapping with {keys}"))?;
     let file = ServletFile::take(&mut fields, reader, None);
+    if let Some(upstream @ (Upstream::Http1 | Upstream::Http2)) = file.as_ref().and_then(|file| file.upstream.0)
+        && let Content::Map(entries) = &*root.content
+        && let Some((key, _)) = entries.iter().find(|(key, _)| key.text == "metadata")
+    {
+        let wrong = format!("is not allowed with `upstream: {}`", upstream.name());
+        let problem = reader.report_at(Some(key.at), "metadata", wrong);
+        problem.allowed = Some("nothing is translated, and header fields go through".into());
+    }
     let options = ServletOptions::take(&mut fields, reader, Some(&defaults.servlet));
     fields.finish(reader);
     Some((Spanned { value: file?, at: root.at }, options))

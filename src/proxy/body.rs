@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use super::request_stream::RequestStream;
 use super::tally::Tally;
 use super::worker::cut;
 use crate::model::{Body, Code, Deadline, Fault, Frame, Kind, Outcome, Stage};
-use crate::translate::{Farewell, ReplyStep, ReplyTranslator, Status};
+use crate::translate::{Farewell, FieldNames, ReplyStep, ReplyTranslator, Status};
 use crate::upstream::Exchange;
 use crate::wire;
 
@@ -26,6 +27,8 @@ pin_project! {
         // Frames since the deadline was last looked at.
         unwatched: u32,
         source: Source,
+        // What goes through of trailing metadata, when not all does.
+        names: Option<Arc<FieldNames>>,
         tally: Tally,
     }
 }
@@ -64,13 +67,13 @@ impl ReplyBody {
         tally.bytes_out = data.len() as u64;
         tally.close(outcome);
         let source = if data.is_empty() { Source::Over } else { Source::Whole(data) };
-        ReplyBody { deadline: None, unwatched: 0, source, tally }
+        ReplyBody { deadline: None, unwatched: 0, source, names: None, tally }
     }
 
     /// Nothing follows the head.
     pub(super) fn ended(outcome: &Outcome, mut tally: Tally) -> ReplyBody {
         tally.close(outcome);
-        ReplyBody { deadline: None, unwatched: 0, source: Source::Over, tally }
+        ReplyBody { deadline: None, unwatched: 0, source: Source::Over, names: None, tally }
     }
 
     pub(super) fn grpc(exchange: Exchange<RequestStream>, deadline: Deadline, tally: Tally) -> ReplyBody {
@@ -98,7 +101,12 @@ impl ReplyBody {
 
     fn carried(source: Source, deadline: Deadline, tally: Tally) -> ReplyBody {
         let deadline = deadline.at().map(|at| tokio::time::sleep_until(at.into()));
-        ReplyBody { deadline, unwatched: 0, source, tally }
+        ReplyBody { deadline, unwatched: 0, source, names: None, tally }
+    }
+
+    /// The same with no more of its trailers than `names` lets through.
+    pub(super) fn withholding(self, names: Option<Arc<FieldNames>>) -> ReplyBody {
+        ReplyBody { names, ..self }
     }
 }
 
@@ -272,7 +280,7 @@ impl Body for ReplyBody {
             Poll::Pending if this.tally.is_cutting() => Err(cut(Stage::ReplyBody)),
             Poll::Pending => Err(ready!(poll_late(this.deadline.as_mut(), this.tally, cx))),
         };
-        let (frame, outcome) = match pulled {
+        let (mut frame, outcome) = match pulled {
             Ok(Pulled::Frame(frame)) => {
                 *this.unwatched += 1;
                 let stop = if this.tally.is_cutting() {
@@ -302,6 +310,9 @@ impl Body for ReplyBody {
                 (this.source.take_leave(ending), Some(outcome))
             }
         };
+        if let (Some(Ok(Frame::Trailers(trailers))), Some(names)) = (&mut frame, &this.names) {
+            names.withhold(trailers);
+        }
         if let Some(Ok(Frame::Data(data))) = &frame {
             this.tally.bytes_out = this.tally.bytes_out.saturating_add(data.len() as u64);
         }

@@ -27,6 +27,6 @@ mod worker;
 pub use body::ReplyBody;
 pub use call::{Connection, Proxy, Trust};
 pub use explain::{Explanation, explain};
-pub use mount::{Call, Mount, Routing, Target, Upstream};
+pub use mount::{Call, MetadataNames, Mount, Routing, Target, Upstream};
 pub use plan::{Carriage, Plan, plan};
 pub use worker::Worker;

@@ -11,6 +11,7 @@ use crate::route;
 use crate::schema::{Binding, Method, Schema};
 use crate::servlet::Servlet;
 use crate::telemetry::ServletMetrics;
+use crate::translate::FieldNames;
 use crate::upstream;
 
 /// What a servlet's replicas speak.
@@ -43,6 +44,8 @@ pub struct Mount {
     pub unary_timeout: Duration,
     /// Which pages of other origins may call.
     pub cors: Option<Arc<Cors>>,
+    /// What an operator lets through of metadata.
+    pub metadata: MetadataNames,
     /// Bytes of one message of a translated call.
     pub message_limit: usize,
     /// Bytes of a request's body.
@@ -52,6 +55,13 @@ pub struct Mount {
     /// How its endpoints are connected to.
     pub connections: upstream::Options,
     pub metrics: ServletMetrics,
+}
+
+/// Which metadata goes through, each way. `None`: all of it, which is not looked at.
+#[derive(Clone, Debug, Default)]
+pub struct MetadataNames {
+    pub request: Option<Arc<FieldNames>>,
+    pub reply: Option<Arc<FieldNames>>,
 }
 
 /// Where a route leads.

@@ -23,13 +23,13 @@ pub(super) fn head(plan: &Plan, head: Parts, conn: &Connection) -> Request<()> {
             let mut headers = head.headers;
             let authority = take_authority(&mut headers, &plan.mount);
             conn.forwarding.apply(&mut headers);
-            grpc(headers, authority, path)
+            grpc(plan, headers, authority, path)
         }
         Carriage::Translated(translation) => {
             let mut from = head.headers;
             let authority = take_authority(&mut from, &plan.mount);
             conn.forwarding.apply(&mut from);
-            grpc(translation.metadata(&from), authority, Some(translation.method_path().clone()))
+            grpc(plan, translation.metadata(&from), authority, Some(translation.method_path().clone()))
         }
         Carriage::Http => untranslated(plan, head, conn),
     }
@@ -49,7 +49,10 @@ pub(super) fn with_time_left(head: &Request<()>, upstream: Upstream, deadline: D
     head
 }
 
-fn grpc(mut headers: HeaderMap, authority: Option<Authority>, path: Option<PathAndQuery>) -> Request<()> {
+fn grpc(plan: &Plan, mut headers: HeaderMap, authority: Option<Authority>, path: Option<PathAndQuery>) -> Request<()> {
+    if let Some(names) = &plan.mount.metadata.request {
+        names.withhold(&mut headers);
+    }
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.remove(GRPC_TIMEOUT);
     let mut request = Request::new(());

@@ -12,7 +12,7 @@ use super::plan::{Carriage, Plan};
 use super::request_stream::RequestStream;
 use super::tally::Tally;
 use crate::model::{Body, Code, Deadline, Fault, Frame, Kind, Outcome, Stage};
-use crate::translate::{Manner, ReplyStep, ReplyTranslator, Status, Translation, fault_reply, is_grpc};
+use crate::translate::{Manner, ReplyStep, ReplyTranslator, Status, Translation, fault_reply, is_grpc, withhold};
 use crate::upstream::Exchange;
 use crate::wire;
 
@@ -30,9 +30,18 @@ pub(super) async fn reply(plan: Plan, method: &Method, answered: Answered, tally
         wire::strip_reply(response.headers_mut());
     }
     match &plan.carriage {
-        Carriage::Grpc { .. } => grpc(response, exchange, plan.deadline, tally),
+        Carriage::Grpc { .. } => {
+            let names = plan.mount.metadata.reply.clone();
+            if let Some(names) = &names {
+                names.withhold(response.headers_mut());
+            }
+            grpc(response, exchange, plan.deadline, tally).map(|body| body.withholding(names))
+        }
         Carriage::Http => http(response, exchange, method, plan.deadline, tally),
-        Carriage::Translated(translation) => translated(translation, response, exchange, plan.deadline, tally).await,
+        Carriage::Translated(translation) => {
+            let translator = withhold(translation.reply(), plan.mount.metadata.reply.as_ref());
+            translated(translation, translator, response, exchange, plan.deadline, tally).await
+        }
     }
 }
 
@@ -94,12 +103,12 @@ fn http(
 /// A gRPC answer in another dialect: whole when its head waits for the status, else as soon as there is a head.
 async fn translated(
     translation: &Translation,
+    mut translator: Box<dyn ReplyTranslator>,
     response: Response<()>,
     exchange: Exchange<RequestStream>,
     deadline: Deadline,
     mut tally: Tally,
 ) -> Response<ReplyBody> {
-    let mut translator = translation.reply();
     let (parts, ()) = response.into_parts();
     translator.head(parts.status, parts.headers);
     let mut exchange = exchange;

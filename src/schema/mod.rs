@@ -3,6 +3,7 @@
 mod binding;
 mod built_in;
 mod compare;
+mod error_details;
 mod field_path;
 mod message;
 mod openapi;
@@ -20,6 +21,7 @@ mod well_known;
 pub use binding::{Binding, BodyRule, RouteRule, RouteRuleError, RulePart};
 pub use built_in::{ENVELOPE, built_in};
 pub use compare::{Breaks, Change, Reach, What, compare};
+pub use error_details::error_details;
 pub use field_path::{FieldPath, FieldPathError, UnknownField};
 pub use message::{Cardinality, EnumId, Enumeration, Field, FieldKind, Message, MessageId, Messages};
 pub use openapi::{Comments, Entrance, Surface, openapi};

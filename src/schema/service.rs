@@ -63,7 +63,7 @@ impl Method {
 
 impl Schema {
     /// Compiles .proto texts and descriptor sets into one schema. `resolve` gives the text of an import, or `None`; google/api's
-    /// annotations, http and httpbody, and google/protobuf, are known without it.
+    /// annotations, http and httpbody, google/rpc's code, error_details and status, and google/protobuf, are known without it.
     ///
     /// # Errors
     /// All that is wrong, with file, line and column where they are known.

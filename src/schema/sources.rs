@@ -1,5 +1,5 @@
 //! From what an operator names to one descriptor pool: .proto texts are parsed, descriptor sets taken apart, imports fetched, all of it
-//! added in the order of the imports. A file's name is its identity. What is known here (google/api, google/protobuf) is never asked
+//! added in the order of the imports. A file's name is its identity. What is known here (google/api, google/rpc, google/protobuf) is never asked
 //! for, so that a schema means the same wherever it is loaded; a descriptor set's own copy of such a file is used, since its other files
 //! were compiled against it.
 
@@ -238,6 +238,9 @@ pub(super) fn known(import: &str) -> Option<FileDescriptorProto> {
         "google/api/annotations.proto" => include_str!("google/api/annotations.proto"),
         "google/api/http.proto" => include_str!("google/api/http.proto"),
         "google/api/httpbody.proto" => include_str!("google/api/httpbody.proto"),
+        "google/rpc/code.proto" => include_str!("google/rpc/code.proto"),
+        "google/rpc/error_details.proto" => include_str!("google/rpc/error_details.proto"),
+        "google/rpc/status.proto" => include_str!("google/rpc/status.proto"),
         _ => return GoogleFileResolver::new().open_file(import).ok().map(FileDescriptorProto::from),
     };
     File::from_source(import, text).ok().map(FileDescriptorProto::from)

@@ -26,10 +26,10 @@ pub fn fault_reply(fault: &Fault, manner: Manner) -> Response<Bytes> {
             return framed(web_content_type(text, None), web::whole(text, trailer_frame(&status, HeaderMap::new())));
         }
         Manner::ConnectStream(codec) if !wants_status(fault.kind) => {
-            return framed(content_type(true, codec), end_frame(&status, &HeaderMap::new()));
+            return framed(content_type(true, codec), end_frame(&status, &HeaderMap::new(), None));
         }
         Manner::ConnectUnary(_) | Manner::ConnectStream(_) => {
-            let mut response = framed(HeaderValue::from_static("application/json"), error_json(&status));
+            let mut response = framed(HeaderValue::from_static("application/json"), error_json(&status, None));
             *response.status_mut() = fault.answer().http;
             response
         }

@@ -22,7 +22,7 @@ pub use connect::{Codec, ConnectPlan, Form, check_connect_head, connect_get_code
 pub use dialect::{Dialect, Manner, is_grpc};
 pub use envelope::{Arrival, EnvelopePlan, is_envelope};
 pub use frame::{FrameDecoder, FrameError, HEADER_LEN, Message, frame_header};
-pub use metadata::{reply_headers, request_metadata};
+pub use metadata::{FieldNames, NamePattern, NamePatternError, reply_headers, request_metadata, withhold};
 pub use middle::{Farewell, ReplyStep, ReplyTranslator, RequestStep, RequestTranslator};
 pub use rest::{AnswerForm, RestPlan};
 pub use status::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS, Status, decode_message, encode_message};

@@ -1,16 +1,18 @@
 //! How a gRPC call ended (grpc/doc/PROTOCOL-HTTP2.md, `Trailers`; google/rpc/status.proto), in trailers and in JSON. Leans towards
 //! UNKNOWN: what does not clearly say OK is never OK.
 
+mod details;
+
 use base64::Engine;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode, header};
 
-use super::json::{WriteOptions, from_wire};
 use super::metadata::BINARY;
 use super::protobuf::{WireType, put_len, put_tag, put_varint, records};
 use crate::model::{Code, Fault};
-use crate::schema::{Messages, WellKnown};
+use crate::schema::Messages;
+pub(super) use details::Detail;
 
 pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 pub const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -45,8 +47,11 @@ impl Status {
             Code::Ok if codes.any(|other| other != first) => Code::Unknown,
             code => code,
         };
-        let details =
-            trailers.get(GRPC_STATUS_DETAILS).and_then(|value| BINARY.decode(value.as_bytes()).ok()).map(Bytes::from);
+        let details = trailers.get(GRPC_STATUS_DETAILS).and_then(|value| {
+            // Something on the way may have joined two fields into one, as binary ones may be.
+            let first = value.as_bytes().split(|byte| *byte == b',').next().unwrap_or_default();
+            BINARY.decode(first.trim_ascii()).ok().map(Bytes::from)
+        });
         let message = match trailers.get(GRPC_MESSAGE) {
             Some(value) => decode_message(value.as_bytes()),
             None => details.as_deref().and_then(message_of_details).unwrap_or_default(),
@@ -87,8 +92,8 @@ impl Status {
         }
     }
 
-    /// The status as the JSON of `google.rpc.Status`. A detail whose message is in the schema is written out, another one keeps
-    /// its bytes in base64 under `value`.
+    /// The status as the JSON of `google.rpc.Status`. A detail whose message is in the schema or in google/rpc is written out,
+    /// another one keeps its bytes in base64 under `value`.
     pub fn to_json(&self, messages: Option<&Messages>) -> Bytes {
         let mut json = Vec::with_capacity(64 + self.message.len());
         json.extend_from_slice(b"{\"code\":");
@@ -96,14 +101,10 @@ impl Status {
         json.extend_from_slice(b",\"message\":");
         put_json_string(&mut json, &self.message);
         let mut before: &[u8] = b",\"details\":[";
-        for detail in self.details.iter().flat_map(|details| records(details)) {
-            // Broken details end the list: the code and the message are still worth telling.
-            let Ok(record) = detail else { break };
-            if record.number == 3 {
-                json.extend_from_slice(before);
-                before = b",";
-                put_any(&mut json, record.value, messages);
-            }
+        for detail in self.each_detail() {
+            json.extend_from_slice(before);
+            before = b",";
+            detail.put_json(messages, &mut json);
         }
         if before == b"," {
             json.push(b']');
@@ -147,61 +148,28 @@ impl Status {
         self.to_head(head);
         response
     }
+
+    /// What the servlet tells beside the message. Broken details end the list: the code and the message are still worth telling.
+    pub(super) fn each_detail(&self) -> impl Iterator<Item = Detail<'_>> {
+        let fields = self.details.iter().flat_map(|details| records(details)).map_while(Result::ok);
+        fields.filter(|record| record.number == 3).map(|record| Detail::read(record.value))
+    }
+
+    /// Adds `Retry-After` (RFC 9110 §10.2.3) when the servlet says in a `google.rpc.RetryInfo` when to come again, and not in the
+    /// field itself: callers over HTTP, and what is between, know nothing of the former.
+    pub(super) fn put_retry_after(&self, head: &mut HeaderMap) {
+        if !head.contains_key(header::RETRY_AFTER)
+            && let Some(seconds) = self.each_detail().find_map(|detail| detail.retry_after())
+        {
+            head.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+    }
 }
 
 /// `google.rpc.Status.message`, field 2.
 fn message_of_details(details: &[u8]) -> Option<String> {
     let message = records(details).map_while(Result::ok).filter(|record| record.number == 2).last()?;
     Some(String::from_utf8_lossy(message.value).into_owned())
-}
-
-/// A `google.protobuf.Any` as JSON.
-fn put_any(json: &mut Vec<u8>, any: &[u8], messages: Option<&Messages>) {
-    let (mut url, mut value) = ("", [].as_slice());
-    for record in records(any).map_while(Result::ok) {
-        match record.number {
-            1 => url = std::str::from_utf8(record.value).unwrap_or_default(),
-            2 => value = record.value,
-            _ => {}
-        }
-    }
-    json.extend_from_slice(b"{\"@type\":");
-    put_json_string(json, url);
-    match messages.and_then(|messages| embedded(messages, url, value)) {
-        Some(Embedded::Members(members)) if members.is_empty() => {}
-        Some(Embedded::Members(members)) => {
-            json.push(b',');
-            json.extend_from_slice(&members);
-        }
-        Some(Embedded::Value(value)) => {
-            json.extend_from_slice(b",\"value\":");
-            json.extend_from_slice(&value);
-        }
-        None => {
-            json.extend_from_slice(b",\"value\":");
-            put_json_string(json, &base64::engine::general_purpose::STANDARD.encode(value));
-        }
-    }
-    json.push(b'}');
-}
-
-/// How a message stands beside its `@type`.
-enum Embedded {
-    /// What is between an ordinary message's braces.
-    Members(Vec<u8>),
-    /// Of a message with a JSON form of its own.
-    Value(Vec<u8>),
-}
-
-fn embedded(messages: &Messages, url: &str, value: &[u8]) -> Option<Embedded> {
-    let (_, name) = url.rsplit_once('/')?;
-    let id = messages.by_name(name)?;
-    let mut json = Vec::new();
-    from_wire(messages, id, value, &WriteOptions::default(), &mut json).ok()?;
-    Some(match messages.get(id).well_known {
-        None | Some(WellKnown::HttpBody) => Embedded::Members(json.get(1..json.len().checked_sub(1)?)?.to_vec()),
-        Some(_) => Embedded::Value(json),
-    })
 }
 
 fn put_json_string(json: &mut Vec<u8>, text: &str) {

@@ -17,7 +17,7 @@ sys.path.insert(0, os.environ["FOREIGN_GENERATED"])
 
 import grpc
 from google.api import httpbody_pb2
-from google.rpc import status_pb2
+from google.rpc import error_details_pb2, status_pb2
 from grpc_reflection.v1alpha import reflection
 from probe.v1 import probe_pb2, probe_pb2_grpc
 
@@ -189,10 +189,13 @@ class Probe(probe_pb2_grpc.ProbeServicer):
         if not ask.fail_code:
             return
         trailers = tuple(context.trailing_metadata() or ())
-        if ask.notes:
+        details = [probe_pb2.Note(text=note) for note in ask.notes]
+        if ("x-details", "standard") in tuple(context.invocation_metadata() or ()):
+            details += standard_details()
+        if details:
             status = status_pb2.Status(code=ask.fail_code, message=ask.fail_message)
-            for note in ask.notes:
-                status.details.add().Pack(probe_pb2.Note(text=note))
+            for detail in details:
+                status.details.add().Pack(detail)
             trailers += ((DETAILS, status.SerializeToString()),)
         await context.abort(CODES[ask.fail_code], ask.fail_message, trailing_metadata=trailers)
 
@@ -205,6 +208,15 @@ class Probe(probe_pb2_grpc.ProbeServicer):
             if ask.HasField(name):
                 getattr(answer, name).CopyFrom(getattr(ask, name))
         return answer
+
+
+def standard_details():
+    """What google/rpc/error_details.proto has for everybody; no .proto of this servlet imports it."""
+    retry = error_details_pb2.RetryInfo()
+    retry.retry_delay.FromMilliseconds(1500)
+    why = error_details_pb2.ErrorInfo(reason="FULL", domain="probe.example", metadata={"shelf": "3"})
+    wrong = error_details_pb2.BadRequest(field_violations=[{"field": "text", "description": "is empty"}])
+    return [why, retry, wrong]
 
 
 class Replicas:

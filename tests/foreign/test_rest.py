@@ -128,6 +128,19 @@ def test_rich_details_are_in_the_json(get):
     assert status["details"] == [{"@type": "type.googleapis.com/probe.v1.Note", "text": text} for text in ("one", "two")]
 
 
+def test_standard_details_are_told_without_being_in_the_schema(get):
+    reply = get("/v1/ask?fail_code=14&fail_message=busy&notes=one", "-H", "x-details: standard")
+    status = told(reply, 503, 14)
+    url = "type.googleapis.com/"
+    assert status["details"] == [
+        {"@type": url + "probe.v1.Note", "text": "one"},
+        {"@type": url + "google.rpc.ErrorInfo", "reason": "FULL", "domain": "probe.example", "metadata": {"shelf": "3"}},
+        {"@type": url + "google.rpc.RetryInfo", "retryDelay": "1.500s"},
+        {"@type": url + "google.rpc.BadRequest", "fieldViolations": [{"field": "text", "description": "is empty"}]},
+    ]
+    assert reply["retry-after"] == "2"
+
+
 def test_a_path_of_nobody_is_404(get):
     for path in ("/v1/nothing", "/", "/v1/ask/more", "/v1/shelves/desk/1/ask", "/probe.v1.Probe/"):
         told(get(path), 404, (5, 12))

@@ -23,6 +23,7 @@ mod http10;
 mod http11;
 mod http2;
 mod limits;
+mod metadata;
 mod reflection;
 mod reload;
 mod rest;

@@ -9,48 +9,38 @@ use serde_json::{Map, Value, json};
 
 use super::frame;
 use crate::model::Code;
-use crate::translate::protobuf::records;
-use crate::translate::status::Status;
+use crate::schema::Messages;
+use crate::translate::status::{Detail, Status};
 
 /// Marks the last frame of a stream.
 const END_STREAM: u8 = 2;
 
-/// The error as a JSON object.
-pub(crate) fn to_json(status: &Status) -> Bytes {
-    Bytes::from(value(status).to_string())
+/// The error as a JSON object. `messages`: the types of the servlet's own details.
+pub(crate) fn to_json(status: &Status, messages: Option<&Messages>) -> Bytes {
+    Bytes::from(value(status, messages).to_string())
 }
 
-fn value(status: &Status) -> Value {
+fn value(status: &Status, messages: Option<&Messages>) -> Value {
     let mut error = Map::new();
     error.insert("code".into(), name(status.code).into());
     if !status.message.is_empty() {
         error.insert("message".into(), status.message.clone().into());
     }
-    let details: Vec<Value> = status
-        .details
-        .iter()
-        .flat_map(|details| records(details).map_while(Result::ok))
-        .filter(|record| record.number == 3)
-        .map(|record| detail(record.value))
-        .collect();
+    let details: Vec<Value> = status.each_detail().map(|one| detail(&one, messages)).collect();
     if !details.is_empty() {
         error.insert("details".into(), details.into());
     }
     error.into()
 }
 
-/// A `google.protobuf.Any`: the type without its URL, the value in base64.
-fn detail(any: &[u8]) -> Value {
-    let (mut url, mut value) = ("", [].as_slice());
-    for record in records(any).map_while(Result::ok) {
-        match record.number {
-            1 => url = std::str::from_utf8(record.value).unwrap_or_default(),
-            2 => value = record.value,
-            _ => {}
-        }
+/// A detail: the type without its URL, the value in base64, and for people the message as JSON when its type is known.
+fn detail(detail: &Detail<'_>, messages: Option<&Messages>) -> Value {
+    let mut told = json!({"type": detail.name(), "value": STANDARD_NO_PAD.encode(detail.value)});
+    let debug = detail.message_json(messages).and_then(|json| serde_json::from_slice(&json).ok());
+    if let (Some(debug), Some(told)) = (debug, told.as_object_mut()) {
+        told.insert("debug".into(), debug);
     }
-    let name = url.rsplit_once('/').map_or(url, |(_, name)| name);
-    json!({"type": name, "value": STANDARD_NO_PAD.encode(value)})
+    told
 }
 
 /// Connect's name for a code.
@@ -62,10 +52,10 @@ fn name(code: Code) -> String {
 }
 
 /// The last frame of a stream: the error, if the call ended with one, and the trailing metadata.
-pub(crate) fn end_frame(status: &Status, fields: &HeaderMap) -> Bytes {
+pub(crate) fn end_frame(status: &Status, fields: &HeaderMap, messages: Option<&Messages>) -> Bytes {
     let mut end = Map::new();
     if !status.is_ok() {
-        end.insert("error".into(), value(status));
+        end.insert("error".into(), value(status, messages));
     }
     let metadata: Map<String, Value> = fields
         .keys()

@@ -19,7 +19,7 @@ use http::uri::PathAndQuery;
 
 use super::json::{ReadOptions, WriteOptions, from_wire, to_wire};
 use crate::model::{Fault, Kind, Stage};
-use crate::schema::Method;
+use crate::schema::{Messages, Method};
 
 pub(super) use error::{end_frame, to_json as error_json};
 pub(super) use get::is_connect as is_connect_get;
@@ -66,6 +66,11 @@ pub struct ConnectPlan {
 }
 
 impl ConnectPlan {
+    /// The types of the servlet's schema, as far as it has one.
+    fn messages(&self) -> Option<&Messages> {
+        self.method.as_ref().map(|method| &*method.messages)
+    }
+
     /// A caller's message as protobuf, behind `out`.
     fn read(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         let refused = |told: String| Fault::new(Kind::InvalidRequest, Stage::RequestBody, told);

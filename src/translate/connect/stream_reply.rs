@@ -159,7 +159,7 @@ impl ReplyTranslator for StreamReply {
         if status.is_ok() || !self.messages.at_boundary() {
             self.messages.at_end().map_err(FrameError::in_reply)?;
         }
-        let end = end_frame(status, &self.conclusion.trailing());
+        let end = end_frame(status, &self.conclusion.trailing(), self.plan.messages());
         self.ended = true;
         Ok(ReplyStep::Data(end))
     }
@@ -171,7 +171,7 @@ impl ReplyTranslator for StreamReply {
     fn farewell(&mut self, fault: &Fault) -> Farewell {
         // A frame in the middle of another would be read as a part of it.
         if self.messages.at_boundary() {
-            Farewell::End(end_frame(&Status::from_fault(fault), &HeaderMap::new()))
+            Farewell::End(end_frame(&Status::from_fault(fault), &HeaderMap::new(), None))
         } else {
             Farewell::Break(Bytes::new())
         }

@@ -48,9 +48,11 @@ impl UnaryReply {
 
     fn answer(&mut self) -> Result<Response<()>, Fault> {
         let (content_type, status, body) = match self.conclusion.status() {
-            Some(status) if !status.is_ok() => {
-                (HeaderValue::from_static("application/json"), status.code.http_status(), error_json(status))
-            }
+            Some(status) if !status.is_ok() => (
+                HeaderValue::from_static("application/json"),
+                status.code.http_status(),
+                error_json(status, self.plan.messages()),
+            ),
             _ => {
                 self.decoder.at_end().map_err(|error| error.in_reply())?;
                 let Some(message) = self.message.take() else {
@@ -75,6 +77,9 @@ impl UnaryReply {
             if let Ok(name) = HeaderName::try_from(format!("trailer-{name}")) {
                 fields.append(name, value.clone());
             }
+        }
+        if let Some(status) = self.conclusion.status() {
+            status.put_retry_after(fields);
         }
         fields.insert(header::CONTENT_TYPE, content_type);
         fields.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));

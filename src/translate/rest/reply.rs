@@ -82,6 +82,7 @@ impl RestReply {
         let (parts, body) = told.into_parts();
         let mut response = Response::from_parts(parts, ());
         append(response.headers_mut(), reply_headers(&self.initial, self.trailers.as_ref()));
+        status.put_retry_after(response.headers_mut());
         self.ended = true;
         self.ready.push_back(ReplyStep::Data(body));
         Ok(self.send_head(response))

@@ -149,3 +149,132 @@ fn a_rest_answer_has_the_status_three_times() {
         assert_eq!(serde_json::from_slice::<serde_json::Value>(response.body()).unwrap()["code"], code.number());
     }
 }
+
+/// A status with one detail: an Any of this type and value.
+fn with_detail(name: &str, value: &[u8]) -> Status {
+    let mut any = Vec::new();
+    put_len(&mut any, 1, format!("type.googleapis.com/{name}").as_bytes());
+    put_len(&mut any, 2, value);
+    let mut details = Vec::new();
+    put_len(&mut details, 3, &any);
+    Status { details: Some(Bytes::from(details)), ..Status::new(Code::Unavailable, "later") }
+}
+
+fn len(number: u32, content: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_len(&mut out, number, content);
+    out
+}
+
+fn varint(number: u32, value: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_tag(&mut out, number, WireType::Varint);
+    put_varint(&mut out, value);
+    out
+}
+
+#[test]
+fn the_standard_details_are_told_as_json_without_a_schema() {
+    let entry = [len(1, b"shelf"), len(2, b"3")].concat();
+    let inner = with_detail("google.rpc.Help", &len(1, &len(2, b"https://a"))).details.unwrap();
+    let cases: Vec<(&str, Vec<u8>, serde_json::Value)> = vec![
+        (
+            "google.rpc.ErrorInfo",
+            [len(1, b"FULL"), len(2, b"shelf.example"), len(3, &entry)].concat(),
+            json!({"reason": "FULL", "domain": "shelf.example", "metadata": {"shelf": "3"}}),
+        ),
+        (
+            "google.rpc.RetryInfo",
+            len(1, &[varint(1, 1), varint(2, 500_000_000)].concat()),
+            json!({"retryDelay": "1.500s"}),
+        ),
+        (
+            "google.rpc.BadRequest",
+            len(1, &[len(1, b"book.name"), len(2, b"is empty")].concat()),
+            json!({"fieldViolations": [{"field": "book.name", "description": "is empty"}]}),
+        ),
+        ("google.rpc.DebugInfo", Vec::new(), json!({})),
+        // An Any within: the type's own JSON, all the way down.
+        (
+            "google.rpc.Status",
+            [varint(1, 5), inner.to_vec()].concat(),
+            json!({"code": 5, "details": [{"@type": "type.googleapis.com/google.rpc.Help", "links": [{"url": "https://a"}]}]}),
+        ),
+        ("google.protobuf.Duration", varint(1, 3), json!({"value": "3s"})),
+        ("google.protobuf.StringValue", len(1, b"why"), json!({"value": "why"})),
+        ("google.protobuf.Struct", Vec::new(), json!({"value": {}})),
+        // Known by name, but not what it says it is: nothing of it is lost.
+        ("google.rpc.ErrorInfo", vec![0x0a, 0x7f, 1], json!({"value": "Cn8B"})),
+        // An Any within that nobody knows.
+        (
+            "google.rpc.Status",
+            len(3, &[len(1, b"type.googleapis.com/acme.Unknown"), len(2, &[1])].concat()),
+            json!({"value": "GiUKIHR5cGUuZ29vZ2xlYXBpcy5jb20vYWNtZS5Vbmtub3duEgEB"}),
+        ),
+        ("acme.Unknown", vec![1, 2, 255], json!({"value": "AQL/"})),
+    ];
+    for (name, value, mut expected) in cases {
+        expected["@type"] = format!("type.googleapis.com/{name}").into();
+        assert_eq!(json_of(&with_detail(name, &value))["details"], json!([expected]), "{name} {value:?}");
+    }
+}
+
+#[test]
+fn a_type_of_the_schema_comes_before_one_that_everybody_knows() {
+    let source = |package: &str, name: &str| {
+        let text = format!(
+            "syntax = \"proto3\"; package {package}; import \"google/protobuf/any.proto\";
+            message {name} {{ string mine = 1; google.protobuf.Any any = 2; }}"
+        );
+        crate::schema::Source::Proto { name: "own.proto".into(), text }
+    };
+    let schema = crate::schema::Schema::build(&[source("google.rpc", "ErrorInfo")], &mut |_| None).unwrap();
+    let status = with_detail("google.rpc.ErrorInfo", &len(1, b"x"));
+    let json: serde_json::Value = serde_json::from_slice(&status.to_json(Some(schema.messages()))).unwrap();
+    assert_eq!(json["details"][0]["mine"], "x");
+    assert_eq!(json_of(&status)["details"][0]["reason"], "x");
+}
+
+#[test]
+fn retry_info_becomes_retry_after() {
+    let of = |seconds: i64, nanos: i64| {
+        let delay = [varint(1, seconds.cast_unsigned()), varint(2, nanos.cast_unsigned())].concat();
+        let mut head = HeaderMap::new();
+        with_detail("google.rpc.RetryInfo", &len(1, &delay)).put_retry_after(&mut head);
+        head.get("retry-after").map(|value| value.to_str().unwrap().to_owned())
+    };
+    let cases = [
+        (3, 0, Some("3")),
+        (0, 1, Some("1")),
+        (2, 999_999_999, Some("3")),
+        (0, 0, Some("0")),
+        (-1, 0, None),
+        (-1, -500_000_000, None),
+        (i64::MAX, 1, None),
+        (i64::MIN, 0, None),
+        (315_576_000_000, 0, Some("315576000000")),
+    ];
+    for (seconds, nanos, expected) in cases {
+        assert_eq!(of(seconds, nanos).as_deref(), expected, "{seconds} {nanos}");
+    }
+
+    let mut said = trailers(&[("retry-after", "9")]);
+    with_detail("google.rpc.RetryInfo", &len(1, &varint(1, 3))).put_retry_after(&mut said);
+    assert_eq!(said, trailers(&[("retry-after", "9")]), "the servlet's own word stands");
+    for status in [
+        with_detail("google.rpc.RetryInfo", &[]),
+        with_detail("google.rpc.RetryInfo", &[0x0a, 0x7f]),
+        with_detail("google.rpc.ErrorInfo", &len(1, &varint(1, 3))),
+        Status::new(Code::Unavailable, "later"),
+    ] {
+        let mut head = HeaderMap::new();
+        status.put_retry_after(&mut head);
+        assert!(head.is_empty(), "{status:?}");
+    }
+}
+
+#[test]
+fn joined_details_are_read_as_the_first() {
+    let joined = trailers(&[("grpc-status", "8"), ("grpc-status-details-bin", "CAg=, CAk")]);
+    assert_eq!(Status::from_trailers(&joined).details.as_deref(), Some(&[8, 8][..]));
+}
