@@ -98,7 +98,9 @@ mod tests {
                 }
             }
             let connect = fault_reply(&fault, Manner::ConnectUnary(None));
-            assert_eq!(connect.status(), answer.http);
+            let expected = if *kind == Kind::UnsupportedCoding { StatusCode::NOT_IMPLEMENTED } else { answer.http };
+            assert_eq!(connect.status(), expected);
+            assert_eq!(connect.headers().contains_key("accept-encoding"), *kind == Kind::UnsupportedCoding);
             let body: serde_json::Value = serde_json::from_slice(connect.body()).unwrap();
             assert_eq!(body["message"], fault.message.as_ref());
 

@@ -14,7 +14,7 @@ const PIECE: usize = 64 << 10;
 /// The least room for one.
 const LEAST: usize = 1 << 10;
 
-/// What a step may go through between two codings without a byte for the reader: else a few bytes could keep it at work for minutes.
+/// What may pass between two codings without a byte for the reader: else a few bytes could keep a step at work for minutes.
 const FRUITLESS: usize = 1 << 20;
 
 /// What a step came to.
@@ -35,6 +35,8 @@ pub enum Decoded {
 pub struct Decoder {
     queue: VecDeque<Bytes>,
     finished: bool,
+    /// Passed between two codings since the last piece.
+    fruitless: usize,
     /// The outer coding, if there are two.
     outer: Option<Stage>,
     inner: Stage,
@@ -43,7 +45,13 @@ pub struct Decoder {
 impl Decoder {
     /// `inner` was put around the body first, `outer` around that.
     pub fn new(inner: Coding, outer: Option<Coding>) -> Decoder {
-        Decoder { queue: VecDeque::new(), finished: false, outer: outer.map(Stage::new), inner: Stage::new(inner) }
+        Decoder {
+            queue: VecDeque::new(),
+            finished: false,
+            fruitless: 0,
+            outer: outer.map(Stage::new),
+            inner: Stage::new(inner),
+        }
     }
 
     pub fn push(&mut self, chunk: Bytes) {
@@ -62,18 +70,20 @@ impl Decoder {
     /// # Errors
     /// `Malformed` and `Truncated`; `TooLarge` for two codings one of which stands for a lot of nothing.
     pub fn step(&mut self) -> Result<Decoded, CodingError> {
-        let mut fruitless = 0_usize;
         loop {
             match self.inner.step()? {
                 Decoded::NeedInput => {}
-                decoded => return Ok(decoded),
+                decoded => {
+                    self.fruitless = 0;
+                    return Ok(decoded);
+                }
             }
             let fed = match &mut self.outer {
                 None => feed(&mut self.queue, self.finished, &mut self.inner),
                 Some(outer) => match outer.step()? {
                     Decoded::Piece(piece) => {
-                        fruitless = fruitless.saturating_add(piece.len());
-                        if fruitless > FRUITLESS {
+                        self.fruitless = self.fruitless.saturating_add(piece.len());
+                        if self.fruitless > FRUITLESS {
                             return Err(CodingError::TooLarge(FRUITLESS));
                         }
                         self.inner.input = piece;

@@ -24,8 +24,11 @@ pub enum Effort {
     Small,
 }
 
-/// What may be referred back to, as a power of two: 256 KiB, so that a stream that is open for hours holds little.
-const WINDOW_LOG: i32 = 18;
+/// What may be referred back to in an answer that is there, as a power of two: 256 KiB.
+const WINDOW_LOG: u32 = 18;
+
+/// And in a stream, which may be open for hours and one of thousands: 64 KiB.
+const STREAM_WINDOW_LOG: u32 = 16;
 
 /// The room that is made for zstd's output at a time.
 const ROOM: usize = 16 << 10;
@@ -65,7 +68,8 @@ impl Encoder {
                     Effort::Small => 5,
                 };
                 let size_hint = len.unwrap_or_default();
-                let params = BrotliEncoderParams { quality, lgwin: WINDOW_LOG, size_hint, ..Default::default() };
+                let lgwin = window_log(len).cast_signed();
+                let params = BrotliEncoderParams { quality, lgwin, size_hint, ..Default::default() };
                 Kind::Brotli(Box::new(CompressorWriter::with_params(Vec::new(), ROOM, &params)))
             }
             Coding::Zstd => Kind::Zstd(zstd(effort, len).map_err(|_| CodingError::Encoder(coding))?),
@@ -148,6 +152,10 @@ impl Encoder {
     }
 }
 
+fn window_log(len: Option<usize>) -> u32 {
+    if len.is_some() { WINDOW_LOG } else { STREAM_WINDOW_LOG }
+}
+
 fn deflate_level(effort: Effort) -> Level {
     match effort {
         // A third less time at 1, and a third more bytes.
@@ -164,7 +172,7 @@ fn zstd(effort: Effort, len: Option<usize>) -> Result<CCtx<'static>, usize> {
     };
     let mut context = CCtx::create();
     context.set_parameter(CParameter::CompressionLevel(level))?;
-    context.set_parameter(CParameter::WindowLog(WINDOW_LOG.unsigned_abs()))?;
+    context.set_parameter(CParameter::WindowLog(window_log(len)))?;
     if let Some(len) = len {
         context.set_pledged_src_size(Some(len as u64))?;
     }

@@ -162,6 +162,18 @@ impl ReplyTranslator for EncodedReply {
         self.inner.status()
     }
 
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        self.inner.trailers()
+    }
+
+    fn promised(&self) -> Option<u64> {
+        match self.state {
+            State::Open | State::Plain => self.inner.promised(),
+            // Of the bytes as they were.
+            State::Whole(_) | State::Encoding(_) | State::Ended => None,
+        }
+    }
+
     fn farewell(&mut self, fault: &Fault) -> Farewell {
         let farewell = self.inner.farewell(fault);
         let State::Encoding(encoder) = &mut self.state else { return farewell };

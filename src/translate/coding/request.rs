@@ -102,6 +102,10 @@ impl RequestTranslator for DecodedRequest {
         }
     }
 
+    fn trailers(&mut self, trailers: HeaderMap) {
+        self.inner.trailers(trailers);
+    }
+
     fn finish(&mut self) {
         match &mut self.state {
             State::Decoding(decoder) => decoder.finish(),
