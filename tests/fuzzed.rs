@@ -84,6 +84,7 @@ macro_rules! properties {
 
 properties! {
     config_yaml: 300
+    content_coding: 300
     dialects: 500
     envelope: 500
     field_path: 500

@@ -3,6 +3,7 @@
 //! it with what a fuzzer makes up, and `cargo test` with the seeds and with bytes at random.
 
 pub mod config_yaml;
+pub mod content_coding;
 pub mod dialects;
 pub mod envelope;
 pub mod field_path;
@@ -32,6 +33,7 @@ pub type Check = fn(&[u8]);
 /// Every property by the name of its target.
 pub const ALL: &[(&str, Check)] = &[
     ("config_yaml", config_yaml::check),
+    ("content_coding", content_coding::check),
     ("dialects", dialects::check),
     ("envelope", envelope::check),
     ("field_path", field_path::check),

@@ -50,6 +50,7 @@ pub(super) fn mount(def: &ServletDef, servlet: Arc<Servlet>, metrics: &Metrics) 
         message_limit: size(options.message_size.bytes()),
         body_limit: options.body_size.map(|size| size.bytes()),
         replay_limit: size(options.replay_size.bytes()),
+        compression: options.compression.of_answers(),
         connections: Options {
             connect_timeout: options.connect_timeout,
             connections: size(options.endpoint_connections.get().into()),

@@ -33,7 +33,7 @@ pub use gate::{Differences, SchemaChange, compare};
 pub use machine::warnings;
 pub use metadata::{FieldPattern, Metadata, MetadataNames};
 pub use openapi::{openapi, openapi_of};
-pub use options::{Balance, SchemaChanges, ServletOptions, Upstream};
+pub use options::{Balance, Compression, SchemaChanges, ServletOptions, Upstream};
 pub use reading::{Seen, Sources};
 pub use reload::{GONE_AFTER, Reloader, load};
 pub use report::{Change, Event, Loaded, ReloadReport, Report};

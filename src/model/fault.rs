@@ -97,6 +97,8 @@ kinds! {
     MethodNotAllowed: Caller, "method_not_allowed";
     /// A content type that the route cannot read.
     UnsupportedMediaType: Caller, "unsupported_media_type";
+    /// A coding around the body, or around its messages, that is not known here.
+    UnsupportedCoding: Caller, "unsupported_coding";
     /// An answer in a form that the method does not have.
     NotAcceptable: Caller, "not_acceptable";
     /// The caller went away.
@@ -190,6 +192,7 @@ fn statuses(kind: Kind) -> (StatusCode, Code) {
         Kind::UnknownMethod => (StatusCode::NOT_FOUND, Code::Unimplemented),
         Kind::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented),
         Kind::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument),
+        Kind::UnsupportedCoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Unimplemented),
         Kind::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, Code::InvalidArgument),
         Kind::CallerGone => (Code::Cancelled.http_status(), Code::Cancelled),
         Kind::NoEndpoint
@@ -228,6 +231,7 @@ fn retry(kind: Kind, stage: Stage) -> Retry {
             | Kind::UnknownMethod
             | Kind::MethodNotAllowed
             | Kind::UnsupportedMediaType
+            | Kind::UnsupportedCoding
             | Kind::NotAcceptable
             | Kind::CallerGone
             | Kind::NoEndpoint

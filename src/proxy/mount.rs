@@ -11,7 +11,7 @@ use crate::route;
 use crate::schema::{Binding, Method, Schema};
 use crate::servlet::Servlet;
 use crate::telemetry::ServletMetrics;
-use crate::translate::FieldNames;
+use crate::translate::{Compression, FieldNames};
 use crate::upstream;
 
 /// What a servlet's replicas speak.
@@ -52,6 +52,8 @@ pub struct Mount {
     pub body_limit: Option<u64>,
     /// Bytes of a request's body that are kept for another endpoint.
     pub replay_limit: usize,
+    /// Of the answers of translated calls.
+    pub compression: Option<Compression>,
     /// How its endpoints are connected to.
     pub connections: upstream::Options,
     pub metrics: ServletMetrics,

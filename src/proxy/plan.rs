@@ -13,7 +13,7 @@ use crate::policy::{self, CallKind};
 use crate::route::{Miss, ServiceMatch, Tier};
 use crate::schema;
 use crate::translate::{
-    Codec, ConnectPlan, Dialect, EnvelopePlan, Form, Manner, RestPlan, Translation, UnaryPlan, WebPlan,
+    Codec, ConnectPlan, Dialect, EnvelopePlan, Form, Manner, ReplyCoding, RestPlan, Translation, UnaryPlan, WebPlan,
     check_connect_head, connect_get_codec, is_envelope,
 };
 
@@ -22,6 +22,8 @@ use crate::translate::{
 pub struct Plan {
     pub mount: Arc<Mount>,
     pub carriage: Carriage,
+    /// What was agreed about the answer's content coding, where there may be one.
+    pub coding: Option<ReplyCoding>,
     pub deadline: Deadline,
     /// What the deadline was made of.
     pub timeout: Option<Duration>,
@@ -80,7 +82,13 @@ pub fn plan(routing: &Routing, head: &Parts, manner: Manner, now: Instant) -> Re
         Carriage::Grpc { .. } | Carriage::Translated(_) => caller_timeout(head, manner)?,
     };
     let timeout = policy::timeout(kind, mount.unary_timeout, mount.timeout, caller);
-    Ok(Plan { mount, carriage, deadline: Deadline::after(now, timeout), timeout })
+    let coding = match &carriage {
+        Carriage::Translated(translation) if translation.has_coded_answer() => {
+            mount.compression.map(|compression| ReplyCoding::agreed(compression, &head.headers))
+        }
+        Carriage::Translated(_) | Carriage::Grpc { .. } | Carriage::Http => None,
+    };
+    Ok(Plan { mount, carriage, coding, deadline: Deadline::after(now, timeout), timeout })
 }
 
 type Choice = (Arc<Mount>, Carriage, CallKind);

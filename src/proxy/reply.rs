@@ -39,7 +39,10 @@ pub(super) async fn reply(plan: Plan, method: &Method, answered: Answered, tally
         }
         Carriage::Http => http(response, exchange, method, plan.deadline, tally),
         Carriage::Translated(translation) => {
-            let translator = withhold(translation.reply(), plan.mount.metadata.reply.as_ref());
+            let mut translator = withhold(translation.reply(), plan.mount.metadata.reply.as_ref());
+            if let Some(coding) = plan.coding {
+                translator = coding.around(translator);
+            }
             translated(translation, translator, response, exchange, plan.deadline, tally).await
         }
     }

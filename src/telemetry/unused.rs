@@ -57,6 +57,7 @@ fn is_translators(kind: Kind) -> bool {
         kind,
         Kind::InvalidRequest
             | Kind::UnsupportedMediaType
+            | Kind::UnsupportedCoding
             | Kind::NotAcceptable
             | Kind::SchemaPending
             | Kind::UntranslatableReply
@@ -89,6 +90,7 @@ fn happens(kind: Kind) -> Happens {
         | Kind::Draining
         | Kind::Internal => (true, true),
         Kind::MalformedBody
+        | Kind::UnsupportedCoding
         | Kind::BodyTooLarge
         | Kind::BodyTimeout
         | Kind::CallerGone

@@ -4,11 +4,12 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 
+use super::coding::TAKEN;
 use super::connect::{content_type, end_frame, error_json};
 use super::dialect::Manner;
 use super::status::Status;
 use super::web::{self, trailer_frame, web_content_type};
-use crate::model::{Fault, Kind};
+use crate::model::{Fault, Kind, Stage};
 
 /// The whole answer. Its body is short; a HEAD request gets the head of it.
 pub fn fault_reply(fault: &Fault, manner: Manner) -> Response<Bytes> {
@@ -30,7 +31,11 @@ pub fn fault_reply(fault: &Fault, manner: Manner) -> Response<Bytes> {
         }
         Manner::ConnectUnary(_) | Manner::ConnectStream(_) => {
             let mut response = framed(HeaderValue::from_static("application/json"), error_json(&status, None));
-            *response.status_mut() = fault.answer().http;
+            *response.status_mut() = match fault.kind {
+                // Connect's own word for it.
+                Kind::UnsupportedCoding => fault.answer().grpc.http_status(),
+                _ => fault.answer().http,
+            };
             response
         }
         Manner::Rest => status.to_rest(Some(fault.answer().http), None),
@@ -48,6 +53,10 @@ pub fn fault_reply(fault: &Fault, manner: Manner) -> Response<Bytes> {
         if let Ok(value) = HeaderValue::try_from(allowed.join(", ")) {
             response.headers_mut().insert(header::ALLOW, value);
         }
+    }
+    if fault.kind == Kind::UnsupportedCoding && fault.stage == Stage::Plan {
+        // RFC 9110 §15.5.16: what would be taken. Of the body: single messages have fields of their own.
+        response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static(TAKEN));
     }
     response
 }
@@ -71,7 +80,6 @@ mod tests {
     use http::{Method, StatusCode};
 
     use super::*;
-    use crate::model::Stage;
     use crate::translate::Codec;
 
     #[test]
@@ -90,7 +98,9 @@ mod tests {
                 }
             }
             let connect = fault_reply(&fault, Manner::ConnectUnary(None));
-            assert_eq!(connect.status(), answer.http);
+            let expected = if *kind == Kind::UnsupportedCoding { StatusCode::NOT_IMPLEMENTED } else { answer.http };
+            assert_eq!(connect.status(), expected);
+            assert_eq!(connect.headers().contains_key("accept-encoding"), *kind == Kind::UnsupportedCoding);
             let body: serde_json::Value = serde_json::from_slice(connect.body()).unwrap();
             assert_eq!(body["message"], fault.message.as_ref());
 

@@ -2,6 +2,7 @@
 //! step takes bounded input and yields at most one bounded frame. gRPC to gRPC never comes through here.
 
 mod answer;
+mod coding;
 mod conclusion;
 mod connect;
 mod dialect;
@@ -18,6 +19,7 @@ mod translation;
 mod web;
 
 pub use answer::fault_reply;
+pub use coding::{Accepted, Coding, CodingError, Compression, Decoded, Decoder, Effort, Encoder, ReplyCoding};
 pub use connect::{Codec, ConnectPlan, Form, check_connect_head, connect_get_codec};
 pub use dialect::{Dialect, Manner, is_grpc};
 pub use envelope::{Arrival, EnvelopePlan, is_envelope};

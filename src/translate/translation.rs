@@ -4,6 +4,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 
+use super::coding::DecodedRequest;
 use super::connect::{self, Codec, ConnectPlan, ConnectRequest, Form, GetRequest, StreamReply};
 use super::dialect::{Dialect, Manner};
 use super::envelope::{self, Arrival, EnvelopePlan, EnvelopeReply, EnvelopeRequest};
@@ -14,6 +15,9 @@ use super::web::{self, RelayedRequest, UnaryPlan, WebPlan, WebReply};
 use crate::model::{Fault, Kind, Stage};
 
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+
+/// What single messages of a reply that is read here may be compressed with.
+const READ_HERE: HeaderValue = HeaderValue::from_static("gzip,identity");
 
 /// A call that goes through the neutral middle.
 #[derive(Clone, Debug)]
@@ -77,7 +81,7 @@ impl Translation {
     /// # Errors
     /// `InvalidRequest`, `UnsupportedMediaType` and `NotAcceptable`: what the head alone shows to be wrong.
     pub fn request(&self, head: &Parts, arrival: &Arrival<'_>) -> Result<Box<dyn RequestTranslator>, Fault> {
-        Ok(match self {
+        let translator: Box<dyn RequestTranslator> = match self {
             Translation::Rest(rest) => {
                 let captures = rest
                     .binding
@@ -92,9 +96,28 @@ impl Translation {
             Translation::Connect(connect) => match (connect.form, connect.codec) {
                 (Form::Get, _) => Box::new(GetRequest::new(connect, head.uri.query().unwrap_or_default())?),
                 (Form::Stream, Codec::Proto) => Box::new(RelayedRequest::new(false)),
-                (Form::Post, _) | (Form::Stream, Codec::Json) => Box::new(ConnectRequest::new(connect)),
+                (Form::Post, _) | (Form::Stream, Codec::Json) => Box::new(ConnectRequest::new(connect, &head.headers)),
             },
+        };
+        Ok(match self.message_limit() {
+            Some(limit) => DecodedRequest::around(translator, &head.headers, limit),
+            None => translator,
         })
+    }
+
+    /// Whether bodies are in content codings between the caller and here, and the most bytes of a message in one. Where messages
+    /// are compressed one by one, or the servlet has the whole exchange to itself, bodies stay as they are.
+    fn message_limit(&self) -> Option<usize> {
+        match self {
+            Translation::Rest(rest) => Some(rest.message_limit),
+            Translation::Connect(connect) if connect.form != Form::Stream => Some(connect.message_limit),
+            Translation::Connect(_) | Translation::Web(_) | Translation::Unary(_) | Translation::Envelope(_) => None,
+        }
+    }
+
+    /// Whether the answer may go out in a content coding.
+    pub fn has_coded_answer(&self) -> bool {
+        self.message_limit().is_some()
     }
 
     /// The reply's half.
@@ -116,10 +139,11 @@ impl Translation {
             _ => request_metadata(from),
         };
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        headers.insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(GRPC_ACCEPT_ENCODING, READ_HERE);
         match self {
             Translation::Rest(_) | Translation::Envelope(_) => {}
             Translation::Web(_) | Translation::Unary(_) => {
+                headers.insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static("identity"));
                 headers.insert(header::CONTENT_TYPE, web::grpc_content_type(from));
                 web::keep_encodings(from, &mut headers);
             }

@@ -7,6 +7,7 @@ mod admin;
 mod balance;
 mod bindings;
 mod cli;
+mod coding;
 mod connect;
 mod cors;
 mod deadlines;

@@ -7,6 +7,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::Codec;
 use crate::model::{Fault, Kind, Stage};
+use crate::translate::coding::MessageCoding;
 
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::URL_SAFE,
@@ -18,6 +19,7 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(
 pub(crate) struct Asked {
     pub(crate) codec: Codec,
     pub(crate) message: Vec<u8>,
+    pub(crate) coding: MessageCoding,
 }
 
 /// Whether a query is that of a Connect call: `connect=v1`.
@@ -28,10 +30,11 @@ pub(crate) fn is_connect(query: &str) -> bool {
 /// Reads the query of a GET.
 ///
 /// # Errors
-/// `InvalidRequest` for a parameter that is missing or cannot be read, `UnsupportedMediaType` for an encoding that is not known,
-/// `NotImplemented` for a compression.
+/// `InvalidRequest` for a parameter that is missing or cannot be read, `UnsupportedMediaType` for an encoding and
+/// `UnsupportedCoding` for a compression that is not known.
 pub(crate) fn read(query: &str) -> Result<Asked, Fault> {
     let (mut codec, mut message, mut base64) = (None, None, false);
+    let mut coding = MessageCoding::Identity;
     for pair in query.split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         match name {
@@ -43,9 +46,9 @@ pub(crate) fn read(query: &str) -> Result<Asked, Fault> {
                 });
             }
             "base64" => base64 = value == "1",
-            "compression" if !matches!(value, "" | "identity") => {
-                let told = "a compressed message in the query is not taken";
-                return Err(Fault::new(Kind::NotImplemented, Stage::Plan, told));
+            "compression" => {
+                coding = MessageCoding::named(value.as_bytes());
+                coding.check_request()?;
             }
             "message" => message = Some(decoded(value)),
             _ => {}
@@ -57,7 +60,7 @@ pub(crate) fn read(query: &str) -> Result<Asked, Fault> {
         true => URL_SAFE.decode(&message).map_err(|_| invalid("`message` is not URL-safe base64"))?,
         false => message.into_owned(),
     };
-    Ok(Asked { codec, message })
+    Ok(Asked { codec, message, coding })
 }
 
 fn decoded(value: &str) -> Cow<'_, [u8]> {

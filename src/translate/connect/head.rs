@@ -3,8 +3,9 @@
 
 use http::header::{self, HeaderMap, HeaderValue};
 
-use super::{Codec, Form};
+use super::{CONTENT_ENCODING, Codec, Form};
 use crate::model::{Fault, Kind, Stage};
+use crate::translate::coding::{MessageCoding, content_codings};
 
 /// The codec and form that a content type names, of any but JSON alone, which is REST's as well.
 pub(crate) fn codec_of(content_type: &[u8]) -> Option<(Codec, bool)> {
@@ -30,8 +31,8 @@ pub(crate) fn names_stream(content_type: &[u8]) -> bool {
 /// Holds the head of a call to what can be read.
 ///
 /// # Errors
-/// `UnsupportedMediaType` for another codec, `InvalidRequest` for another version of the protocol, `NotImplemented` for compression
-/// that the body would have to be read through.
+/// `UnsupportedMediaType` for another codec, `InvalidRequest` for another version of the protocol, `UnsupportedCoding` for
+/// compression that the body would have to be read through and cannot be.
 pub fn check_head(headers: &HeaderMap, form: Form, codec: Codec) -> Result<(), Fault> {
     let fault = |kind, told: String| Err(Fault::new(kind, Stage::Plan, told));
     let text = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -45,15 +46,11 @@ pub fn check_head(headers: &HeaderMap, form: Form, codec: Codec) -> Result<(), F
             return fault(Kind::UnsupportedMediaType, format!("`{}` {told}", String::from_utf8_lossy(content_type)));
         }
     }
-    let coding = match (form, codec) {
-        // Compressed messages of protobuf pass as they are.
-        (Form::Stream, Codec::Proto) | (Form::Get, _) => None,
-        (Form::Stream, Codec::Json) => text("connect-content-encoding"),
-        (Form::Post, _) => text("content-encoding"),
-    };
-    match coding.filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity")) {
-        Some(coding) => fault(Kind::NotImplemented, format!("the compression `{coding}` is not taken: identity is")),
-        None => Ok(()),
+    match (form, codec) {
+        // Compressed messages of protobuf pass as they are; that of a GET is in its query.
+        (Form::Stream, Codec::Proto) | (Form::Get, _) => Ok(()),
+        (Form::Stream, Codec::Json) => MessageCoding::of(headers, &CONTENT_ENCODING).check_request(),
+        (Form::Post, _) => content_codings(headers).map(|_| ()),
     }
 }
 

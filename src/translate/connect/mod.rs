@@ -35,6 +35,9 @@ const ENCODINGS: [(HeaderName, HeaderName); 2] = [
     (HeaderName::from_static("connect-accept-encoding"), HeaderName::from_static("grpc-accept-encoding")),
 ];
 
+/// What the messages of a stream are compressed with.
+const CONTENT_ENCODING: HeaderName = HeaderName::from_static("connect-content-encoding");
+
 /// How messages are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
@@ -142,6 +145,7 @@ pub(super) fn metadata(from: &HeaderMap, form: Form, codec: Codec, to: &mut Head
         to.remove(name);
     }
     if form == Form::Stream && codec == Codec::Proto {
+        to.insert("grpc-accept-encoding", HeaderValue::from_static("identity"));
         for (connect, grpc) in &ENCODINGS {
             if let Some(value) = from.get(connect) {
                 to.insert(grpc, value.clone());

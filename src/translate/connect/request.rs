@@ -2,10 +2,12 @@
 //! pass as they come, since their frames are gRPC's.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use http::HeaderMap;
 
-use super::{Codec, ConnectPlan, Form, get};
+use super::{CONTENT_ENCODING, Codec, ConnectPlan, Form, get};
 use crate::model::{Fault, Kind, Stage};
-use crate::translate::frame::{FrameDecoder, HEADER_LEN, frame_header};
+use crate::translate::coding::MessageCoding;
+use crate::translate::frame::{FrameDecoder, HEADER_LEN, Message, frame_header};
 use crate::translate::middle::{RequestStep, RequestTranslator};
 
 /// One request with a body of JSON, or of one protobuf message. Streams of protobuf are relayed and do not come here.
@@ -21,15 +23,19 @@ pub(crate) struct ConnectRequest {
 enum Input {
     /// The one message, behind room for its prefix.
     One(BytesMut),
-    Frames(FrameDecoder),
+    Frames(FrameDecoder, MessageCoding),
     Ended,
 }
 
 impl ConnectRequest {
-    pub(crate) fn new(plan: &ConnectPlan) -> ConnectRequest {
+    /// `headers`: those of the request, for the encoding of a stream's messages.
+    pub(crate) fn new(plan: &ConnectPlan, headers: &HeaderMap) -> ConnectRequest {
         let input = match plan.form {
             Form::Post | Form::Get => Input::One(BytesMut::new()),
-            Form::Stream => Input::Frames(FrameDecoder::new(plan.message_limit)),
+            Form::Stream => {
+                let coding = MessageCoding::of(headers, &CONTENT_ENCODING);
+                Input::Frames(FrameDecoder::new(plan.message_limit), coding)
+            }
         };
         ConnectRequest { plan: plan.clone(), input, finished: false, failed: None }
     }
@@ -42,12 +48,11 @@ impl ConnectRequest {
                 self.input = Input::Ended;
                 framed(&self.plan, &message).map(RequestStep::Frame)
             }
-            Input::Frames(frames) => match frames.next().map_err(|error| error.in_request())? {
-                Some(message) if message.compressed => {
-                    let told = "a compressed JSON message is not taken";
-                    Err(Fault::new(Kind::UnsupportedMediaType, Stage::RequestBody, told))
+            Input::Frames(frames, coding) => match frames.next().map_err(|error| error.in_request())? {
+                Some(message) => {
+                    let message = coding.open_request(message, self.plan.message_limit)?;
+                    framed(&self.plan, &message).map(RequestStep::Frame)
                 }
-                Some(message) => framed(&self.plan, &message.bytes).map(RequestStep::Frame),
                 None if self.finished => {
                     frames.at_end().map_err(|error| error.in_request())?;
                     self.input = Input::Ended;
@@ -73,7 +78,7 @@ impl RequestTranslator for ConnectRequest {
                 self.failed.get_or_insert_with(|| self.plan.too_large());
             }
             Input::One(message) => message.extend_from_slice(&chunk),
-            Input::Frames(frames) => frames.push(chunk),
+            Input::Frames(frames, _) => frames.push(chunk),
             Input::Ended => {}
         }
     }
@@ -113,7 +118,9 @@ impl GetRequest {
         if asked.message.len() > plan.message_limit {
             return Err(plan.too_large());
         }
-        Ok(GetRequest { frame: Some(framed(plan, &asked.message)?), failed: None })
+        let message = Message { bytes: asked.message.into(), compressed: asked.coding != MessageCoding::Identity };
+        let message = asked.coding.open_request(message, plan.message_limit)?;
+        Ok(GetRequest { frame: Some(framed(plan, &message)?), failed: None })
     }
 }
 

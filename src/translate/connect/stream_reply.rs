@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header};
 
 use super::{Codec, ConnectPlan, ENCODINGS, end_frame, frame};
-use crate::model::{Fault, Kind, Stage};
+use crate::model::Fault;
+use crate::translate::coding::{GRPC_ENCODING, MessageCoding};
 use crate::translate::conclusion::Conclusion;
 use crate::translate::frame::{FrameDecoder, FrameError};
 use crate::translate::middle::{Farewell, ReplyStep, ReplyTranslator};
@@ -33,7 +34,7 @@ enum Messages {
     /// Protobuf: as they come.
     Relayed { walker: Walker, ready: VecDeque<Bytes>, failed: Option<FrameError> },
     /// JSON.
-    Decoded { decoder: FrameDecoder, failed: Option<Fault> },
+    Decoded { decoder: FrameDecoder, coding: MessageCoding, failed: Option<Fault> },
 }
 
 /// Messages that are there go on together up to about so many bytes: a frame of HTTP/2 for each of many tiny ones costs both ends
@@ -49,10 +50,10 @@ impl Messages {
                 (None, Some(error)) => Err(error.in_reply()),
                 (None, None) => Ok(None),
             },
-            Messages::Decoded { decoder, failed } => {
+            Messages::Decoded { decoder, coding, failed } => {
                 let mut piece = Vec::new();
                 while failed.is_none() && piece.len() < PIECE {
-                    match write_next(decoder, plan, &mut piece) {
+                    match write_next(decoder, coding, plan, &mut piece) {
                         Ok(true) => {}
                         Ok(false) => break,
                         Err(fault) => *failed = Some(fault),
@@ -85,14 +86,16 @@ impl Messages {
 }
 
 /// The next message behind `out`, as JSON in a frame; false when more is needed. Leaves nothing of one that has no JSON form.
-fn write_next(decoder: &mut FrameDecoder, plan: &ConnectPlan, out: &mut Vec<u8>) -> Result<bool, Fault> {
+fn write_next(
+    decoder: &mut FrameDecoder,
+    coding: &MessageCoding,
+    plan: &ConnectPlan,
+    out: &mut Vec<u8>,
+) -> Result<bool, Fault> {
     let Some(message) = decoder.next().map_err(FrameError::in_reply)? else { return Ok(false) };
-    if message.compressed {
-        let told = "a compressed message, which was not asked for";
-        return Err(Fault::new(Kind::MalformedReply, Stage::ReplyBody, told));
-    }
-    let mut json = Vec::with_capacity(message.bytes.len() * 2);
-    plan.write(&message.bytes, &mut json)?;
+    let message = coding.open_reply(message, plan.message_limit)?;
+    let mut json = Vec::with_capacity(message.len() * 2);
+    plan.write(&message, &mut json)?;
     out.extend_from_slice(&frame(0, &json));
     Ok(true)
 }
@@ -101,7 +104,10 @@ impl StreamReply {
     pub(crate) fn new(plan: &ConnectPlan) -> StreamReply {
         let messages = match plan.codec {
             Codec::Proto => Messages::Relayed { walker: Walker::default(), ready: VecDeque::new(), failed: None },
-            Codec::Json => Messages::Decoded { decoder: FrameDecoder::new(plan.message_limit), failed: None },
+            Codec::Json => {
+                let (decoder, coding) = (FrameDecoder::new(plan.message_limit), MessageCoding::default());
+                Messages::Decoded { decoder, coding, failed: None }
+            }
         };
         StreamReply { plan: plan.clone(), conclusion: Conclusion::default(), messages, head: None, ended: false }
     }
@@ -119,6 +125,9 @@ impl ReplyTranslator for StreamReply {
                     fields.insert(connect, value.clone());
                 }
             }
+        }
+        if let Messages::Decoded { coding, .. } = &mut self.messages {
+            *coding = MessageCoding::of(&self.conclusion.initial, &GRPC_ENCODING);
         }
         fields.insert(header::CONTENT_TYPE, self.plan.content_type());
         self.head = Some(response);

@@ -61,7 +61,7 @@ fn pieces(bytes: &[u8], sizes: &[usize]) -> Vec<Bytes> {
 
 /// What a request came to.
 fn asked(form: Form, codec: Codec, body: &[u8], sizes: &[usize]) -> Result<Vec<u8>, (Kind, String)> {
-    let mut request = ConnectRequest::new(&plan(form, codec));
+    let mut request = ConnectRequest::new(&plan(form, codec), &HeaderMap::new());
     let mut sent = Vec::new();
     let wrong = |fault: Fault| (fault.kind, fault.message.into_owned());
     for piece in pieces(body, sizes) {
@@ -258,17 +258,17 @@ fn what_is_wrong_with_a_body_is_told() {
         (Form::Stream, Codec::Json, json("{}")[..6].to_vec(), Kind::MalformedBody),
         (Form::Stream, Codec::Json, [json("{}"), vec![2, 0, 0, 0, 0]].concat(), Kind::MalformedBody),
         (Form::Stream, Codec::Json, framed(&[long]), Kind::BodyTooLarge),
-        (Form::Stream, Codec::Json, vec![1, 0, 0, 0, 1, 7], Kind::UnsupportedMediaType),
+        (Form::Stream, Codec::Json, vec![1, 0, 0, 0, 1, 7], Kind::MalformedBody),
     ];
     for (form, codec, body, kind) in cases {
         for sizes in [&[1][..], &[usize::MAX]] {
             assert_eq!(asked(form, codec, &body, sizes).unwrap_err().0, kind, "{form:?} {body:?}");
         }
     }
-    let mut announced = ConnectRequest::new(&plan(Form::Post, Codec::Json));
+    let mut announced = ConnectRequest::new(&plan(Form::Post, Codec::Json), &HeaderMap::new());
     announced.expect_len(LIMIT as u64 + 1);
     assert_eq!(announced.step().unwrap_err().kind, Kind::BodyTooLarge);
-    let mut stream = ConnectRequest::new(&plan(Form::Stream, Codec::Json));
+    let mut stream = ConnectRequest::new(&plan(Form::Stream, Codec::Json), &HeaderMap::new());
     stream.expect_len(1 << 40);
     assert!(matches!(stream.step(), Ok(RequestStep::NeedInput)));
 }
@@ -280,7 +280,7 @@ fn queries_that_say_too_little_are_refused() {
         ("connect=v1&message=%7B%7D", Kind::InvalidRequest, "encoding"),
         ("connect=v1&encoding=json", Kind::InvalidRequest, "message"),
         ("encoding=xml&message=x", Kind::UnsupportedMediaType, "encoding"),
-        ("encoding=json&message=x&compression=gzip", Kind::NotImplemented, "compressed"),
+        ("encoding=json&message=x&compression=snappy", Kind::UnsupportedCoding, "`snappy`"),
         ("encoding=proto&message=%25&base64=1", Kind::InvalidRequest, "base64"),
         ("encoding=proto&message=A&base64=1", Kind::InvalidRequest, "base64"),
     ];
@@ -304,7 +304,14 @@ fn queries_that_say_too_little_are_refused() {
 #[test]
 fn heads_that_cannot_be_read_are_refused() {
     use Form::{Get, Post, Stream};
-    let cases: [(Fields<'_>, Form, Codec, Option<Kind>); 14] = [
+    let cases: [(Fields<'_>, Form, Codec, Option<Kind>); 16] = [
+        (&[("content-type", "application/proto"), ("content-encoding", "gzip, br")], Post, Codec::Proto, None),
+        (
+            &[("content-type", "application/connect+json"), ("connect-content-encoding", "gzip")],
+            Stream,
+            Codec::Json,
+            None,
+        ),
         (&[("content-type", "application/json")], Post, Codec::Json, None),
         (&[("content-type", "application/json; charset=\"UTF-8\"")], Post, Codec::Json, None),
         (&[("content-type", "application/json;charset=latin1")], Post, Codec::Json, Some(Kind::UnsupportedMediaType)),
@@ -320,16 +327,16 @@ fn heads_that_cannot_be_read_are_refused() {
         ),
         (&[("content-type", "application/proto"), ("content-encoding", "identity")], Post, Codec::Proto, None),
         (
-            &[("content-type", "application/proto"), ("content-encoding", "gzip")],
+            &[("content-type", "application/proto"), ("content-encoding", "snappy")],
             Post,
             Codec::Proto,
-            Some(Kind::NotImplemented),
+            Some(Kind::UnsupportedCoding),
         ),
         (
-            &[("content-type", "application/connect+json"), ("connect-content-encoding", "gzip")],
+            &[("content-type", "application/connect+json"), ("connect-content-encoding", "snappy")],
             Stream,
             Codec::Json,
-            Some(Kind::NotImplemented),
+            Some(Kind::UnsupportedCoding),
         ),
         (
             &[("content-type", "application/connect+proto"), ("connect-content-encoding", "gzip")],

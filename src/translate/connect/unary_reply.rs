@@ -6,8 +6,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::{ConnectPlan, error_json};
 use crate::model::{Fault, Kind, Stage};
+use crate::translate::coding::{GRPC_ENCODING, MessageCoding};
 use crate::translate::conclusion::Conclusion;
-use crate::translate::frame::{FrameDecoder, Message};
+use crate::translate::frame::FrameDecoder;
 use crate::translate::middle::{Farewell, ReplyStep, ReplyTranslator};
 use crate::translate::status::Status;
 
@@ -17,6 +18,7 @@ pub(crate) struct UnaryReply {
     plan: ConnectPlan,
     conclusion: Conclusion,
     decoder: FrameDecoder,
+    coding: MessageCoding,
     message: Option<Bytes>,
     body: Option<Bytes>,
     head_given: bool,
@@ -27,6 +29,7 @@ impl UnaryReply {
         UnaryReply {
             decoder: FrameDecoder::new(plan.message_limit),
             plan: plan.clone(),
+            coding: MessageCoding::default(),
             conclusion: Conclusion::default(),
             message: None,
             body: None,
@@ -35,10 +38,8 @@ impl UnaryReply {
     }
 
     fn take_messages(&mut self) -> Result<(), Fault> {
-        while let Some(Message { bytes, compressed }) = self.decoder.next().map_err(|error| error.in_reply())? {
-            if compressed {
-                return Err(malformed("a compressed message, which was not asked for"));
-            }
+        while let Some(message) = self.decoder.next().map_err(|error| error.in_reply())? {
+            let bytes = self.coding.open_reply(message, self.plan.message_limit)?;
             if self.message.replace(bytes).is_some() {
                 return Err(malformed("more than one message in the reply of a unary method"));
             }
@@ -90,6 +91,7 @@ impl UnaryReply {
 
 impl ReplyTranslator for UnaryReply {
     fn head(&mut self, status: StatusCode, headers: HeaderMap) {
+        self.coding = MessageCoding::of(&headers, &GRPC_ENCODING);
         self.conclusion.head(status, headers);
     }
 

@@ -10,8 +10,9 @@ use super::EnvelopePlan;
 use super::head::{AnswerHead, Bodied, trailers};
 use super::message::{Part, broken, read};
 use crate::model::{Code, Fault, Kind, Stage};
+use crate::translate::coding::{GRPC_ENCODING, MessageCoding};
 use crate::translate::conclusion::Conclusion;
-use crate::translate::frame::{FrameDecoder, Message};
+use crate::translate::frame::FrameDecoder;
 use crate::translate::middle::{Farewell, ReplyStep, ReplyTranslator};
 use crate::translate::status::{GRPC_MESSAGE, GRPC_STATUS, Status};
 
@@ -27,6 +28,8 @@ use crate::translate::status::{GRPC_MESSAGE, GRPC_STATUS, Status};
 pub(crate) struct EnvelopeReply {
     head_request: bool,
     decoder: FrameDecoder,
+    message_limit: usize,
+    coding: MessageCoding,
     conclusion: Conclusion,
     state: State,
     ready: VecDeque<ReplyStep>,
@@ -53,6 +56,8 @@ impl EnvelopeReply {
         EnvelopeReply {
             head_request: plan.head_request,
             decoder: FrameDecoder::new(plan.message_limit),
+            message_limit: plan.message_limit,
+            coding: MessageCoding::default(),
             conclusion: Conclusion::default(),
             state: State::Begun,
             ready: VecDeque::new(),
@@ -63,8 +68,7 @@ impl EnvelopeReply {
 
     fn next_part(&mut self) -> Result<Option<Part>, Fault> {
         match self.decoder.next().map_err(|error| error.in_reply())? {
-            Some(Message { compressed: true, .. }) => Err(broken("a compressed message, which was not asked for")),
-            Some(Message { bytes, compressed: false }) => read(&bytes).map(Some),
+            Some(message) => read(&self.coding.open_reply(message, self.message_limit)?).map(Some),
             None => Ok(None),
         }
     }
@@ -159,6 +163,7 @@ fn not_cut(left: Option<u64>) -> Result<(), Fault> {
 
 impl ReplyTranslator for EnvelopeReply {
     fn head(&mut self, status: StatusCode, headers: HeaderMap) {
+        self.coding = MessageCoding::of(&headers, &GRPC_ENCODING);
         self.conclusion.head(status, headers);
     }
 

@@ -88,12 +88,11 @@ impl Input {
         if std::str::from_utf8(&content_type).is_err() {
             return Err(Fault::new(Kind::InvalidRequest, Stage::Plan, "the Content-Type is not UTF-8"));
         }
-        let refusal = media::check_coding(headers).err();
         Ok(match media::raw_form(headers) {
-            Ok(Some(boundary)) => (Input::FormData(FormData::new(&boundary)), refusal),
-            Err(wrong) => (Input::FormData(FormData::new("")), Some(refusal.unwrap_or(wrong))),
-            Ok(None) if streaming => (Input::Pieces(VecDeque::new(), content_type), refusal),
-            Ok(None) => (Input::Whole(Gathered::default(), Written::Raw(content_type)), refusal),
+            Ok(Some(boundary)) => (Input::FormData(FormData::new(&boundary)), None),
+            Err(wrong) => (Input::FormData(FormData::new("")), Some(wrong)),
+            Ok(None) if streaming => (Input::Pieces(VecDeque::new(), content_type), None),
+            Ok(None) => (Input::Whole(Gathered::default(), Written::Raw(content_type)), None),
         })
     }
 

@@ -31,7 +31,6 @@ pub(super) struct Wanted {
 
 /// What the body is written in; the error is the fault that a body of one byte or more would be.
 pub(super) fn media(headers: &HeaderMap, wanted: Wanted) -> Result<Media, Fault> {
-    check_coding(headers)?;
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let Some(value) = types.next() else { return Ok(Media::Json) };
     if types.any(|other| other != value) {
@@ -110,17 +109,6 @@ fn refused(essence: &str, wanted: Wanted) -> Fault {
     };
     let shown: String = essence.chars().take(64).collect();
     unsupported(format!("Content-Type `{shown}` is not supported; expected {}{hint}", wanted.taken()))
-}
-
-/// The fault that an encoded body would be (RFC 9110 §15.5.16).
-pub(super) fn check_coding(headers: &HeaderMap) -> Result<(), Fault> {
-    let coded = headers.get_all(header::CONTENT_ENCODING).iter().any(|value| {
-        value.as_bytes().split(|byte| *byte == b',').any(|coding| {
-            let coding = coding.trim_ascii();
-            !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")
-        })
-    });
-    if coded { Err(unsupported("a Content-Encoding is not supported; send the body as it is")) } else { Ok(()) }
 }
 
 fn is_json(essence: &str) -> bool {
@@ -243,18 +231,5 @@ mod tests {
             assert_eq!(media(&header(boundary), ONE).unwrap_err().kind, Kind::InvalidRequest, "{boundary}");
         }
         assert_eq!(raw_form(&head("content-type", &["text/plain; boundary=x"])).unwrap(), None);
-    }
-
-    #[test]
-    fn an_encoded_body_is_refused() {
-        for (values, fine) in [
-            (&["identity"][..], true),
-            (&["", "Identity"], true),
-            (&["gzip"], false),
-            (&["identity, br"], false),
-            (&["identity", "deflate"], false),
-        ] {
-            assert_eq!(media(&head("content-encoding", values), ONE).is_ok(), fine, "{values:?}");
-        }
     }
 }

@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
+use super::super::coding::{GRPC_ENCODING, MessageCoding};
 use super::super::dialect::is_grpc;
-use super::super::frame::{FrameDecoder, Message};
+use super::super::frame::FrameDecoder;
 use super::super::json::{WriteOptions, field_from_wire, from_wire};
 use super::super::metadata::reply_headers;
 use super::super::middle::{Farewell, ReplyStep, ReplyTranslator};
@@ -30,6 +31,7 @@ pub(crate) struct RestReply {
     plan: RestPlan,
     raw: bool,
     decoder: FrameDecoder,
+    coding: MessageCoding,
     initial: HeaderMap,
     /// What the head alone says of the status, should no trailers follow.
     early: Option<Status>,
@@ -48,6 +50,7 @@ impl RestReply {
             raw: is_http_body(plan.messages(), plan.method.output, plan.response_field()),
             decoder: FrameDecoder::new(plan.message_limit),
             plan: plan.clone(),
+            coding: MessageCoding::default(),
             initial: HeaderMap::new(),
             early: None,
             trailers: None,
@@ -61,8 +64,7 @@ impl RestReply {
 
     fn next_message(&mut self) -> Result<Option<Bytes>, Fault> {
         match self.decoder.next().map_err(|error| error.in_reply())? {
-            Some(Message { compressed: true, .. }) => Err(malformed("a compressed message, which was not asked for")),
-            Some(Message { bytes, compressed: false }) => Ok(Some(bytes)),
+            Some(message) => self.coding.open_reply(message, self.plan.message_limit).map(Some),
             None => Ok(None),
         }
     }
@@ -236,6 +238,7 @@ impl ReplyTranslator for RestReply {
     fn head(&mut self, status: StatusCode, headers: HeaderMap) {
         let said = headers.contains_key(GRPC_STATUS).then(|| Status::from_trailers(&headers));
         let grpc = headers.get(header::CONTENT_TYPE).is_some_and(|value| is_grpc(value.as_bytes()));
+        self.coding = MessageCoding::of(&headers, &GRPC_ENCODING);
         self.initial = headers;
         if status == StatusCode::OK && (grpc || said.is_some()) {
             self.early = said;

@@ -13,6 +13,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 
+use super::coding::GRPC_ENCODING;
 use super::dialect::{grpc_web, is_grpc};
 use super::status::Status;
 
@@ -21,7 +22,6 @@ pub(super) use reply::WebReply;
 pub(super) use request::RelayedRequest;
 pub(super) use unary::UnaryReply;
 
-const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
 /// Marks the frame of trailers.
