@@ -52,9 +52,14 @@ mod tests {
         let settings = &schema["$defs"]["settings"]["properties"];
         assert_eq!(settings["limits"]["default"]["header_size"], "64KiB");
         assert_eq!(settings["defaults"]["default"]["timeout"], "15s");
+        // A servlet may inherit its origins.
+        assert_eq!(settings["defaults"]["properties"]["cors"]["required"], json!(["allow_origins"]));
+        assert!(
+            servlet["cors"]["properties"]["allow_origins"].is_object() && servlet["cors"].get("required").is_none()
+        );
 
         // Keys that may be left out and then stand for nothing, or for what cannot be written here.
-        const NOTHING: &str = "workers admin access_log default_host body_size schema services endpoints groups timeout host path method call body response_body";
+        const NOTHING: &str = "workers admin access_log default_host body_size cors allow_origins schema services endpoints groups timeout host path method call body response_body";
         fn described(path: &str, schema: &Value) {
             if let Some(properties) = schema["properties"].as_object() {
                 assert_eq!(schema["additionalProperties"], false, "{path}");

@@ -130,6 +130,10 @@ pub(super) fn schema() -> Value {
         if let Some(Value::String(description)) = option.get_mut("description") {
             description.push_str(" When left out, as `defaults` in telamon.yaml say.");
         }
+        if let Some(option) = option.as_object_mut() {
+            // What a mapping must say, `defaults` may have said.
+            option.remove("required");
+        }
     }
     let properties: serde_json::Map<String, Value> = ServletFile::properties().into_iter().chain(options).collect();
     json!({

@@ -211,7 +211,7 @@ async fn failing(messages: usize) -> Servlet {
 async fn an_error_has_its_details_in_every_form() {
     let error = json!({
         "code": "not_found", "message": "no such caf\u{e9}",
-        "details": [{"type": "echo.v1.Words", "value": "CgJoaQ"}],
+        "details": [{"type": "echo.v1.Words", "value": "CgJoaQ", "debug": {"text": "hi"}}],
     });
     for messages in [0, 2] {
         let servlet = failing(messages).await;

@@ -431,7 +431,7 @@ fn an_error_is_a_status_and_a_json_object() {
     let more = [("grpc-status-details-bin", &*details), ("x-cost", "3")];
     let error = json!({
         "code": "not_found", "message": "caf\u{e9} \"no\"",
-        "details": [{"type": "t.Words", "value": "CgJoaQ"}],
+        "details": [{"type": "t.Words", "value": "CgJoaQ", "debug": {"text": "hi"}}],
     });
     // A message beside an error is not the answer.
     let answer = told(

@@ -191,9 +191,11 @@ proptest! {
         messages in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..30), 0..3),
         sizes in proptest::collection::vec(1_usize..20, 1..6),
         cut in 0_usize..4,
+        junk in proptest::option::of(2_u8..),
     ) {
         let mut body = framed(&messages.iter().map(Vec::as_slice).collect::<Vec<_>>());
         body.truncate(body.len().saturating_sub(cut));
+        body.extend(junk);
         let answer = |sizes: &[usize]| told(UnaryReply::new(20), grpc(), &body, sizes, ok());
         prop_assert_eq!(answer(&sizes), answer(&[usize::MAX]));
     }

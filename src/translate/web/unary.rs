@@ -44,15 +44,18 @@ impl UnaryReply {
         }
     }
 
-    fn take(&mut self, chunk: &Bytes) -> Result<(), Fault> {
-        self.walker.walk(chunk).map_err(FrameError::in_reply)?;
-        if self.walker.messages() > 1 {
-            return Err(untranslatable("more than one message in the reply: a stream needs HTTP/2 or gRPC-Web"));
+    fn take(&mut self, mut chunk: &[u8]) -> Result<(), Fault> {
+        while !chunk.is_empty() {
+            if self.walker.messages() > 0 && self.walker.at_boundary() {
+                return Err(untranslatable("more than one message in the reply: a stream needs HTTP/2 or gRPC-Web"));
+            }
+            let (now, later) = chunk.split_at(self.walker.walk_message(chunk).map_err(FrameError::in_reply)?);
+            if self.body.len() + now.len() > self.limit.saturating_add(HEADER_LEN) {
+                return Err(untranslatable("the message of the reply is over the limit"));
+            }
+            self.body.extend_from_slice(now);
+            chunk = later;
         }
-        if self.body.len() + chunk.len() > self.limit.saturating_add(HEADER_LEN) {
-            return Err(untranslatable("the message of the reply is over the limit"));
-        }
-        self.body.extend_from_slice(chunk);
         Ok(())
     }
 }
