@@ -138,7 +138,13 @@ pub fn check_written(head: &RequestHead) {
     let mut again = Reader::new(HeadLimits::default());
     again.receive(&written(head));
     let second = again.heads.first().expect("what was written is a head");
-    assert_eq!(format!("{second:?}"), format!("{head:?}"));
+    assert_eq!(meant(second), meant(head));
+}
+
+/// All of a head but how it was spelled.
+fn meant(head: &RequestHead) -> String {
+    let RequestHead { request, framing, keep_alive, expects_continue, accepts_trailers, upgrade, raw: _ } = head;
+    format!("{request:?} {framing:?} {keep_alive} {expects_continue} {accepts_trailers} {upgrade:?}")
 }
 
 pub fn check(data: &[u8]) {

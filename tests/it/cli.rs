@@ -63,7 +63,9 @@ fn check_is_quiet_about_good_files_but_for_their_names() {
     assert_eq!((left.status.code(), &*left.err), (Some(0), ""));
     assert_eq!(
         left.out,
-        format!("{settings}: good: 5 servlets (echo, greeter, ledger, library, monolith), 13 endpoints, 19 routes\n")
+        format!(
+            "{settings}: good: 6 servlets (echo, greeter, ledger, library, monolith, wiki), 14 endpoints, 20 routes\n"
+        )
     );
 }
 
@@ -78,7 +80,7 @@ fn check_against_tells_what_changes_for_callers() {
         assert_eq!(
             left.out,
             format!(
-                "{settings}: good: 5 servlets (echo, greeter, ledger, library, monolith), 13 endpoints, 19 routes\n"
+                "{settings}: good: 6 servlets (echo, greeter, ledger, library, monolith, wiki), 14 endpoints, 20 routes\n"
             ),
             "the same"
         );
@@ -145,7 +147,9 @@ fn openapi_prints_the_rest_surface_of_a_servlet() {
         let pointer = reference.strip_prefix('#').unwrap();
         assert!(document.pointer(pointer).is_some_and(Value::is_object), "{reference}");
     }
-    for (servlet, told) in [("ledger", "has no schema"), ("nobody", "only echo, greeter, ledger, library, monolith")] {
+    for (servlet, told) in
+        [("ledger", "has no schema"), ("nobody", "only echo, greeter, ledger, library, monolith, wiki")]
+    {
         let left = telamon(&["openapi", servlet, "--config", &settings]);
         assert_eq!((left.status.code(), &*left.out), (Some(1), ""));
         assert!(left.err.contains(told), "{left:?}");
@@ -172,6 +176,15 @@ fn explain_tells_how_a_rest_call_goes() {
     // A route of the servlet, before every service.
     let told = explain(&["POST", "http://old.internal/cgi-bin/echo.pl"]);
     assert!(told.contains("servlet   echo") && told.contains("routes"), "{told}");
+}
+
+#[test]
+fn explain_tells_of_the_envelope() {
+    let told = explain(&["HEAD", "http://wiki.internal/page?x"]);
+    let parts = ["servlet   wiki", "dialect   envelope, carried to /telamon.v1.HttpServlet/Serve", "timeout   60s"];
+    for part in parts {
+        assert!(told.contains(part), "{part}:\n{told}");
+    }
 }
 
 #[test]

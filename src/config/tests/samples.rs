@@ -10,7 +10,7 @@ use crate::route::HostPattern;
 fn the_samples_load() {
     let loaded = load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config/telamon.yaml")).unwrap();
     let names: Vec<&str> = loaded.servlets.keys().map(String::as_str).collect();
-    assert_eq!(names, ["echo", "greeter", "ledger", "library", "monolith"]);
+    assert_eq!(names, ["echo", "greeter", "ledger", "library", "monolith", "wiki"]);
 
     let listener = &loaded.settings.listeners.0[0];
     assert_eq!(listener.default_host.as_ref().unwrap().0, "legacy.internal");
@@ -64,5 +64,6 @@ fn requests_find_their_way_through_the_samples() {
     let acme: http::HeaderMap = acme.into_iter().collect();
     assert_eq!(find("x", post, "/upload/file", &acme).as_deref(), Some("monolith: route 1 to None"));
     assert_eq!(find("x", post, "/upload/file", none), None);
+    assert_eq!(find("wiki.internal", post, "/edit", none).as_deref(), Some("wiki: route 0 to Some(\"Serve\")"));
     assert_eq!(table.service("/ledger.v1.Book/Post").unwrap().target, "ledger: service");
 }
