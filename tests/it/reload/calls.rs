@@ -232,6 +232,7 @@ async fn options_that_change_act_on_an_endpoint_that_stays() {
     };
     let first = [call(), call()];
     proxy.until("echo", |endpoints| endpoints[0]["in_flight"] == 2).await;
+    servlet.called(1).await;
     assert_eq!(servlet.calls(), 1);
     proxy.replace("servlets/echo.yaml", &format!("{ECHO}endpoint_connections: 4\n"));
     assert_eq!(proxy.report_after(0).await["accepted"], true);
