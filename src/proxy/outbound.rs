@@ -21,14 +21,14 @@ pub(super) fn head(plan: &Plan, head: Parts, conn: &Connection) -> Request<()> {
         Carriage::Grpc { path } => {
             let path = path.clone().or_else(|| head.uri.path_and_query().cloned());
             let mut headers = head.headers;
-            let authority = take_authority(&mut headers, &plan.mount);
             conn.forwarding.apply(&mut headers);
+            let authority = take_authority(&mut headers, &plan.mount);
             grpc(plan, headers, authority, path)
         }
         Carriage::Translated(translation) => {
             let mut from = head.headers;
-            let authority = take_authority(&mut from, &plan.mount);
             conn.forwarding.apply(&mut from);
+            let authority = take_authority(&mut from, &plan.mount);
             grpc(plan, translation.metadata(&from), authority, Some(translation.method_path().clone()))
         }
         Carriage::Http => untranslated(plan, head, conn),
@@ -90,7 +90,7 @@ fn untranslated(plan: &Plan, head: Parts, conn: &Connection) -> Request<()> {
     request
 }
 
-/// `Host` becomes `:authority`; a caller that named none means the servlet.
+/// `Host` becomes `:authority`; a caller that named none means the servlet. `X-Forwarded-Host` is made of it before.
 fn take_authority(headers: &mut HeaderMap, mount: &Mount) -> Option<Authority> {
     let host = headers.remove(header::HOST);
     host.and_then(|host| Authority::from_maybe_shared(host).ok())
