@@ -18,6 +18,10 @@ test *args:
 sim:
     cargo test --release --locked --test sim -- --include-ignored --nocapture --test-threads 1 table
 
+# docs/dialects.md from what the matrix of dialects finds
+dialects:
+    TELAMON_WRITE_DIALECTS=1 cargo test --locked --test it dialects::
+
 # Micro-benchmarks: `just bench` runs all, `just bench pick` one
 bench name="":
     cargo bench --locked {{ if name == "" { "--bench pick --bench json" } else { "--bench " + name } }}

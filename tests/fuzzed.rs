@@ -84,10 +84,12 @@ macro_rules! properties {
 
 properties! {
     config_yaml: 300
+    connect_request: 300
     content_coding: 300
     dialects: 500
     envelope: 500
     field_path: 500
+    form: 300
     grpc_frames: 500
     grpc_status: 500
     grpc_timeout: 1000
@@ -95,9 +97,13 @@ properties! {
     json_in: 500
     json_items: 500
     json_out: 500
+    multipart: 300
+    ndjson: 300
     path_template: 500
     proto_schema: 100
+    reply_forms: 300
     scalars: 1000
+    web_request: 300
     wire_body: 500
     wire_reply: 500
     wire_request: 1000

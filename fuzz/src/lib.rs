@@ -3,10 +3,12 @@
 //! it with what a fuzzer makes up, and `cargo test` with the seeds and with bytes at random.
 
 pub mod config_yaml;
+pub mod connect_request;
 pub mod content_coding;
 pub mod dialects;
 pub mod envelope;
 pub mod field_path;
+pub mod form;
 pub mod grpc_frames;
 pub mod grpc_status;
 pub mod grpc_timeout;
@@ -14,13 +16,18 @@ pub mod h2_headers;
 pub mod json_in;
 pub mod json_items;
 pub mod json_out;
+pub mod multipart;
+pub mod ndjson;
 pub mod path_template;
 pub mod proto_schema;
+pub mod reply_forms;
 pub mod scalars;
+pub mod web_request;
 pub mod wire_body;
 pub mod wire_reply;
 pub mod wire_request;
 
+mod calls;
 mod draw;
 mod rich;
 
@@ -33,10 +40,12 @@ pub type Check = fn(&[u8]);
 /// Every property by the name of its target.
 pub const ALL: &[(&str, Check)] = &[
     ("config_yaml", config_yaml::check),
+    ("connect_request", connect_request::check),
     ("content_coding", content_coding::check),
     ("dialects", dialects::check),
     ("envelope", envelope::check),
     ("field_path", field_path::check),
+    ("form", form::check),
     ("grpc_frames", grpc_frames::check),
     ("grpc_status", grpc_status::check),
     ("grpc_timeout", grpc_timeout::check),
@@ -44,9 +53,13 @@ pub const ALL: &[(&str, Check)] = &[
     ("json_in", json_in::check),
     ("json_items", json_items::check),
     ("json_out", json_out::check),
+    ("multipart", multipart::check),
+    ("ndjson", ndjson::check),
     ("path_template", path_template::check),
     ("proto_schema", proto_schema::check),
+    ("reply_forms", reply_forms::check),
     ("scalars", scalars::check),
+    ("web_request", web_request::check),
     ("wire_body", wire_body::check),
     ("wire_reply", wire_reply::check),
     ("wire_request", wire_request::check),

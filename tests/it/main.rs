@@ -12,6 +12,7 @@ mod connect;
 mod cors;
 mod deadlines;
 mod demo;
+mod dialects;
 mod differential;
 mod drain;
 mod elsewhere;

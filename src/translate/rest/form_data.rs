@@ -162,6 +162,8 @@ impl FormData {
     fn piece(&mut self, shape: &Shape<'_>, mut head: PartHead, piece: &[u8], first: bool) -> Result<Step, Fault> {
         if !first {
             head.content_type.clear();
+            // Its content type alone may have made it a file, which it still is.
+            head.file_name.get_or_insert_with(|| "unnamed".to_owned());
         }
         self.parts.push((head, piece.to_vec()));
         self.message(shape).map(Step::Message)
