@@ -221,7 +221,10 @@ impl<'block> Text<'block> {
                 self.all(|byte| is_value_byte(byte) && byte.is_ascii())
                     || (self.all(is_value_byte) && self.bytes().is_none_or(|bytes| String::from_utf8(bytes).is_ok()))
             }
-            Kind::Status => false,
+            // In a request it is a fault, but its stream's alone, as long as it is a status at all.
+            Kind::Status => self.bytes().is_none_or(|text| {
+                matches!(&text[..], [b'1'..=b'9', rest @ ..] if rest.len() == 2 && rest.iter().all(u8::is_ascii_digit))
+            }),
             Kind::Method => !self.raw.is_empty() && self.all(is_token_byte),
             Kind::Name => !self.raw.is_empty() && self.all(is_name_byte),
             Kind::Value => self.all(is_value_byte),
@@ -361,7 +364,9 @@ mod tests {
             (b":method", b"GET", true),
             (b":method", b"G T", false),
             (b":method", b"", false),
-            (b":status", b"200", false),
+            (b":status", b"200", true),
+            (b":status", b"2000", false),
+            (b":status", b"099", false),
             (b":unknown", b"", false),
             (b":", b"", false),
         ];
@@ -381,7 +386,8 @@ mod tests {
             (0x44, &b"/path"[..], true),
             (0x44, b"/\xff", false),
             (0x42, b"P@T", false),
-            (0x48, b"200", false),
+            (0x48, b"200", true),
+            (0x48, b"2x0", false),
             (0x50, b"\xff", true),
         ] {
             assert_eq!(is_sound(&[&[index][..], &text(value)].concat()), sound, "{index:x}");

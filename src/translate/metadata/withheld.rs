@@ -50,6 +50,14 @@ impl ReplyTranslator for Withheld {
         self.inner.status()
     }
 
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        self.inner.trailers()
+    }
+
+    fn promised(&self) -> Option<u64> {
+        self.inner.promised()
+    }
+
     fn farewell(&mut self, fault: &Fault) -> Farewell {
         self.inner.farewell(fault)
     }
