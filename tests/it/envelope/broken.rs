@@ -156,7 +156,9 @@ async fn faults_are_told_as_plain_http_whatever_the_content_type() {
     servlet.stop();
     let request = "POST /a.B/C HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc-web\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     let answer = Caller::once(&proxy.address, request).await;
-    assert_eq!((answer.status, answer.header("content-type")), (503, Some("application/json")));
+    // Refused, or broken under the call: the servlet may still hold the warmed connection.
+    assert!(matches!(answer.status, 502 | 503), "{}", answer.status);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
     let caller = grpc::Caller::connect(&proxy.address).await;
     let answer = caller.call("/telamon.v1.HttpServlet/Serve", b"").await;
     assert_eq!(answer.grpc_status(), "14");
