@@ -73,8 +73,8 @@ pub struct Field {
     pub name: Box<str>,
     /// As JSON says it: lowerCamelCase, or the `json_name` option.
     pub json_name: Box<str>,
-    /// [`Field::json_name`] as it begins a member of an object: in quotes, with its colon.
-    pub json_key: Box<str>,
+    /// [`Field::json_name`] as it begins a member of an object that has others before it: a comma, the name in quotes, a colon.
+    pub json_member: Box<str>,
     /// What one element is; of a map, what its values are.
     pub kind: FieldKind,
     pub cardinality: Cardinality,
@@ -297,8 +297,8 @@ fn packed(field: &FieldDescriptorProto, syntax: Syntax) -> bool {
     packable && option.unwrap_or(syntax == Syntax::Proto3)
 }
 
-fn json_key(name: &str) -> Box<str> {
-    format!("{}:", serde_json::Value::from(name)).into()
+fn json_member(name: &str) -> Box<str> {
+    format!(",{}:", serde_json::Value::from(name)).into()
 }
 
 impl Field {
@@ -325,7 +325,7 @@ impl Field {
             index: 0,
             name: field.name().into(),
             json_name: field.json_name().into(),
-            json_key: json_key(field.json_name()),
+            json_member: json_member(field.json_name()),
             kind,
             cardinality,
             oneof,
@@ -347,7 +347,7 @@ impl Field {
             number: extension.number(),
             index: 0,
             json_name: name.clone(),
-            json_key: json_key(&name),
+            json_member: json_member(&name),
             name,
             kind,
             cardinality,

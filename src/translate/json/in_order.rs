@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 
 use super::field_set::FieldSet;
-use super::wire::{Malformed, Record, Records, Span, WireType, wire_type};
+use super::wire::{Malformed, Record, Records, Span, WireType, element_type, wire_type};
 use crate::schema::{Cardinality, Field, FieldKind, Message};
 
 /// A message's pieces, one after the other.
@@ -36,7 +36,7 @@ impl<'a, 'p> Parts<'a, 'p> {
 }
 
 /// What is said of fields that are not in order, where they were taken to be.
-const OUT_OF_ORDER: &str = "the fields are not in order";
+pub(super) const OUT_OF_ORDER: &str = "the fields are not in order";
 
 /// Whether fields are taken to be in order until one is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,15 +48,16 @@ pub(super) enum Order {
 
 /// What has been met of a message whose order is assumed.
 #[derive(Default)]
-struct Watch {
+pub(super) struct Watch {
     /// The index that the next field has at least.
     least: u32,
     oneofs: FieldSet,
 }
 
 impl Watch {
+    /// Whether a field may come now, as the first of its records.
     #[inline]
-    fn follows(&mut self, field: &Field) -> bool {
+    pub(super) fn follows(&mut self, field: &Field) -> bool {
         if field.index < self.least || field.oneof.is_some_and(|oneof| self.oneofs.insert(oneof)) {
             return false;
         }
@@ -183,7 +184,7 @@ pub(super) fn is_packable(kind: FieldKind) -> bool {
 
 #[inline]
 fn fits(field: &Field, found: WireType) -> bool {
-    let expected = if field.delimited { WireType::StartGroup } else { wire_type(field.kind) };
+    let expected = element_type(field);
     match field.cardinality {
         Cardinality::Singular { .. } => found == expected,
         Cardinality::Repeated { .. } => found == expected || found == WireType::Len && is_packable(field.kind),

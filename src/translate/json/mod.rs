@@ -23,6 +23,7 @@ mod text;
 mod time;
 mod write;
 mod write_map;
+mod write_straight;
 mod write_text;
 mod write_well_known;
 

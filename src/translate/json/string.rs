@@ -118,6 +118,7 @@ fn hex4(text: &str) -> Result<(u32, &str), &'static str> {
 
 const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
 const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
+const BLANKS: u64 = u64::from_ne_bytes([b' '; 8]);
 
 /// The top bits of the bytes in a word that need attention inside a string. Only the lowest that is set is sure to be right, since
 /// borrows run upwards.
@@ -134,6 +135,18 @@ fn special(word: u64) -> u64 {
 /// time, since most of most messages is text; what is left is read together with bytes that have been found plain.
 #[inline]
 pub(super) fn plain_prefix(bytes: &[u8]) -> usize {
+    prefix::<0>(bytes)
+}
+
+/// As [`plain_prefix`], and what is not ASCII needs attention, too.
+#[inline]
+pub(super) fn plain_ascii_prefix(bytes: &[u8]) -> usize {
+    prefix::<TOPS>(bytes)
+}
+
+#[inline(always)]
+fn prefix<const ALSO: u64>(bytes: &[u8]) -> usize {
+    let special = |word: u64| special(word) | word & ALSO;
     let mut length = 0;
     let (words, tail) = bytes.as_chunks::<8>();
     for word in words {
@@ -148,27 +161,26 @@ pub(super) fn plain_prefix(bytes: &[u8]) -> usize {
     }
     let (first, word) = match (bytes.last_chunk::<8>(), bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
         (Some(last), ..) => (bytes.len() - 8, u64::from_le_bytes(*last)),
-        // Four to seven bytes: the upper half begins where the lower one ends, or within it.
+        // Four to seven bytes: the upper half begins where the lower one ends, or within it, where both say the same.
         (None, Some(low), Some(high)) => {
-            let low = special(u64::from(u32::from_le_bytes(*low)) | TOPS & !0xffff_ffff);
-            if low != 0 {
-                return (low.trailing_zeros() / 8) as usize;
-            }
-            let high = special(u64::from(u32::from_le_bytes(*high)) | TOPS & !0xffff_ffff);
-            return if high == 0 { bytes.len() } else { bytes.len() - 4 + (high.trailing_zeros() / 8) as usize };
+            let high = u64::from(u32::from_le_bytes(*high)) << (8 * (bytes.len() - 4));
+            (0, u64::from(u32::from_le_bytes(*low)) | high)
         }
+        // The middle one of three is the last of two and the only one.
         _ => {
-            let plain = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-            return tail.iter().position(plain).unwrap_or(tail.len());
+            let at = |place: usize| u64::from(bytes.get(place).copied().unwrap_or_default()) << (8 * place);
+            (0, at(0) | at(1) | at(2))
         }
     };
+    // Blanks behind a short text.
+    let word = if bytes.len() < 8 { word | BLANKS << (8 * bytes.len()) } else { word };
     let found = special(word);
     if found == 0 { bytes.len() } else { first + (found.trailing_zeros() / 8) as usize }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::plain_prefix;
+    use super::{plain_ascii_prefix, plain_prefix};
 
     #[test]
     fn the_first_byte_that_needs_attention_is_found_wherever_it_is() {
@@ -184,6 +196,23 @@ mod tests {
                 // Another behind it changes nothing.
                 bytes[length - 1] = b'"';
                 assert_eq!(plain_prefix(&bytes), place, "{bytes:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_byte_that_is_not_ascii_is_found_wherever_it_is() {
+        for length in 0..40 {
+            let plain: Vec<u8> = (0..length).map(|place| [b' ', 0x7f, b'!', b'#'][place % 4]).collect();
+            assert_eq!(plain_ascii_prefix(&plain), length);
+            for (place, special) in
+                (0..length).flat_map(|place| [0, b'"', b'\\', 0x80, 0xff].map(|special| (place, special)))
+            {
+                let mut bytes = plain.clone();
+                bytes[place] = special;
+                assert_eq!(plain_ascii_prefix(&bytes), place, "{bytes:?}");
+                bytes[length - 1] = 0xff;
+                assert_eq!(plain_ascii_prefix(&bytes), place, "{bytes:?}");
             }
         }
     }

@@ -21,6 +21,9 @@ pub struct WriteOptions {
     pub preserve_proto_names: bool,
 }
 
+/// JSON is about twice as long as the wire format; but no message is believed for more than this many bytes before they are there.
+const FIRST_ROOM: usize = 64 * 1024;
+
 /// Appends the JSON form of a message on the wire, its fields in the order of their numbers, without whitespace.
 ///
 /// # Errors
@@ -33,6 +36,7 @@ pub fn from_wire(
     options: &WriteOptions,
     out: &mut Vec<u8>,
 ) -> Result<(), WireError> {
+    out.reserve(wire.len().saturating_mul(2).min(FIRST_ROOM));
     let mut writer = Writer::new(messages, wire, options, out)?;
     writer.write(|writer| writer.message(id, &[Span::new(0, wire.len())]))
 }
@@ -146,8 +150,11 @@ impl<'a, 'o> Writer<'a, 'o> {
         parts: &[Span],
         members: &mut Members,
     ) -> Result<(), WireError> {
-        let mut fields = Fields::in_order(self.wire, message, parts, self.order)?;
         let always = self.options.always_print_primitive_fields;
+        if let ([span], Order::Assumed, false) = (parts, self.order, always) {
+            return self.straight(message, *span, members);
+        }
+        let mut fields = Fields::in_order(self.wire, message, parts, self.order)?;
         let mut unwritten = message.fields().iter();
         while let Some((field, record)) = fields.next()? {
             while always && let Some(before) = unwritten.next().filter(|before| before.index < field.index) {
@@ -260,7 +267,8 @@ impl<'a, 'o> Writer<'a, 'o> {
         self.default(field, members).map(|_| ())
     }
 
-    fn element(
+    #[inline]
+    pub(super) fn element(
         &mut self,
         field: &'a Field,
         value: WireValue,
@@ -290,20 +298,23 @@ impl<'a, 'o> Writer<'a, 'o> {
         Ok(put_scalar(self.messages, &self.options, kind, value, self.wire, self.out)?)
     }
 
-    fn name(&mut self, field: &Field, members: &mut Members) {
-        if !members.first {
-            self.out.push(b',');
-        }
-        members.first = false;
+    #[inline]
+    pub(super) fn name(&mut self, field: &Field, members: &mut Members) {
+        let first = std::mem::take(&mut members.first);
         if members.bare {
             return;
         }
         if self.options.preserve_proto_names {
+            if !first {
+                self.out.push(b',');
+            }
             put_string(&field.name, self.out);
             self.out.push(b':');
-        } else {
-            self.out.extend_from_slice(field.json_key.as_bytes());
+            return;
         }
+        let behind_another = field.json_member.as_bytes();
+        let alone = behind_another.get(1..).unwrap_or_default();
+        self.out.extend_from_slice(if first { alone } else { behind_another });
     }
 
     /// A field that is not there, where those without presence are wanted all the same.

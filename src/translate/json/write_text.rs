@@ -1,7 +1,7 @@
 //! Strings and numbers as JSON text. Escapes what must be escaped and nothing else.
 
 use super::base64;
-use super::string::plain_prefix;
+use super::string::{plain_ascii_prefix, plain_prefix};
 use super::wire::{Malformed, Span, WireType, WireValue, unzigzag, wire_type};
 use super::write::WriteOptions;
 use crate::schema::{FieldKind, Messages};
@@ -9,27 +9,62 @@ use crate::schema::{FieldKind, Messages};
 /// Appends a string in quotes.
 pub(super) fn put_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    let mut rest = text.as_bytes();
+    put_rest(text.as_bytes(), out);
+}
+
+/// Appends what is left of a string, and the quote behind it.
+fn put_rest(mut rest: &[u8], out: &mut Vec<u8>) {
     loop {
         let (plain, special) = rest.split_at_checked(plain_prefix(rest)).unwrap_or((rest, &[]));
         out.extend_from_slice(plain);
         let Some((&byte, after)) = special.split_first() else { break };
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            8 => out.extend_from_slice(b"\\b"),
-            12 => out.extend_from_slice(b"\\f"),
-            _ => {
-                let hex = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
-                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)]);
-            }
-        }
+        escape(byte, out);
         rest = after;
     }
     out.push(b'"');
+}
+
+/// Appends a string on the wire, in quotes. While it is ASCII, looking for what must be escaped tells that it is UTF-8, too.
+pub(super) fn put_text(span: Span, wire: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+    let mut rest = span.of(wire);
+    out.reserve(rest.len() + 2);
+    out.push(b'"');
+    loop {
+        let (plain, special) = rest.split_at_checked(plain_ascii_prefix(rest)).unwrap_or((rest, &[]));
+        out.extend_from_slice(plain);
+        match special.split_first() {
+            None => break,
+            Some((0x80.., _)) => {
+                // All before was ASCII, so no character is torn.
+                let start = span.start() + (span.of(wire).len() - special.len());
+                utf8(Span::new(start, start + special.len()), wire)?;
+                put_rest(special, out);
+                return Ok(());
+            }
+            Some((&byte, after)) => {
+                escape(byte, out);
+                rest = after;
+            }
+        }
+    }
+    out.push(b'"');
+    Ok(())
+}
+
+fn escape(byte: u8, out: &mut Vec<u8>) {
+    match byte {
+        b'"' => out.extend_from_slice(b"\\\""),
+        b'\\' => out.extend_from_slice(b"\\\\"),
+        b'\n' => out.extend_from_slice(b"\\n"),
+        b'\r' => out.extend_from_slice(b"\\r"),
+        b'\t' => out.extend_from_slice(b"\\t"),
+        8 => out.extend_from_slice(b"\\b"),
+        12 => out.extend_from_slice(b"\\f"),
+        _ => {
+            let hex = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+            out.extend_from_slice(&[b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)]);
+        }
+    }
 }
 
 /// Appends an integer, in quotes or not.
@@ -74,6 +109,7 @@ pub(super) fn zero(kind: FieldKind) -> WireValue {
 }
 
 /// Whether a value is the zero of its type. Bits beyond the width of the type do not count.
+#[inline]
 pub(super) fn is_zero(kind: FieldKind, value: WireValue) -> bool {
     match value {
         WireValue::Varint(value) => match kind {
@@ -132,7 +168,7 @@ pub(super) fn put_scalar(
             _ => put_integer(value, false, out),
         },
         WireValue::Len(span) | WireValue::Group(span) => match kind {
-            FieldKind::String => put_string(utf8(span, wire)?, out),
+            FieldKind::String => put_text(span, wire, out)?,
             _ => {
                 out.push(b'"');
                 base64::encode(span.of(wire), out);

@@ -52,10 +52,16 @@ pub(in crate::translate) fn put_tag(number: u32, wire_type: WireType, out: &mut 
     put_varint(u64::from(number) << 3 | wire_type as u64, out);
 }
 
+/// The wire type of one element of a field.
+#[inline]
+pub(in crate::translate) fn element_type(field: &Field) -> WireType {
+    if field.delimited { WireType::StartGroup } else { wire_type(field.kind) }
+}
+
 /// The tag in front of one element of a field.
 #[inline]
 pub(in crate::translate) fn put_field_tag(field: &Field, out: &mut Vec<u8>) {
-    put_tag(field.number, if field.delimited { WireType::StartGroup } else { wire_type(field.kind) }, out);
+    put_tag(field.number, element_type(field), out);
 }
 
 /// Begins something whose length is not known yet: one byte is kept for it.
@@ -129,6 +135,7 @@ impl Span {
         (self.0 >> 32) as usize
     }
 
+    #[inline]
     pub(in crate::translate) fn is_empty(self) -> bool {
         self.start() == self.end()
     }
@@ -197,6 +204,26 @@ impl<'a> Records<'a> {
             }
         }
         Ok(Some((number, kind)))
+    }
+
+    /// The next tag as it stands, number and type in one; 0 at the end. Only one that a field is known to have says that there is
+    /// such a type: whatever else comes is to be read again from where it began, by [`Records::next`].
+    #[inline(always)]
+    pub(in crate::translate) fn raw_tag(&mut self) -> Result<u32, Malformed> {
+        match self.wire.get(self.at) {
+            Some(&tag @ 8..0x80) => {
+                self.at += 1;
+                Ok(u32::from(tag))
+            }
+            Some(_) => self.tag().map(|(number, kind)| number << 3 | kind as u32),
+            None => Ok(0),
+        }
+    }
+
+    /// Goes to a place that [`Records::offset`] has told.
+    #[inline]
+    pub(in crate::translate) fn back_to(&mut self, offset: usize) {
+        self.at = offset;
     }
 
     // Handing its result on in memory costs more than the reading.
@@ -283,23 +310,27 @@ impl<'a> Records<'a> {
             WireType::Varint => WireValue::Varint(self.varint()?),
             WireType::Fixed64 => WireValue::Fixed64(u64::from_le_bytes(self.array()?)),
             WireType::Fixed32 => WireValue::Fixed32(u32::from_le_bytes(self.array()?)),
-            WireType::Len | WireType::StartGroup | WireType::EndGroup => {
-                let length = self.varint()?;
-                let left = self.wire.len() - self.at;
-                let length = match usize::try_from(length) {
-                    Ok(length) if length <= left => length,
-                    _ => return self.fail("a length beyond the end of the message"),
-                };
-                let start = self.at;
-                self.at += length;
-                WireValue::Len(Span::new(start, self.at))
-            }
+            WireType::Len | WireType::StartGroup | WireType::EndGroup => WireValue::Len(self.span()?),
         })
+    }
+
+    /// What is behind a length.
+    #[inline(always)]
+    pub(in crate::translate) fn span(&mut self) -> Result<Span, Malformed> {
+        let length = self.varint()?;
+        let left = self.wire.len() - self.at;
+        let length = match usize::try_from(length) {
+            Ok(length) if length <= left => length,
+            _ => return self.fail("a length beyond the end of the message"),
+        };
+        let start = self.at;
+        self.at += length;
+        Ok(Span::new(start, self.at))
     }
 
     /// Reads to the end of a group that has begun, over any inside it.
     #[cold]
-    fn group(&mut self, number: u32) -> Result<WireValue, Malformed> {
+    pub(in crate::translate) fn group(&mut self, number: u32) -> Result<WireValue, Malformed> {
         let start = self.at;
         let mut open = vec![number];
         loop {
@@ -328,6 +359,7 @@ impl<'a> Records<'a> {
         }
     }
 
+    #[inline]
     pub(in crate::translate) fn is_done(&self) -> bool {
         self.at >= self.wire.len()
     }
@@ -339,6 +371,7 @@ impl<'a> Records<'a> {
     }
 
     /// Where the next record begins.
+    #[inline]
     pub(in crate::translate) fn offset(&self) -> usize {
         self.at
     }

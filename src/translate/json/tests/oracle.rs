@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::schema::{Cardinality, FieldKind};
-use crate::translate::json::wire::{WireType, put_tag, put_varint, wire_type};
+use crate::translate::json::wire::{Records, Span, WireType, put_tag, put_varint, wire_type};
 
 /// Every kind of JSON value, and the texts at the edges of every type.
 const VALUES: &[&str] = &[
@@ -219,6 +219,17 @@ fn wire_of(message: MessageId, depth: u32) -> BoxedStrategy<Vec<u8>> {
     proptest::collection::vec(prop_oneof![9 => record, 1 => unknown], 0..6).prop_map(|records| records.concat()).boxed()
 }
 
+/// The same records, in the order of their numbers.
+fn in_order(wire: &[u8]) -> Vec<u8> {
+    let mut records = Records::new(wire, Span::new(0, wire.len()));
+    let mut found = Vec::new();
+    while let Some(record) = records.next().unwrap() {
+        found.push((record.number, &wire[record.start as usize..records.offset()]));
+    }
+    found.sort_by_key(|(number, _)| *number);
+    found.iter().flat_map(|(_, record)| record.iter().copied()).collect()
+}
+
 fn is_message(field: &Field) -> bool {
     matches!(field.kind, FieldKind::Message(_)) || matches!(field.cardinality, Cardinality::Map { .. })
 }
@@ -353,6 +364,14 @@ proptest! {
         let Ok(text) = write(&wire) else { return Ok(()) };
         let again = read(&text).unwrap();
         prop_assert_eq!(write(&again).unwrap(), text);
+    }
+
+    // A list of nothing changes nothing; but where it is out of order, all is looked over before it is written.
+    #[test]
+    fn in_order_or_not_the_text_is_the_same(wire in wire_of(id("t.Rich"), 2)) {
+        let wire = in_order(&wire);
+        let disordered = [&*wire, &*with_length(field("manyInt32").number, &[])].concat();
+        prop_assert_eq!(write(&wire), write(&disordered));
     }
 
     #[test]
