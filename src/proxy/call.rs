@@ -87,7 +87,8 @@ impl Proxy {
         }
         let asked = Manner::of(&head);
         let may_be_kept = head.method == Method::GET || head.method == Method::HEAD;
-        let planned = self.worker().routing(|routing| plan(routing, &head, asked, started));
+        let planned =
+            self.worker().routing(|routing| plan(routing, &head, asked, conn.forwarding.is_trusted(), started));
         let (cors, mut response) = match planned {
             Ok(plan) => (plan.mount.cors.clone(), self.carry(conn, plan, head, body, tally).await),
             Err(fault) => {

@@ -55,7 +55,7 @@ fn write_all(
         }));
     }
     write_steps(out, &steps)?;
-    match plan(routing, &head, manner, now) {
+    match plan(routing, &head, manner, false, now) {
         Ok(plan) => write_plan(out, &plan, now),
         Err(fault) => {
             let answer = fault.answer();

@@ -74,8 +74,8 @@ impl Plan {
 ///
 /// # Errors
 /// `NoRoute`, `UnknownMethod`, `MethodNotAllowed`, `UnsupportedMediaType`, `InvalidRequest`: what is wrong and what would be right.
-pub fn plan(routing: &Routing, head: &Parts, manner: Manner, now: Instant) -> Result<Plan, Fault> {
-    let (mount, carriage, kind) = choose(routing, head, manner)?;
+pub fn plan(routing: &Routing, head: &Parts, manner: Manner, trusted: bool, now: Instant) -> Result<Plan, Fault> {
+    let (mount, carriage, kind) = choose(routing, head, manner, trusted)?;
     let caller = match &carriage {
         // Plain HTTP names no deadline, whatever its fields.
         Carriage::Http | Carriage::Translated(Translation::Envelope(_)) => None,
@@ -93,21 +93,21 @@ pub fn plan(routing: &Routing, head: &Parts, manner: Manner, now: Instant) -> Re
 
 type Choice = (Arc<Mount>, Carriage, CallKind);
 
-fn choose(routing: &Routing, head: &Parts, manner: Manner) -> Result<Choice, Fault> {
+fn choose(routing: &Routing, head: &Parts, manner: Manner, trusted: bool) -> Result<Choice, Fault> {
     let host = head.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
     let path = head.uri.path();
     let table = &routing.table;
     if manner.names_method() {
         // Routes come before services, and services are known by their names: REST rules are not for these callers.
         return match table.find_in(Tier::Routes, host, &head.method, path, &head.headers) {
-            Ok(found) => to_target(found.target, head, manner),
+            Ok(found) => to_target(found.target, head, manner, trusted),
             Err(_) => to_service(routing, head, manner),
         };
     }
     match table.find(host, &head.method, path, &head.headers) {
-        Ok(found) => to_target(found.target, head, manner),
+        Ok(found) => to_target(found.target, head, manner, trusted),
         Err(miss) => match as_get(routing, head, &miss) {
-            Some(target) if head.method == Method::HEAD => to_target(target, head, manner),
+            Some(target) if head.method == Method::HEAD => to_target(target, head, manner, trusted),
             answered => Err(missed(routing, head, miss, answered.is_some())),
         },
     }
@@ -150,14 +150,14 @@ fn to_service(routing: &Routing, head: &Parts, manner: Manner) -> Result<Choice,
     Ok((mount, carriage, kind))
 }
 
-fn to_target(target: &Target, head: &Parts, manner: Manner) -> Result<Choice, Fault> {
+fn to_target(target: &Target, head: &Parts, manner: Manner, trusted: bool) -> Result<Choice, Fault> {
     let mount = Arc::clone(&target.mount);
     match (mount.upstream, &target.call) {
         (Upstream::Http1 | Upstream::Http2, _) => Ok((mount, Carriage::Http, CallKind::Unknown)),
         (Upstream::Grpc, Some(call)) => {
             let (method, kind) = (Arc::clone(&call.method), kind_of(&call.method));
             let carriage = match manner {
-                _ if is_envelope(&method.path) => enveloped(&method, head, manner, mount.message_limit),
+                _ if is_envelope(&method.path) => enveloped(&method, head, manner, trusted, mount.message_limit),
                 Manner::Grpc => Carriage::Grpc { path: Some(method.path.clone()) },
                 Manner::Rest | Manner::Protobuf(_) | Manner::Http => {
                     let binding = Arc::clone(call.binding_for(&head.method));
@@ -188,9 +188,10 @@ fn to_target(target: &Target, head: &Parts, manner: Manner) -> Result<Choice, Fa
     }
 }
 
-/// On a route into the envelope every caller speaks plain HTTP, but for those that call it by its own name.
-fn enveloped(method: &schema::Method, head: &Parts, manner: Manner, message_limit: usize) -> Carriage {
-    if manner == Manner::Grpc && head.uri.path() == method.path.path() {
+/// On a route into the envelope every caller speaks plain HTTP, but for trusted peers that call it by its own name: whoever writes an
+/// envelope says who called, and from where.
+fn enveloped(method: &schema::Method, head: &Parts, manner: Manner, trusted: bool, message_limit: usize) -> Carriage {
+    if trusted && manner == Manner::Grpc && head.uri.path() == method.path.path() {
         return Carriage::Grpc { path: None };
     }
     Carriage::Translated(Translation::Envelope(EnvelopePlan::new(head.method == Method::HEAD, message_limit)))

@@ -12,7 +12,9 @@ use super::plan::{Carriage, Plan};
 use super::request_stream::RequestStream;
 use super::tally::Tally;
 use crate::model::{Body, Code, Deadline, Fault, Frame, Kind, Outcome, Stage};
-use crate::translate::{Manner, ReplyStep, ReplyTranslator, Status, Translation, fault_reply, is_grpc, withhold};
+use crate::translate::{
+    GRPC_STATUS, Manner, ReplyStep, ReplyTranslator, Status, Translation, fault_reply, is_grpc, withhold,
+};
 use crate::upstream::Exchange;
 use crate::wire;
 
@@ -60,8 +62,10 @@ fn grpc(
     tally.heading(response.status());
     if exchange.is_end() {
         let status = Status::from_trailers(response.headers());
-        if status.code == Code::Unknown {
-            return trailers_only(&status, tally);
+        let mut response = response;
+        if status.code == Code::Unknown && response.headers().get(GRPC_STATUS).is_none_or(|said| said != "2") {
+            // Missing or garbled: said clearly, beside whatever else the servlet said.
+            status.to_trailers(response.headers_mut());
         }
         return response.map(|()| ReplyBody::ended(&Outcome::Grpc(status.code), tally));
     }
@@ -178,8 +182,12 @@ fn gather(translator: &mut dyn ReplyTranslator) -> Result<Bytes, Fault> {
             ReplyStep::Data(data) if first.is_empty() => first = data,
             ReplyStep::Data(data) => more.extend_from_slice(&data),
             ReplyStep::Head(_) => {}
-            ReplyStep::End | ReplyStep::NeedInput if more.is_empty() => return Ok(first),
-            ReplyStep::End | ReplyStep::NeedInput => return Ok([&*first, &*more].concat().into()),
+            ReplyStep::End if more.is_empty() => return Ok(first),
+            ReplyStep::End => return Ok([&*first, &*more].concat().into()),
+            ReplyStep::NeedInput => {
+                let told = "the servlet's answer has no end";
+                return Err(Fault::new(Kind::MalformedReply, Stage::ReplyBody, told));
+            }
         }
     }
 }

@@ -149,8 +149,9 @@ impl RequestStream {
                     Err(fault) => return Poll::Ready(Some(Err(fault))),
                 }
                 if *ended {
-                    // A translator that has its whole input and wants more would never end.
-                    return Poll::Ready(None);
+                    // A translator that has its whole input and wants more would never end; half a request must not look whole.
+                    let told = "the translation of the request's body has no end";
+                    return Poll::Ready(Some(Err(Fault::new(Kind::Internal, Stage::RequestBody, told))));
                 }
                 let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
                 match counted(frame, &self.intake.bytes, self.body_limit) {

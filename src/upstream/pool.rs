@@ -239,10 +239,11 @@ impl<B: Body + Unpin + 'static> Pool<B> {
             if replica.may_open() {
                 if let Err(fault) = self.attempt(replica).wait().await {
                     // A further connection is a help; the first one is all there is.
-                    if replica.least_busy().is_none() {
-                        return Err(NotSent { fault, body });
+                    let Some(connection) = replica.least_busy() else { return Err(NotSent { fault, body }) };
+                    // What was freed while nobody listened wakes one of those who wait: the rest look for themselves.
+                    if !connection.has_room() {
+                        freed.await;
                     }
-                    freed.await;
                 }
             } else {
                 freed.await;

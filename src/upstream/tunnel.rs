@@ -38,6 +38,8 @@ pub(super) struct Tunnel<B> {
     caller_ended: bool,
     /// The servlet has all of what the caller sent, and its end.
     shut: bool,
+    /// The caller's side broke off, or its bytes were lost: no end of this may look clean.
+    broken: bool,
     /// What broke the caller's side off.
     fault: Option<Fault>,
     servlet_ended: bool,
@@ -92,6 +94,7 @@ impl<B: Body + Unpin> Tunnel<B> {
             waiting: Bytes::new(),
             caller_ended: false,
             shut: false,
+            broken: false,
             fault: None,
             servlet_ended: false,
             buf: BytesMut::new(),
@@ -137,6 +140,10 @@ impl<B: Body + Unpin> Tunnel<B> {
             }
         }
         if self.servlet_ended && self.shut {
+            if self.broken {
+                let told = "the servlet took no more of what the caller sent";
+                return Poll::Ready(Some(Err(Fault::new(Kind::ConnectionLost, Stage::RequestBody, told))));
+            }
             return Poll::Ready(None);
         }
         ready!(self.idle.poll(cx));
@@ -166,6 +173,7 @@ impl<B: Body + Unpin> Tunnel<B> {
                         self.waiting.clear();
                         self.caller_ended = true;
                         self.shut = true;
+                        self.broken = true;
                     }
                     Poll::Pending => return,
                 }
@@ -183,6 +191,7 @@ impl<B: Body + Unpin> Tunnel<B> {
                     self.fault = Some(fault);
                     self.caller_ended = true;
                     self.shut = true;
+                    self.broken = true;
                 }
                 Poll::Pending => return,
             }
@@ -193,7 +202,7 @@ impl<B: Body + Unpin> Tunnel<B> {
 impl<B> Drop for Tunnel<B> {
     fn drop(&mut self) {
         if let Socket::Open(socket) = &self.socket
-            && !(self.servlet_ended && self.shut)
+            && (self.broken || !(self.servlet_ended && self.shut))
         {
             socket.reset();
         }

@@ -28,6 +28,11 @@ impl Forwarding {
         Forwarding { peer, scheme: HeaderValue::from_static(scheme), trusted }
     }
 
+    /// Whether the peer is believed in what it says of others.
+    pub fn is_trusted(&self) -> bool {
+        self.trusted
+    }
+
     /// What the caller spoke: `http` or `https`.
     pub fn scheme(&self) -> &[u8] {
         self.scheme.as_bytes()

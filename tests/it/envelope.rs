@@ -15,6 +15,13 @@ async fn before(servlet: &Servlet) -> Running {
     routed(servlet, ROUTE).await
 }
 
+/// The same, on a listener whose peers are believed.
+async fn trusting(servlet: &Servlet) -> Running {
+    let files = [("servlets/web.yaml", ROUTE), ("endpoints/web.yaml", &table(&[(&servlet.address, 1)]))];
+    let listener = "  - { name: ingress, address: 127.0.0.1:0, trusted_peers: [127.0.0.0/8] }\n";
+    Running::with_listeners(&files, listener, "").await
+}
+
 async fn routed(servlet: &Servlet, file: &str) -> Running {
     let files = [("servlets/web.yaml", file), ("endpoints/web.yaml", &table(&[(&servlet.address, 1)]))];
     Running::with(&files, "").await

@@ -46,6 +46,9 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// the connection and every other call on it; this lets a caller fill its windows with them.
 const FRAME_BUDGET: usize = 8 * 1024 * 1024;
 
+/// The content types of streams that may rest in mid-body: of gRPC, gRPC-Web and Connect.
+const RESTING: [&[u8]; 2] = [b"application/grpc", b"application/connect+"];
+
 /// After an answer that did not wait for the request's body: how long and how much is read on.
 const LINGER_TIME: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 64 * 1024;
@@ -215,7 +218,7 @@ async fn call<S: Serve>(
         let may_rest = head
             .headers
             .get(http::header::CONTENT_TYPE)
-            .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+            .is_some_and(|value| RESTING.iter().any(|name| value.as_bytes().starts_with(name)));
         let back = (!may_rest).then(|| Rc::clone(&unread));
         let (stream, limits) = (Some(stream), Rc::clone(&limits));
         RequestBody::http2(Incoming { stream, back, exact_len, limits, may_rest, taken: 0, stall: None })

@@ -74,7 +74,10 @@ impl Decoder {
             match self.inner.step()? {
                 Decoded::NeedInput => {}
                 decoded => {
-                    self.fruitless = 0;
+                    // What comes out pays for about as much that stood for nothing.
+                    if let Decoded::Piece(piece) = &decoded {
+                        self.fruitless = self.fruitless.saturating_sub(piece.len().saturating_mul(2));
+                    }
                     return Ok(decoded);
                 }
             }

@@ -105,8 +105,12 @@ impl EncodedReply {
                 ReplyStep::Data(data) if first.is_empty() => first = data,
                 ReplyStep::Data(data) => more.extend_from_slice(&data),
                 ReplyStep::Head(_) => {}
-                ReplyStep::End | ReplyStep::NeedInput if more.is_empty() => return Ok(first),
-                ReplyStep::End | ReplyStep::NeedInput => return Ok([&*first, &*more].concat().into()),
+                ReplyStep::End if more.is_empty() => return Ok(first),
+                ReplyStep::End => return Ok([&*first, &*more].concat().into()),
+                ReplyStep::NeedInput => {
+                    let told = "the servlet's answer has no end";
+                    return Err(Fault::new(Kind::MalformedReply, Stage::ReplyBody, told));
+                }
             }
         }
     }

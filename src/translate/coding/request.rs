@@ -8,6 +8,11 @@ use super::{CodingError, content_codings};
 use crate::model::{Fault, Kind, Stage};
 use crate::translate::middle::{RequestStep, RequestTranslator};
 
+/// What may be decoded for each byte of a message, and the bytes that a message counts for at least: JSON takes more room than protobuf,
+/// but whoever sends megabytes of blanks for each small message only keeps a worker busy.
+const PAID_FOR: usize = 64;
+const LEAST_PAID: usize = 1024;
+
 /// What may be decoded beyond a message's own limit before there is a message: a piece, and the white space around it.
 const SLACK: usize = 128 << 10;
 
@@ -17,7 +22,7 @@ pub(in crate::translate) struct DecodedRequest {
     inner: Box<dyn RequestTranslator>,
     state: State,
     limit: usize,
-    /// Decoded since the last frame.
+    /// Decoded, and not yet paid for by a message.
     fruitless: usize,
 }
 
@@ -47,12 +52,19 @@ impl DecodedRequest {
         Box::new(DecodedRequest { inner, state, limit, fruitless: 0 })
     }
 
+    /// A message pays for what was decoded without one, but a small one not for much.
+    fn pay(&mut self, step: &RequestStep) {
+        if let RequestStep::Frame(frame) = step {
+            self.fruitless = self.fruitless.saturating_sub(frame.len().max(LEAST_PAID).saturating_mul(PAID_FOR));
+        }
+    }
+
     fn advance(&mut self) -> Result<RequestStep, Fault> {
         loop {
             match self.inner.step()? {
                 RequestStep::NeedInput => {}
                 step => {
-                    self.fruitless = 0;
+                    self.pay(&step);
                     return Ok(step);
                 }
             }
@@ -69,7 +81,7 @@ impl DecodedRequest {
                     if self.fruitless > self.limit.saturating_add(SLACK) {
                         // The translator's own word on it, if it has one.
                         if let step @ RequestStep::Frame(_) = self.inner.step()? {
-                            self.fruitless = 0;
+                            self.pay(&step);
                             return Ok(step);
                         }
                         return Err(refused(CodingError::TooLarge(self.limit)));

@@ -51,7 +51,9 @@ impl ReplyTranslator for Withheld {
     }
 
     fn trailers(&mut self) -> Option<HeaderMap> {
-        self.inner.trailers()
+        let mut trailers = self.inner.trailers()?;
+        self.names.withhold(&mut trailers);
+        Some(trailers)
     }
 
     fn promised(&self) -> Option<u64> {

@@ -4,7 +4,7 @@ use super::{answering, before, raw, routed};
 use crate::support::envelope::{body, head};
 use crate::support::http1::Caller;
 use crate::support::servlet::trailers;
-use crate::support::{Call, Servlet, grpc, http2, until};
+use crate::support::{Call, Servlet, http2, until};
 
 const GET10: &str = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
 const GET11: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -159,7 +159,4 @@ async fn faults_are_told_as_plain_http_whatever_the_content_type() {
     // Refused, or broken under the call: the servlet may still hold the warmed connection.
     assert!(matches!(answer.status, 502 | 503), "{}", answer.status);
     assert_eq!(answer.header("content-type"), Some("application/json"));
-    let caller = grpc::Caller::connect(&proxy.address).await;
-    let answer = caller.call("/telamon.v1.HttpServlet/Serve", b"").await;
-    assert_eq!(answer.grpc_status(), "14");
 }

@@ -2,7 +2,7 @@
 
 use http::HeaderValue;
 
-use super::{answering, before, raw, routed};
+use super::{answering, before, raw, routed, trusting};
 use crate::support::envelope::{asked, body, head, head_with_reason, trailers};
 use crate::support::http1::Caller;
 use crate::support::{grpc, http2};
@@ -167,11 +167,20 @@ async fn trailers_go_both_ways() {
 #[tokio::test]
 async fn whoever_calls_it_by_name_over_grpc_passes_and_all_others_are_enveloped() {
     let servlet = answering(vec![head(200, &[("Content-Type", "text/plain")]), body(b"plain")], "0").await;
-    let proxy = before(&servlet).await;
+    let strangers = before(&servlet).await;
+    // Whoever writes an envelope says who called: a stranger's is one more body.
+    let forged = http2::request("POST", "/telamon.v1.HttpServlet/Serve").header("content-type", "application/grpc");
+    let answer = http2::once(&strangers.address, forged.body(()).unwrap(), b"forged").await.unwrap();
+    assert_eq!(answer.text(), "plain");
+    let seen = servlet.seen().pop().unwrap();
+    assert_eq!(&asked(&seen.body).head["target"], "/telamon.v1.HttpServlet/Serve");
+    drop(strangers);
+
+    let proxy = trusting(&servlet).await;
     let caller = grpc::Caller::connect(&proxy.address).await;
     let answer = caller.call("/telamon.v1.HttpServlet/Serve", b"any message").await;
     assert_eq!((answer.grpc_status(), answer.messages.len()), ("0", 2));
-    assert_eq!(crate::support::unframed(&servlet.seen()[0].body), [b"any message"]);
+    assert_eq!(crate::support::unframed(&servlet.seen()[1].body), [b"any message"]);
 
     // To an old application everything is HTTP.
     let types = ["application/grpc", "application/grpc-web-text", "application/connect+json", "application/json"];
