@@ -146,60 +146,10 @@ impl Source {
                     None => last_of_grpc(HeaderMap::new()),
                 }))
             }
-            Source::Http { exchange, status, promised } => {
-                let frame = ready!(Pin::new(&mut *exchange).poll_frame(cx)).transpose()?;
-                let outcome = Outcome::Http(*status);
-                Poll::Ready(Ok(match frame {
-                    Some(Frame::Data(data)) => {
-                        if let Some(left) = promised {
-                            *left = left.saturating_sub(data.len() as u64);
-                        }
-                        if exchange.is_end() {
-                            Pulled::Last(Frame::Data(data), outcome)
-                        } else {
-                            Pulled::Frame(Frame::Data(data))
-                        }
-                    }
-                    // The servlet's side of a tunnel; the caller's goes on.
-                    Some(trailers) if *status == StatusCode::SWITCHING_PROTOCOLS => Pulled::Frame(trailers),
-                    Some(Frame::Trailers(mut trailers)) => {
-                        wire::filter_trailers(&mut trailers);
-                        Pulled::Last(Frame::Trailers(trailers), outcome)
-                    }
-                    None => Pulled::End(outcome),
-                }))
+            Source::Http { exchange, status, promised } => pull_http(exchange, *status, promised, cx),
+            Source::Translated { exchange, translator, ended } => {
+                pull_translated(exchange, &mut **translator, ended, cx)
             }
-            Source::Translated { exchange, translator, ended } => loop {
-                match translator.step()? {
-                    ReplyStep::Data(data) => return Poll::Ready(Ok(Pulled::Frame(Frame::Data(data)))),
-                    ReplyStep::End => {
-                        let code = translator.status().map_or(Code::Unknown, |status| status.code);
-                        let outcome = Outcome::Grpc(code);
-                        return Poll::Ready(Ok(match translator.trailers() {
-                            Some(trailers) => Pulled::Last(Frame::Trailers(trailers), outcome),
-                            None => Pulled::End(outcome),
-                        }));
-                    }
-                    // The head has gone out.
-                    ReplyStep::Head(_) => continue,
-                    ReplyStep::NeedInput if *ended => {
-                        let told = "the servlet's answer has no end";
-                        return Poll::Ready(Err(Fault::new(Kind::MalformedReply, Stage::ReplyBody, told)));
-                    }
-                    ReplyStep::NeedInput => {}
-                }
-                match ready!(Pin::new(&mut *exchange).poll_frame(cx)).transpose()? {
-                    Some(Frame::Data(data)) => translator.push(data),
-                    Some(Frame::Trailers(trailers)) => {
-                        *ended = true;
-                        translator.finish(Some(trailers));
-                    }
-                    None => {
-                        *ended = true;
-                        translator.finish(None);
-                    }
-                }
-            },
             Source::Cut(_) | Source::Said(_) | Source::Over => Poll::Ready(Ok(Pulled::End(Outcome::Cancelled))),
         }
     }
@@ -252,6 +202,63 @@ impl Source {
         // What is left of the exchange is dropped, which resets it.
         *self = then;
         frame
+    }
+}
+
+/// The next of an untranslated answer.
+fn pull_http(
+    exchange: &mut Exchange<RequestStream>,
+    status: StatusCode,
+    promised: &mut Option<u64>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Pulled, Fault>> {
+    let frame = ready!(Pin::new(&mut *exchange).poll_frame(cx)).transpose()?;
+    let outcome = Outcome::Http(status);
+    Poll::Ready(Ok(match frame {
+        Some(Frame::Data(data)) => {
+            if let Some(left) = promised {
+                *left = left.saturating_sub(data.len() as u64);
+            }
+            if exchange.is_end() { Pulled::Last(Frame::Data(data), outcome) } else { Pulled::Frame(Frame::Data(data)) }
+        }
+        // The servlet's side of a tunnel; the caller's goes on.
+        Some(trailers) if status == StatusCode::SWITCHING_PROTOCOLS => Pulled::Frame(trailers),
+        Some(Frame::Trailers(mut trailers)) => {
+            wire::filter_trailers(&mut trailers);
+            Pulled::Last(Frame::Trailers(trailers), outcome)
+        }
+        None => Pulled::End(outcome),
+    }))
+}
+
+/// The next of an answer in another dialect; `ended` once the servlet has said all.
+fn pull_translated(
+    exchange: &mut Exchange<RequestStream>,
+    translator: &mut dyn ReplyTranslator,
+    ended: &mut bool,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Pulled, Fault>> {
+    loop {
+        match translator.step()? {
+            ReplyStep::Data(data) => return Poll::Ready(Ok(Pulled::Frame(Frame::Data(data)))),
+            ReplyStep::End => {
+                let code = translator.status().map_or(Code::Unknown, |status| status.code);
+                let outcome = Outcome::Grpc(code);
+                return Poll::Ready(Ok(match translator.trailers() {
+                    Some(trailers) => Pulled::Last(Frame::Trailers(trailers), outcome),
+                    None => Pulled::End(outcome),
+                }));
+            }
+            // The head has gone out.
+            ReplyStep::Head(_) => continue,
+            ReplyStep::NeedInput if *ended => {
+                let told = "the servlet's answer has no end";
+                return Poll::Ready(Err(Fault::new(Kind::MalformedReply, Stage::ReplyBody, told)));
+            }
+            ReplyStep::NeedInput => {}
+        }
+        let frame = ready!(Pin::new(&mut *exchange).poll_frame(cx)).transpose()?;
+        *ended = translator.feed(frame);
     }
 }
 

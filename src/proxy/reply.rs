@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 
-use bytes::{Bytes, BytesMut};
 use http::{Method, Response, StatusCode, header};
 
 use super::attempt::Answered;
@@ -11,7 +10,7 @@ use super::body::ReplyBody;
 use super::plan::{Carriage, Plan};
 use super::request_stream::RequestStream;
 use super::tally::Tally;
-use crate::model::{Body, Code, Deadline, Fault, Frame, Kind, Outcome, Stage};
+use crate::model::{Body, Code, Deadline, Fault, Kind, Outcome, Stage};
 use crate::translate::{
     GRPC_STATUS, Manner, ReplyStep, ReplyTranslator, Status, Translation, fault_reply, is_grpc, withhold,
 };
@@ -136,7 +135,7 @@ async fn translated(
         tally.heading(head.status());
         return head.map(|()| ReplyBody::translated(exchange, translator, deadline, tally));
     };
-    match gather(&mut *translator) {
+    match translator.gather() {
         Ok(data) => {
             tally.heading(head.status());
             head.map(|()| ReplyBody::whole(data, &Outcome::Grpc(code), tally))
@@ -159,35 +158,7 @@ async fn begin(
                 return Err(Fault::new(Kind::MalformedReply, Stage::ReplyBody, "the servlet's answer has no head"));
             }
         }
-        match poll_fn(|cx| Pin::new(&mut *exchange).poll_frame(cx)).await.transpose()? {
-            Some(Frame::Data(data)) => translator.push(data),
-            Some(Frame::Trailers(trailers)) => {
-                ended = true;
-                translator.finish(Some(trailers));
-            }
-            None => {
-                ended = true;
-                translator.finish(None);
-            }
-        }
-    }
-}
-
-/// The body of an answer that has come to its end. Bounded by the limit of its messages.
-fn gather(translator: &mut dyn ReplyTranslator) -> Result<Bytes, Fault> {
-    let mut first = Bytes::new();
-    let mut more = BytesMut::new();
-    loop {
-        match translator.step()? {
-            ReplyStep::Data(data) if first.is_empty() => first = data,
-            ReplyStep::Data(data) => more.extend_from_slice(&data),
-            ReplyStep::Head(_) => {}
-            ReplyStep::End if more.is_empty() => return Ok(first),
-            ReplyStep::End => return Ok([&*first, &*more].concat().into()),
-            ReplyStep::NeedInput => {
-                let told = "the servlet's answer has no end";
-                return Err(Fault::new(Kind::MalformedReply, Stage::ReplyBody, told));
-            }
-        }
+        let frame = poll_fn(|cx| Pin::new(&mut *exchange).poll_frame(cx)).await.transpose()?;
+        ended = translator.feed(frame);
     }
 }

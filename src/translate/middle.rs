@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 
 use super::status::Status;
-use crate::model::Fault;
+use crate::model::{Fault, Frame, Kind, Stage};
 
 /// What a step of a request came to.
 #[derive(Debug)]
@@ -104,4 +104,47 @@ pub trait ReplyTranslator: fmt::Debug {
 
     /// How the answer ends that `fault` cuts short: an error of `step`, or one from outside, such as the deadline.
     fn farewell(&mut self, fault: &Fault) -> Farewell;
+}
+
+impl dyn ReplyTranslator + '_ {
+    /// Hands on what the servlet sent, `None` being its end without trailers. Whether that was the last of it.
+    #[inline]
+    pub fn feed(&mut self, frame: Option<Frame>) -> bool {
+        match frame {
+            Some(Frame::Data(data)) => {
+                self.push(data);
+                false
+            }
+            Some(Frame::Trailers(trailers)) => {
+                self.finish(Some(trailers));
+                true
+            }
+            None => {
+                self.finish(None);
+                true
+            }
+        }
+    }
+
+    /// The whole body of an answer whose servlet has said all. Bounded by the limit of its messages.
+    ///
+    /// # Errors
+    /// Those of `step`, and `MalformedReply` for an answer that wants more.
+    pub fn gather(&mut self) -> Result<Bytes, Fault> {
+        let mut first = Bytes::new();
+        let mut more = Vec::new();
+        loop {
+            match self.step()? {
+                ReplyStep::Data(data) if first.is_empty() => first = data,
+                ReplyStep::Data(data) => more.extend_from_slice(&data),
+                ReplyStep::Head(_) => {}
+                ReplyStep::End if more.is_empty() => return Ok(first),
+                ReplyStep::End => return Ok([&*first, &*more].concat().into()),
+                ReplyStep::NeedInput => {
+                    let told = "the servlet's answer has no end";
+                    return Err(Fault::new(Kind::MalformedReply, Stage::ReplyBody, told));
+                }
+            }
+        }
+    }
 }

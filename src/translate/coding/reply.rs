@@ -76,7 +76,8 @@ impl EncodedReply {
                 return Ok(ReplyStep::Head(head));
             }
             Some(_) => {
-                let plain = self.gather()?;
+                // An answer whose head tells its length is there.
+                let plain = self.inner.gather()?;
                 let mut encoder = self.encoder(coding, Some(plain.len()))?;
                 let coded = encoder.finish(&plain).map_err(defect)?;
                 if coded.len() >= plain.len() && !self.agreed.accepted.required {
@@ -94,25 +95,6 @@ impl EncodedReply {
 
     fn encoder(&self, coding: Coding, len: Option<usize>) -> Result<Encoder, Fault> {
         Encoder::new(coding, self.agreed.compression.effort, len).map_err(defect)
-    }
-
-    /// All of an answer whose head told its length: it is there, then.
-    fn gather(&mut self) -> Result<Bytes, Fault> {
-        let mut first = Bytes::new();
-        let mut more = Vec::new();
-        loop {
-            match self.inner.step()? {
-                ReplyStep::Data(data) if first.is_empty() => first = data,
-                ReplyStep::Data(data) => more.extend_from_slice(&data),
-                ReplyStep::Head(_) => {}
-                ReplyStep::End if more.is_empty() => return Ok(first),
-                ReplyStep::End => return Ok([&*first, &*more].concat().into()),
-                ReplyStep::NeedInput => {
-                    let told = "the servlet's answer has no end";
-                    return Err(Fault::new(Kind::MalformedReply, Stage::ReplyBody, told));
-                }
-            }
-        }
     }
 }
 
