@@ -14,7 +14,7 @@ pub(super) struct Conclusion {
     /// The servlet's initial metadata.
     pub(super) initial: HeaderMap,
     /// Its trailing metadata, once there.
-    pub(super) trailers: Option<HeaderMap>,
+    trailers: Option<HeaderMap>,
     /// What the head alone says of the status, should no trailers follow.
     early: Option<Status>,
     status: Option<Status>,
@@ -48,6 +48,11 @@ impl Conclusion {
         let status = told.or(self.early.take()).unwrap_or_else(|| Status::from_trailers(&HeaderMap::new()));
         self.status = Some(status);
         self.trailers = trailers;
+    }
+
+    /// All of the servlet's metadata that is there, for a head that waits for the end.
+    pub(super) fn metadata(&self) -> HeaderMap {
+        reply_headers(&self.initial, self.trailers.as_ref())
     }
 
     /// The servlet's leading metadata: none in a Trailers-Only answer, whose head is its trailers (PROTOCOL-HTTP2.md).

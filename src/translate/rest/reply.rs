@@ -9,14 +9,14 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::super::coding::{GRPC_ENCODING, MessageCoding};
-use super::super::dialect::is_grpc;
+use super::super::conclusion::Conclusion;
 use super::super::frame::FrameDecoder;
 use super::super::json::{WriteOptions, field_from_wire, from_wire};
 use super::super::metadata::reply_headers;
 use super::super::middle::{Farewell, ReplyStep, ReplyTranslator};
-use super::super::status::{GRPC_STATUS, Status};
+use super::super::status::Status;
 use super::{AnswerForm, RestPlan, http_body, is_http_body};
-use crate::model::{Code, Fault, Kind, Stage};
+use crate::model::{Fault, Kind, Stage};
 
 /// One reply.
 ///
@@ -32,11 +32,7 @@ pub(crate) struct RestReply {
     raw: bool,
     decoder: FrameDecoder,
     coding: MessageCoding,
-    initial: HeaderMap,
-    /// What the head alone says of the status, should no trailers follow.
-    early: Option<Status>,
-    trailers: Option<HeaderMap>,
-    status: Option<Status>,
+    conclusion: Conclusion,
     /// A unary reply's message, until the status is known.
     message: Option<Bytes>,
     ready: VecDeque<ReplyStep>,
@@ -51,10 +47,7 @@ impl RestReply {
             decoder: FrameDecoder::new(plan.message_limit),
             plan: plan.clone(),
             coding: MessageCoding::default(),
-            initial: HeaderMap::new(),
-            early: None,
-            trailers: None,
-            status: None,
+            conclusion: Conclusion::default(),
             message: None,
             ready: VecDeque::new(),
             head_sent: false,
@@ -70,7 +63,7 @@ impl RestReply {
     }
 
     fn error(&mut self) -> Result<ReplyStep, Fault> {
-        let Some(status) = &self.status else { return Ok(ReplyStep::NeedInput) };
+        let Some(status) = self.conclusion.status() else { return Ok(ReplyStep::NeedInput) };
         if self.head_sent {
             let message = format!("the servlet ended the stream with {}: {}", status.code.name(), status.message);
             return Err(Fault::new(Kind::StreamReset, Stage::ReplyBody, message));
@@ -83,7 +76,7 @@ impl RestReply {
         };
         let (parts, body) = told.into_parts();
         let mut response = Response::from_parts(parts, ());
-        append(response.headers_mut(), reply_headers(&self.initial, self.trailers.as_ref()));
+        append(response.headers_mut(), self.conclusion.metadata());
         status.put_retry_after(response.headers_mut());
         self.ended = true;
         self.ready.push_back(ReplyStep::Data(body));
@@ -105,7 +98,7 @@ impl RestReply {
             }
         };
         let step = self.answer(content_type, body);
-        Ok(match (step, &self.status) {
+        Ok(match (step, self.conclusion.status()) {
             (ReplyStep::Head(mut head), Some(status)) => {
                 status.to_head(head.headers_mut());
                 ReplyStep::Head(head)
@@ -116,7 +109,7 @@ impl RestReply {
 
     /// A whole answer, whose length is known.
     fn answer(&mut self, content_type: Option<HeaderValue>, body: Bytes) -> ReplyStep {
-        let mut response = head_of(content_type, reply_headers(&self.initial, self.trailers.as_ref()));
+        let mut response = head_of(content_type, self.conclusion.metadata());
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         self.mark_events(&mut response);
         if !body.is_empty() {
@@ -146,7 +139,7 @@ impl RestReply {
         if self.head_sent {
             return Ok(ReplyStep::Data(body));
         }
-        let mut response = head_of(content_type, reply_headers(&self.initial, None));
+        let mut response = head_of(content_type, reply_headers(&self.conclusion.initial, None));
         self.mark_events(&mut response);
         if !body.is_empty() {
             self.ready.push_back(ReplyStep::Data(body));
@@ -206,7 +199,7 @@ impl RestReply {
 
     /// The record of an error in the middle of a stream.
     fn record(&self, fault: &Fault) -> Bytes {
-        let servlets = self.status.as_ref().filter(|status| !status.is_ok());
+        let servlets = self.conclusion.status().filter(|status| !status.is_ok());
         let status = servlets.cloned().unwrap_or_else(|| Status::from_fault(fault));
         let told = status.to_json(Some(self.plan.messages()));
         let (before, after): (&[u8], &[u8]) = match self.plan.form {
@@ -236,37 +229,18 @@ impl RestReply {
 
 impl ReplyTranslator for RestReply {
     fn head(&mut self, status: StatusCode, headers: HeaderMap) {
-        let said = headers.contains_key(GRPC_STATUS).then(|| Status::from_trailers(&headers));
-        let grpc = headers.get(header::CONTENT_TYPE).is_some_and(|value| is_grpc(value.as_bytes()));
         self.coding = MessageCoding::of(&headers, &GRPC_ENCODING);
-        self.initial = headers;
-        if status == StatusCode::OK && (grpc || said.is_some()) {
-            self.early = said;
-            return;
-        }
-        let known = said.filter(|said| !said.is_ok());
-        self.status = Some(known.unwrap_or_else(|| match status {
-            StatusCode::OK => {
-                Status::new(Code::Unknown, "the servlet's answer is not gRPC: its content type is another")
-            }
-            status => Status::from_http(status),
-        }));
+        self.conclusion.head(status, headers);
     }
 
     fn push(&mut self, chunk: Bytes) {
-        if self.status.is_none() {
+        if self.conclusion.status().is_none() {
             self.decoder.push(chunk);
         }
     }
 
     fn finish(&mut self, trailers: Option<HeaderMap>) {
-        if self.status.is_some() {
-            return;
-        }
-        let told = trailers.as_ref().filter(|trailers| trailers.contains_key(GRPC_STATUS)).map(Status::from_trailers);
-        let status = told.or(self.early.take()).unwrap_or_else(|| Status::from_trailers(&HeaderMap::new()));
-        self.status = Some(status);
-        self.trailers = trailers;
+        self.conclusion.finish(trailers);
     }
 
     fn step(&mut self) -> Result<ReplyStep, Fault> {
@@ -286,7 +260,7 @@ impl ReplyTranslator for RestReply {
             }
             self.message = Some(message);
         }
-        let Some(status) = &self.status else { return Ok(ReplyStep::NeedInput) };
+        let Some(status) = self.conclusion.status() else { return Ok(ReplyStep::NeedInput) };
         if !status.is_ok() {
             return self.error();
         }
@@ -296,7 +270,7 @@ impl ReplyTranslator for RestReply {
     }
 
     fn status(&self) -> Option<&Status> {
-        self.status.as_ref()
+        self.conclusion.status()
     }
 
     fn farewell(&mut self, fault: &Fault) -> Farewell {

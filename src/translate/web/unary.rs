@@ -8,7 +8,6 @@ use super::{GRPC_ENCODING, grpc_content_type};
 use crate::model::{Fault, Kind, Stage};
 use crate::translate::conclusion::Conclusion;
 use crate::translate::frame::{FrameError, HEADER_LEN};
-use crate::translate::metadata::reply_headers;
 use crate::translate::middle::{Farewell, ReplyStep, ReplyTranslator};
 use crate::translate::relay::Walker;
 use crate::translate::status::Status;
@@ -92,7 +91,7 @@ impl ReplyTranslator for UnaryReply {
                 let initial = &self.conclusion.initial;
                 let mut response = Response::new(());
                 let fields = response.headers_mut();
-                *fields = reply_headers(initial, self.conclusion.trailers.as_ref());
+                *fields = self.conclusion.metadata();
                 if let Some(encoding) = initial.get(&GRPC_ENCODING) {
                     fields.insert(GRPC_ENCODING, encoding.clone());
                 }
