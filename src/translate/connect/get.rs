@@ -14,10 +14,9 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// What the query of a GET says.
+/// The message that the query of a GET brings, in the codec that it names.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
-    pub(crate) codec: Codec,
     pub(crate) message: Vec<u8>,
     pub(crate) coding: MessageCoding,
 }
@@ -27,24 +26,34 @@ pub(crate) fn is_connect(query: &str) -> bool {
     query.split('&').any(|pair| pair == "connect=v1")
 }
 
-/// Reads the query of a GET.
+/// The codec that the query of a GET names.
 ///
 /// # Errors
-/// `InvalidRequest` for a parameter that is missing or cannot be read, `UnsupportedMediaType` for an encoding and
-/// `UnsupportedCoding` for a compression that is not known.
-pub(crate) fn read(query: &str) -> Result<Asked, Fault> {
-    let (mut codec, mut message, mut base64) = (None, None, false);
-    let mut coding = MessageCoding::Identity;
-    for pair in query.split('&') {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        match name {
-            "encoding" => {
-                codec = Some(match &*decoded(value) {
-                    b"proto" => Codec::Proto,
-                    b"json" => Codec::Json,
-                    _ => return Err(unsupported("`encoding` is `proto` or `json`")),
-                });
+/// `InvalidRequest` when it names none, `UnsupportedMediaType` for one that is not known.
+pub fn codec(query: &str) -> Result<Codec, Fault> {
+    let mut codec = None;
+    for (_, value) in pairs(query).filter(|(name, _)| *name == "encoding") {
+        codec = Some(match &*decoded(value) {
+            b"proto" => Codec::Proto,
+            b"json" => Codec::Json,
+            _ => {
+                let told = "`encoding` is `proto` or `json`";
+                return Err(Fault::new(Kind::UnsupportedMediaType, Stage::Plan, told));
             }
+        });
+    }
+    codec.ok_or_else(|| invalid("`encoding` is missing: `proto` or `json`"))
+}
+
+/// Reads the message of a GET from its query.
+///
+/// # Errors
+/// `InvalidRequest` for a message that is missing or cannot be read, `UnsupportedCoding` for a compression that is not known.
+pub(crate) fn read(query: &str) -> Result<Asked, Fault> {
+    let (mut message, mut base64) = (None, false);
+    let mut coding = MessageCoding::Identity;
+    for (name, value) in pairs(query) {
+        match name {
             "base64" => base64 = value == "1",
             "compression" => {
                 coding = MessageCoding::named(value.as_bytes());
@@ -54,13 +63,16 @@ pub(crate) fn read(query: &str) -> Result<Asked, Fault> {
             _ => {}
         }
     }
-    let codec = codec.ok_or_else(|| invalid("`encoding` is missing: `proto` or `json`"))?;
     let message = message.ok_or_else(|| invalid("`message` is missing"))?;
     let message = match base64 {
         true => URL_SAFE.decode(&message).map_err(|_| invalid("`message` is not URL-safe base64"))?,
         false => message.into_owned(),
     };
-    Ok(Asked { codec, message, coding })
+    Ok(Asked { message, coding })
+}
+
+fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
 fn decoded(value: &str) -> Cow<'_, [u8]> {
@@ -73,8 +85,4 @@ fn decoded(value: &str) -> Cow<'_, [u8]> {
 
 fn invalid(told: &'static str) -> Fault {
     Fault::new(Kind::InvalidRequest, Stage::Plan, told)
-}
-
-fn unsupported(told: &'static str) -> Fault {
-    Fault::new(Kind::UnsupportedMediaType, Stage::Plan, told)
 }

@@ -22,6 +22,7 @@ use crate::model::{Fault, Kind, Stage};
 use crate::schema::{Messages, Method};
 
 pub(super) use error::{end_frame, to_json as error_json};
+pub use get::codec as connect_get_codec;
 pub(super) use get::is_connect as is_connect_get;
 pub use head::check_head as check_connect_head;
 pub(super) use head::{codec_of, names_stream};
@@ -127,14 +128,6 @@ pub(super) fn content_type(stream: bool, codec: Codec) -> HeaderValue {
         (true, Codec::Proto) => "application/connect+proto",
         (true, Codec::Json) => "application/connect+json",
     })
-}
-
-/// The codec that the query of a GET names.
-///
-/// # Errors
-/// As [`get::read`].
-pub fn connect_get_codec(query: &str) -> Result<Codec, Fault> {
-    get::read(query).map(|asked| asked.codec)
 }
 
 /// The protocol's own header fields become gRPC's, or end here.

@@ -228,7 +228,7 @@ proptest! {
         let base64 = if base64 > 0 { "&base64=1" } else { "" };
         let query = format!("connect=v1&encoding=json{base64}&message={written}");
         let asked = get::read(&query).unwrap();
-        prop_assert_eq!((asked.codec, asked.message), (Codec::Json, message.into_bytes()));
+        prop_assert_eq!((get::codec(&query).unwrap(), asked.message), (Codec::Json, message.into_bytes()));
     }
 }
 
@@ -285,13 +285,13 @@ fn queries_that_say_too_little_are_refused() {
         ("encoding=proto&message=A&base64=1", Kind::InvalidRequest, "base64"),
     ];
     for (query, kind, word) in cases {
-        let fault = get::read(query).unwrap_err();
+        let asked = get::codec(query).and_then(|codec| GetRequest::new(&plan(Form::Get, codec), query));
+        let fault = asked.unwrap_err();
         assert!(fault.kind == kind && fault.message.contains(word), "{query}: {fault}");
-        assert_eq!(GetRequest::new(&plan(Form::Get, Codec::Json), query).unwrap_err().kind, kind);
     }
     assert!(get::is_connect("a=b&connect=v1") && !get::is_connect("connect=v2") && !get::is_connect(""));
-    let read = get::read("encoding=proto&message=&compression=identity&base64=0").unwrap();
-    assert_eq!((read.codec, read.message), (Codec::Proto, vec![]));
+    let empty = "encoding=proto&message=&compression=identity&base64=0";
+    assert_eq!((get::codec(empty).unwrap(), get::read(empty).unwrap().message), (Codec::Proto, vec![]));
 
     let query = format!("encoding=proto&message={}", "x".repeat(LIMIT + 1));
     assert_eq!(GetRequest::new(&plan(Form::Get, Codec::Proto), &query).unwrap_err().kind, Kind::BodyTooLarge);
