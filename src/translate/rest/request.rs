@@ -2,6 +2,7 @@
 //! on item by item, line by line or piece by piece. Path and query go into the first message of a stream alone, as in Envoy.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -88,72 +89,64 @@ impl RestRequest {
     }
 
     fn advance(&mut self) -> Result<RequestStep, Fault> {
-        let frame = match &mut self.input {
+        let limit = self.limit;
+        let next = match &mut self.input {
             Input::Ended => return Ok(RequestStep::End),
             Input::Items(items) => match items.next_item() {
-                Ok(Some(item)) => self.message(&item),
-                Ok(None) => return Ok(self.starved()),
-                Err(_) if items.is_over_limit() => {
-                    let message = format!("an item of the body is over the limit of {} bytes", self.limit);
-                    Err(refused(Kind::BodyTooLarge, message))
-                }
-                Err(error) => Err(not_json(&error)),
+                Ok(Some(item)) => Some(self.message(&item)?),
+                Ok(None) => None,
+                Err(_) if items.is_over_limit() => return Err(over_limit("an item", limit)),
+                Err(error) => return Err(not_json(&error)),
             },
             Input::Lines(lines) => match lines.next_line() {
                 Ok(Some(line)) => {
                     let number = lines.number();
-                    self.message(&line).map_err(|fault| in_line(number, fault))
+                    Some(self.message(&line).map_err(|fault| in_line(number, fault))?)
                 }
-                Ok(None) => return Ok(self.starved()),
-                Err(_) => {
-                    let message = format!("a line of the body is over the limit of {} bytes", self.limit);
-                    Err(refused(Kind::BodyTooLarge, message))
+                Ok(None) => None,
+                Err(_) => return Err(over_limit("a line", limit)),
+            },
+            Input::FormData(form) => match form.step(&shape(&self.method, self.body_field.as_ref(), limit))? {
+                Step::NeedInput | Step::End => None,
+                Step::Message(message) => {
+                    let mut out = room(message.len());
+                    out.extend_from_slice(&message);
+                    Some(self.frame(out)?)
                 }
             },
-            Input::FormData(form) => {
-                let (messages, input) = (&self.method.messages, self.method.input);
-                let (body_field, limit, piece) = (self.body_field.as_ref(), self.limit, piece_of(self.limit));
-                let raw = is_http_body(messages, input, body_field);
-                let streaming = self.method.client_streaming;
-                match form.step(&Shape { messages, input, body_field, raw, streaming, limit, piece })? {
-                    Step::NeedInput => return Ok(RequestStep::NeedInput),
-                    Step::End => return Ok(self.starved()),
-                    Step::Message(message) => {
-                        let mut out = room(message.len());
-                        out.extend_from_slice(&message);
-                        self.frame(out)
-                    }
+            Input::Pieces(pieces, content_type) => match next_piece(pieces, piece_of(limit)) {
+                None if !self.finished || !self.first => None,
+                // An empty upload is one empty message: its content type is worth telling.
+                piece => {
+                    let content_type = std::mem::take(content_type);
+                    Some(self.raw(&content_type, &piece.unwrap_or_default())?)
                 }
-            }
-            Input::Pieces(pieces, content_type) => {
-                let most = piece_of(self.limit);
-                let piece = match pieces.front_mut() {
-                    Some(front) if front.len() > most => front.split_to(most),
-                    Some(_) => pieces.pop_front().unwrap_or_default(),
-                    // An empty upload is one empty message: its content type is worth telling.
-                    None if self.finished && self.first => Bytes::new(),
-                    None => return Ok(self.starved()),
-                };
-                let content_type = std::mem::take(content_type);
-                self.raw(&content_type, &piece)
-            }
-            Input::Nothing | Input::Whole(..) if !self.finished => return Ok(RequestStep::NeedInput),
+            },
+            Input::Nothing | Input::Whole(..) if !self.finished => None,
             Input::Nothing => {
                 self.input = Input::Ended;
-                self.frame(room(0))
+                Some(self.frame(room(0))?)
             }
-            Input::Whole(..) => match std::mem::replace(&mut self.input, Input::Ended) {
-                Input::Whole(gathered, Written::Json) => self.message(gathered.as_slice()),
-                Input::Whole(gathered, Written::Raw(content_type)) => self.raw(&content_type, gathered.as_slice()),
-                Input::Whole(gathered, Written::Protobuf) => self.protobuf(gathered.as_slice()),
-                Input::Whole(gathered, Written::Urlencoded) => self.form(gathered.as_slice()),
-                _ => return Ok(RequestStep::End),
-            },
+            Input::Whole(gathered, written) => {
+                let (gathered, written) = (std::mem::take(gathered), std::mem::replace(written, Written::Json));
+                self.input = Input::Ended;
+                Some(self.value(gathered.as_slice(), &written)?)
+            }
         };
-        frame.map(RequestStep::Frame)
+        Ok(next.map_or_else(|| self.starved(), RequestStep::Frame))
     }
 
-    /// A stream has no message ready.
+    /// The message of a body that is one value.
+    fn value(&mut self, body: &[u8], written: &Written) -> Result<Bytes, Fault> {
+        match written {
+            Written::Json => self.message(body),
+            Written::Raw(content_type) => self.raw(content_type, body),
+            Written::Protobuf => self.protobuf(body),
+            Written::Urlencoded => self.form(body),
+        }
+    }
+
+    /// No message is ready.
     fn starved(&mut self) -> RequestStep {
         if !self.finished {
             return RequestStep::NeedInput;
@@ -301,6 +294,10 @@ fn refused(kind: Kind, message: impl Into<Cow<'static, str>>) -> Fault {
     Fault::new(kind, Stage::RequestBody, message)
 }
 
+fn over_limit(what: &str, limit: usize) -> Fault {
+    refused(Kind::BodyTooLarge, format!("{what} of the body is over the limit of {limit} bytes"))
+}
+
 fn not_json(error: &JsonError) -> Fault {
     refused(Kind::InvalidRequest, format!("the body does not fit: {error}"))
 }
@@ -312,4 +309,19 @@ fn in_line(number: u64, fault: Fault) -> Fault {
 /// The most bytes of a file in one message.
 fn piece_of(limit: usize) -> usize {
     limit.clamp(1, MOST_PIECE)
+}
+
+/// What is there of an upload, and no more of it than fits a message.
+fn next_piece(pieces: &mut VecDeque<Bytes>, most: usize) -> Option<Bytes> {
+    match pieces.front_mut() {
+        Some(front) if front.len() > most => Some(front.split_to(most)),
+        _ => pieces.pop_front(),
+    }
+}
+
+/// What a form is read into.
+fn shape<'a>(method: &'a Method, body_field: Option<&'a Field>, limit: usize) -> Shape<'a> {
+    let (messages, input) = (&*method.messages, method.input);
+    let raw = is_http_body(messages, input, body_field);
+    Shape { messages, input, body_field, raw, streaming: method.client_streaming, limit, piece: piece_of(limit) }
 }
