@@ -14,7 +14,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{Method, Request, Response, Version};
@@ -22,7 +21,7 @@ use tokio::time::{Instant, Sleep, timeout, timeout_at};
 
 use self::guard::Guarded;
 use self::resets::Sight;
-use self::running::{Ended, Running};
+use self::running::Calls;
 use super::sniff::Sniffed;
 use super::{Limits, RequestBody, Serve};
 use crate::model::{Body, Fault, Frame, Kind, Stage};
@@ -74,18 +73,10 @@ pub(super) async fn serve<S: Serve>(
     drain: Drain,
 ) {
     let sight = Rc::new(Sight::default());
-    let handshake = h2::server::Builder::new()
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_concurrent_streams(limits.streams)
-        .max_header_list_size(u32::try_from(limits.head_bytes.saturating_mul(HEAD_ROOM)).unwrap_or(u32::MAX))
-        .max_send_buffer_size(SEND_BUFFER)
-        .data_frame_budget(FRAME_BUDGET)
-        .max_pending_accept_reset_streams(GIVEN_UP)
-        .handshake::<_, Bytes>(Guarded::new(stream, sniffed.seen, Rc::clone(&sight)));
+    let guarded = Guarded::new(stream, sniffed.seen, Rc::clone(&sight));
+    let handshake = settings(&limits).handshake::<_, Bytes>(guarded);
     let Ok(Ok(mut connection)) = timeout_at(sniffed.head_until, handshake).await else { return };
-    let mut calls = FuturesUnordered::new();
-    let mut ended = Ended::default();
+    let mut calls = Calls::new();
     let mut draining = false;
     // Its time-out runs from the end of the last call.
     let mut is_idle = true;
@@ -95,85 +86,89 @@ pub(super) async fn serve<S: Serve>(
     loop {
         let next = poll_fn(|cx| {
             if !draining && begun.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Next::Drain);
+                return Poll::Ready(Next::Leave);
             }
             if draining && !is_cut && drain.is_over() {
                 is_cut = true;
-                Pin::new(&mut calls).iter_pin_mut().for_each(Running::look_up);
+                calls.look_up();
             }
-            while let Poll::Ready(Some(stream)) = calls.poll_next_unpin(cx) {
-                ended.note(stream);
+            let done = calls.poll(cx);
+            if let Poll::Ready(next) = poll_connection(&mut connection, &sight, cx) {
+                return Poll::Ready(next);
             }
-            match connection.poll_accept(cx) {
-                Poll::Ready(Some(Ok(accepted))) => return Poll::Ready(Next::Request(accepted)),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Next::Broken(error)),
-                Poll::Ready(None) => return Poll::Ready(Next::Closed),
-                Poll::Pending if sight.flooded.get() => return Poll::Ready(Next::Flooded),
-                Poll::Pending if sight.has_resets() => return Poll::Ready(Next::Tell),
-                Poll::Pending => {}
-            }
-            if !calls.is_empty() {
-                return Poll::Pending;
-            }
+            ready!(done);
             if is_cut {
-                return Poll::Ready(Next::Cut);
+                return Poll::Ready(Next::End(End::Cut));
             }
             if !is_idle {
                 is_idle = true;
                 idle.as_mut().reset(Instant::now() + limits.idle_timeout);
             }
-            idle.as_mut().poll(cx).map(|()| Next::Idle)
+            // Asked to go; if it does not, the next time-out ends it.
+            idle.as_mut().poll(cx).map(|()| if draining { Next::End(End::Closed) } else { Next::Leave })
         });
         let next = next.await;
-        for reset in sight.take() {
-            // Whoever serves, or served, the stream knows of it.
-            let mut open = Pin::new(&calls).iter_pin_ref();
-            if !ended.has(reset.stream) && !open.any(|call: Pin<&Running<_>>| call.stream == reset.stream) {
-                service.gave_up(&conn, &reset.fault());
-            }
+        // Whoever serves, or served, a stream knows of its reset.
+        for reset in sight.take().iter().filter(|reset| !calls.know(reset.stream)) {
+            service.gave_up(&conn, &reset.fault());
         }
         match next {
             Next::Request((request, respond)) => {
                 let stream = respond.stream_id().into();
                 let call = call(request, respond, Rc::clone(&conn), Rc::clone(&service), Rc::clone(&limits));
-                calls.push(Running::new(stream, call));
+                calls.push(stream, call);
                 is_idle = false;
             }
-            Next::Drain => {
+            Next::Leave => {
                 draining = true;
                 connection.graceful_shutdown();
                 idle.as_mut().reset(Instant::now() + limits.idle_timeout);
-            }
-            Next::Idle => {
-                // Asked to go; if it does not, the next time-out ends it.
-                if draining {
-                    return;
-                }
-                draining = true;
-                connection.graceful_shutdown();
-                idle.as_mut().reset(Instant::now() + limits.idle_timeout);
-            }
-            Next::Flooded => {
-                let told = "too many frames that bring nothing";
-                service.gave_up(&conn, &Fault::new(Kind::Overloaded, Stage::Head, told));
-                return leave(connection, Reason::ENHANCE_YOUR_CALM).await;
-            }
-            Next::Cut => return leave(connection, Reason::NO_ERROR).await,
-            Next::Broken(error) => {
-                if error.is_library() && error.is_go_away() {
-                    let told = format!("the connection breaks HTTP/2's rules: {error}");
-                    service.gave_up(&conn, &Fault::new(Kind::MalformedHead, Stage::Head, told));
-                }
-                return;
             }
             Next::Tell => {}
-            Next::Closed => return,
+            Next::End(end) => {
+                if let Some(fault) = end.fault() {
+                    service.gave_up(&conn, &fault);
+                }
+                return leave(connection, end).await;
+            }
         }
     }
 }
 
-/// Ends a connection, with the reason told.
-async fn leave(mut connection: h2::server::Connection<Guarded, Bytes>, reason: Reason) {
+fn settings(limits: &Limits) -> h2::server::Builder {
+    let mut settings = h2::server::Builder::new();
+    settings
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(u32::try_from(limits.head_bytes.saturating_mul(HEAD_ROOM)).unwrap_or(u32::MAX))
+        .max_send_buffer_size(SEND_BUFFER)
+        .data_frame_budget(FRAME_BUDGET)
+        .max_pending_accept_reset_streams(GIVEN_UP);
+    settings
+}
+
+type Connection = h2::server::Connection<Guarded, Bytes>;
+
+/// Carries the connection's frames. Ready with what is to be done about them.
+fn poll_connection(connection: &mut Connection, sight: &Sight, cx: &mut Context<'_>) -> Poll<Next> {
+    match connection.poll_accept(cx) {
+        Poll::Ready(Some(Ok(accepted))) => Poll::Ready(Next::Request(accepted)),
+        Poll::Ready(Some(Err(error))) => Poll::Ready(Next::End(End::Broken(error))),
+        Poll::Ready(None) => Poll::Ready(Next::End(End::Closed)),
+        Poll::Pending if sight.flooded.get() => Poll::Ready(Next::End(End::Flooded)),
+        Poll::Pending if sight.has_resets() => Poll::Ready(Next::Tell),
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+/// Ends a connection, with the reason told where it is ours to end.
+async fn leave(mut connection: Connection, end: End) {
+    let reason = match end {
+        End::Flooded => Reason::ENHANCE_YOUR_CALM,
+        End::Cut => Reason::NO_ERROR,
+        End::Broken(_) | End::Closed => return,
+    };
     connection.abrupt_shutdown(reason);
     let _ = timeout(FAREWELL, poll_fn(|cx| connection.poll_closed(cx))).await;
 }
@@ -182,16 +177,35 @@ async fn leave(mut connection: h2::server::Connection<Guarded, Bytes>, reason: R
 #[allow(clippy::large_enum_variant, reason = "a box would cost every call an allocation")]
 enum Next {
     Request((Request<RecvStream>, SendResponse<Bytes>)),
-    Drain,
-    Idle,
-    Flooded,
+    /// Take no more calls: the process is going away, or it has been idle for long.
+    Leave,
     /// Only that streams were reset.
     Tell,
+    End(End),
+}
+
+/// How a connection ends.
+enum End {
+    Flooded,
     /// Draining has run out of time, and its calls have ended.
     Cut,
     /// With what ended it.
     Broken(h2::Error),
     Closed,
+}
+
+impl End {
+    /// What its caller did wrong.
+    fn fault(&self) -> Option<Fault> {
+        match self {
+            End::Flooded => Some(Fault::new(Kind::Overloaded, Stage::Head, "too many frames that bring nothing")),
+            End::Broken(error) if error.is_library() && error.is_go_away() => {
+                let told = format!("the connection breaks HTTP/2's rules: {error}");
+                Some(Fault::new(Kind::MalformedHead, Stage::Head, told))
+            }
+            End::Broken(_) | End::Cut | End::Closed => None,
+        }
+    }
 }
 
 /// One stream, to its end. A stream that the caller resets drops its call.
