@@ -9,23 +9,14 @@ use std::time::{Instant, SystemTime};
 
 use prometheus::core::Collector;
 use prometheus::proto::{Metric, MetricFamily};
-use prometheus::{
-    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 use super::call::side_name;
 use super::endpoints::{self, EndpointSample};
+use super::listener_metrics::ListenerFamilies;
+use super::servlet_metrics::ServletFamilies;
 use super::{process, unused};
-use crate::model::{Code, HttpProtocol, Kind};
-use crate::translate::Dialect;
-
-/// Upper bounds in seconds. They start where a sidecar's own cost ends, are 2 to 2.5 apart so that a quantile is read to within
-/// that factor, have an edge at 15 s, the default timeout of a unary call, and end where only streams are left.
-pub(super) const DURATION_BUCKETS: &[f64] =
-    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
-
-/// The classes of an HTTP status, and what is counted when the caller left before there was one.
-pub(super) const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+use crate::model::Kind;
 
 /// What the endpoints of all servlets are at the moment of a scrape.
 type EndpointSource = Box<dyn Fn() -> Vec<EndpointSample> + Send + Sync>;
@@ -41,24 +32,11 @@ pub(super) struct Families {
     endpoints: OnceLock<EndpointSource>,
     /// The servlets that carry plain HTTP: much is never counted of them.
     untranslated: Mutex<HashSet<String>>,
-    connections_open: IntGaugeVec,
-    connections_accepted: IntCounterVec,
-    connections_refused: IntCounterVec,
     unrouted: FaultCounters,
-    reloads_accepted: IntCounter,
-    reloads_rejected: IntCounter,
-    schema_changes_refused: IntCounter,
-    last_reload: Gauge,
+    reloads: Reloads,
     pub(super) access_log_dropped: IntCounter,
-    pub(super) requests: IntCounterVec,
-    pub(super) grpc_responses: IntCounterVec,
-    pub(super) http_responses: IntCounterVec,
-    pub(super) faults: IntCounterVec,
-    pub(super) durations: HistogramVec,
-    pub(super) retries: IntCounterVec,
-    pub(super) legacy: IntCounterVec,
-    pub(super) received: IntCounterVec,
-    pub(super) sent: IntCounterVec,
+    pub(super) listeners: ListenerFamilies,
+    pub(super) servlets: ServletFamilies,
 }
 
 impl Default for Metrics {
@@ -69,88 +47,29 @@ impl Default for Metrics {
 
 impl Metrics {
     pub fn new() -> Metrics {
-        let registry = Registry::new();
-        let counters =
-            |name, help, labels: &[&str]| registered(&registry, IntCounterVec::new(Opts::new(name, help), labels));
-        let counter = |name, help| registered(&registry, IntCounter::new(name, help));
-        let gauge = |name, help| registered(&registry, Gauge::new(name, help));
-
+        let register = Register(Registry::new());
         let build = Opts::new("telamon_build_info", "Always 1; the label says what runs.")
             .const_label("version", env!("CARGO_PKG_VERSION"));
-        registered(&registry, IntGauge::with_opts(build)).set(1);
-        let unrouted = counters(
+        register.family(IntGauge::with_opts(build)).set(1);
+        let unrouted = register.counters(
             "telamon_unrouted_requests_total",
             "Requests refused before they had a servlet, by the flag of the fault.",
             &["flag", "side"],
         );
-        let reloads = counters("telamon_reloads_total", "Reloads of one servlet, by result.", &["result"]);
-        let connections_open = registered(
-            &registry,
-            IntGaugeVec::new(Opts::new("telamon_connections_open", "Connections from callers."), &["listener"]),
-        );
-        let durations = HistogramOpts::new(
-            "telamon_request_duration_seconds",
-            "From the head of a request to the end of its answer; streams included.",
-        )
-        .buckets(DURATION_BUCKETS.to_vec());
-
         Metrics(Arc::new(Families {
             started: Instant::now(),
-            uptime: gauge("telamon_uptime_seconds", "Since the process started."),
+            uptime: register.gauge("telamon_uptime_seconds", "Since the process started."),
             endpoints: OnceLock::new(),
             untranslated: Mutex::default(),
-            connections_open,
-            connections_accepted: counters(
-                "telamon_connections_accepted_total",
-                "Connections from callers.",
-                &["listener"],
-            ),
-            connections_refused: counters(
-                "telamon_connections_refused_total",
-                "Connections turned away before their first request, by the limit that did it.",
-                &["listener", "reason"],
-            ),
             unrouted: FaultCounters::new(&unrouted, &[]),
-            reloads_accepted: reloads.with_label_values(&["accepted"]),
-            reloads_rejected: reloads.with_label_values(&["rejected"]),
-            schema_changes_refused: counter(
-                "telamon_schema_changes_refused_total",
-                "Reloads of one servlet that were refused because its new schema would break callers.",
-            ),
-            last_reload: gauge(
-                "telamon_last_reload_accepted_timestamp_seconds",
-                "When files were last accepted, at the start or by a reload, in seconds since 1970.",
-            ),
-            access_log_dropped: counter(
+            reloads: Reloads::new(&register),
+            access_log_dropped: register.counter(
                 "telamon_access_log_dropped_lines_total",
                 "Lines of the access log that were not written: its reader or its disk was too slow, or refused them.",
             ),
-            requests: counters(
-                "telamon_requests_total",
-                "Calls that ended, by what the caller speaks.",
-                &["servlet", "dialect", "protocol"],
-            ),
-            grpc_responses: counters(
-                "telamon_grpc_responses_total",
-                "Calls that ended, by gRPC code; calls of untranslated servlets have none.",
-                &["servlet", "code"],
-            ),
-            http_responses: counters(
-                "telamon_http_responses_total",
-                "Calls that ended, by class of the HTTP status sent; callers that speak gRPC see codes instead.",
-                &["servlet", "class"],
-            ),
-            faults: counters(
-                "telamon_faults_total",
-                "Answers that Telamon gave itself and streams that it ended, by the flag of the fault.",
-                &["servlet", "flag", "side"],
-            ),
-            durations: registered(&registry, HistogramVec::new(durations, &["servlet"])),
-            retries: counters("telamon_retries_total", "Tries after a call's first.", &["servlet"]),
-            legacy: counters("telamon_legacy_requests_total", "Calls over HTTP/1.0.", &["servlet"]),
-            received: counters("telamon_received_bytes_total", "Body bytes from callers.", &["servlet"]),
-            sent: counters("telamon_sent_bytes_total", "Body bytes to callers.", &["servlet"]),
-            registry,
+            listeners: ListenerFamilies::new(&register),
+            servlets: ServletFamilies::new(&register),
+            registry: register.0,
         }))
     }
 
@@ -166,49 +85,30 @@ impl Metrics {
 
     /// A reload of one servlet that took effect at `now`.
     pub fn reload_accepted(&self, now: SystemTime) {
-        self.0.reloads_accepted.inc();
+        self.0.reloads.accepted.inc();
         self.loaded(now);
     }
 
     /// The files were accepted at `now`, at the start.
     pub fn loaded(&self, now: SystemTime) {
         if let Ok(since) = now.duration_since(SystemTime::UNIX_EPOCH) {
-            self.0.last_reload.set(since.as_secs_f64());
+            self.0.reloads.last_accepted.set(since.as_secs_f64());
         }
     }
 
     /// A reload of one servlet that changed nothing, because something in its files is wrong.
     pub fn reload_rejected(&self) {
-        self.0.reloads_rejected.inc();
+        self.0.reloads.rejected.inc();
     }
 
     /// A rejected reload whose files are right, but whose schema would break callers.
     pub fn schema_change_refused(&self) {
-        self.0.schema_changes_refused.inc();
+        self.0.reloads.schema_changes_refused.inc();
     }
 
     /// Takes a removed servlet's series out of the next scrape. Calls still in flight are counted where nobody sees it.
     pub fn forget_servlet(&self, servlet: &str) {
-        let all = &self.0;
-        // An error means that the series never existed.
-        for dialect in Dialect::ALL {
-            for protocol in HttpProtocol::ALL {
-                let _ = all.requests.remove_label_values(&[servlet, dialect.name(), protocol.name()]);
-            }
-        }
-        for code in Code::ALL {
-            let _ = all.grpc_responses.remove_label_values(&[servlet, code.name()]);
-        }
-        for class in CLASSES {
-            let _ = all.http_responses.remove_label_values(&[servlet, class]);
-        }
-        for kind in Kind::ALL {
-            let _ = all.faults.remove_label_values(&[servlet, kind.flag(), side_name(kind.side())]);
-        }
-        for family in [&all.retries, &all.legacy, &all.received, &all.sent] {
-            let _ = family.remove_label_values(&[servlet]);
-        }
-        let _ = all.durations.remove_label_values(&[servlet]);
+        self.0.servlets.forget(servlet);
         self.carries(servlet, true);
     }
 
@@ -227,7 +127,7 @@ impl Metrics {
         let is_draining = |metric: &&Metric| {
             metric.get_label().iter().any(|label| label.name() == "flag" && label.value() == Kind::Draining.flag())
         };
-        let families = self.0.faults.collect();
+        let families = self.0.servlets.faults.collect();
         let metrics = families.iter().flat_map(MetricFamily::get_metric).filter(is_draining);
         metrics.map(|metric| metric.get_counter().get_value() as u64).sum()
     }
@@ -252,11 +152,53 @@ impl Metrics {
     }
 }
 
-/// A family that the registry knows.
-fn registered<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
-    let family = made.expect("names and labels are written in this folder, and are valid");
-    registry.register(Box::new(family.clone())).expect("no name is given twice in this folder");
-    family
+/// Where families are made known.
+pub(super) struct Register(Registry);
+
+impl Register {
+    pub(super) fn family<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        let family = made.expect("names and labels are written in this folder, and are valid");
+        self.0.register(Box::new(family.clone())).expect("no name is given twice in this folder");
+        family
+    }
+
+    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.family(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.family(IntCounter::new(name, help))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Gauge {
+        self.family(Gauge::new(name, help))
+    }
+}
+
+/// What became of the files that were written.
+struct Reloads {
+    accepted: IntCounter,
+    rejected: IntCounter,
+    schema_changes_refused: IntCounter,
+    last_accepted: Gauge,
+}
+
+impl Reloads {
+    fn new(register: &Register) -> Reloads {
+        let reloads = register.counters("telamon_reloads_total", "Reloads of one servlet, by result.", &["result"]);
+        Reloads {
+            accepted: reloads.with_label_values(&["accepted"]),
+            rejected: reloads.with_label_values(&["rejected"]),
+            schema_changes_refused: register.counter(
+                "telamon_schema_changes_refused_total",
+                "Reloads of one servlet that were refused because its new schema would break callers.",
+            ),
+            last_accepted: register.gauge(
+                "telamon_last_reload_accepted_timestamp_seconds",
+                "When files were last accepted, at the start or by a reload, in seconds since 1970.",
+            ),
+        }
+    }
 }
 
 /// One counter a kind of fault, found by its number.
@@ -279,47 +221,6 @@ impl FaultCounters {
     }
 }
 
-/// Why a listener turns a connection away: the limit is reached, `accept` failed for want of a resource, the first bytes never came.
-const REFUSALS: [&str; 2] = ["connections", "accept"];
-
-/// One listener's connections.
-pub struct ListenerMetrics {
-    open: IntGauge,
-    accepted: IntCounter,
-    refused: IntCounterVec,
-    listener: String,
-}
-
-impl ListenerMetrics {
-    pub fn new(metrics: &Metrics, listener: &str) -> ListenerMetrics {
-        let all = metrics.families();
-        for reason in REFUSALS {
-            all.connections_refused.with_label_values(&[listener, reason]);
-        }
-        ListenerMetrics {
-            open: all.connections_open.with_label_values(&[listener]),
-            accepted: all.connections_accepted.with_label_values(&[listener]),
-            refused: all.connections_refused.clone(),
-            listener: listener.to_owned(),
-        }
-    }
-
-    /// A connection was taken. `closed` is for the Drop of whoever holds it.
-    pub fn opened(&self) {
-        self.accepted.inc();
-        self.open.inc();
-    }
-
-    pub fn closed(&self) {
-        self.open.dec();
-    }
-
-    /// A connection was turned away. Looks the reason up: no call is waiting for it.
-    pub fn refused(&self, why: &'static str) {
-        self.refused.with_label_values(&[self.listener.as_str(), why]).inc();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -328,7 +229,7 @@ mod tests {
     fn every_name_is_ours_and_every_family_is_explained() {
         let metrics = Metrics::new();
         let _ = super::super::ServletMetrics::new(&metrics, "echo", true);
-        let _ = ListenerMetrics::new(&metrics, "ingress");
+        let _ = super::super::ListenerMetrics::new(&metrics, "ingress");
         metrics.endpoints_from(|| vec![EndpointSample::default()]);
         let text = metrics.render();
         assert!(text.lines().count() > 100, "{text}");
@@ -354,23 +255,6 @@ mod tests {
             let labels = format!("{{flag=\"{}\",side=\"{}\"}}", kind.flag(), side_name(kind.side()));
             assert!(text.contains(&format!("telamon_unrouted_requests_total{labels} {}\n", index + 1)), "{kind:?}");
         }
-    }
-
-    #[test]
-    fn connections_are_counted_by_what_became_of_them() {
-        let metrics = Metrics::new();
-        let listener = ListenerMetrics::new(&metrics, "in");
-        assert!(
-            metrics.render().contains("telamon_connections_refused_total{listener=\"in\",reason=\"connections\"} 0\n")
-        );
-        listener.opened();
-        listener.opened();
-        listener.closed();
-        listener.refused("connections");
-        let text = metrics.render();
-        assert!(text.contains("telamon_connections_open{listener=\"in\"} 1\n"), "{text}");
-        assert!(text.contains("telamon_connections_accepted_total{listener=\"in\"} 2\n"));
-        assert!(text.contains("telamon_connections_refused_total{listener=\"in\",reason=\"connections\"} 1\n"));
     }
 
     #[test]

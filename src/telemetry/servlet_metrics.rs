@@ -1,11 +1,92 @@
 //! One servlet's counters, resolved when the servlet is built: a call adds to what is held here and looks nothing up.
 
-use prometheus::{Histogram, IntCounter};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec};
 
-use super::call::CallRecord;
-use super::metrics::{CLASSES, FaultCounters, Metrics};
-use crate::model::{Code, HttpProtocol};
+use super::call::{CallRecord, side_name};
+use super::metrics::{FaultCounters, Metrics, Register};
+use crate::model::{Code, HttpProtocol, Kind};
 use crate::translate::Dialect;
+
+/// Upper bounds in seconds. They start where a sidecar's own cost ends, are 2 to 2.5 apart so that a quantile is read to within
+/// that factor, have an edge at 15 s, the default timeout of a unary call, and end where only streams are left.
+const DURATION_BUCKETS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
+
+/// The classes of an HTTP status, and what is counted when the caller left before there was one.
+const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// Those of all servlets.
+pub(super) struct ServletFamilies {
+    requests: IntCounterVec,
+    grpc_responses: IntCounterVec,
+    http_responses: IntCounterVec,
+    pub(super) faults: IntCounterVec,
+    durations: HistogramVec,
+    retries: IntCounterVec,
+    legacy: IntCounterVec,
+    received: IntCounterVec,
+    sent: IntCounterVec,
+}
+
+impl ServletFamilies {
+    pub(super) fn new(register: &Register) -> ServletFamilies {
+        let durations = HistogramOpts::new(
+            "telamon_request_duration_seconds",
+            "From the head of a request to the end of its answer; streams included.",
+        )
+        .buckets(DURATION_BUCKETS.to_vec());
+        ServletFamilies {
+            requests: register.counters(
+                "telamon_requests_total",
+                "Calls that ended, by what the caller speaks.",
+                &["servlet", "dialect", "protocol"],
+            ),
+            grpc_responses: register.counters(
+                "telamon_grpc_responses_total",
+                "Calls that ended, by gRPC code; calls of untranslated servlets have none.",
+                &["servlet", "code"],
+            ),
+            http_responses: register.counters(
+                "telamon_http_responses_total",
+                "Calls that ended, by class of the HTTP status sent; callers that speak gRPC see codes instead.",
+                &["servlet", "class"],
+            ),
+            faults: register.counters(
+                "telamon_faults_total",
+                "Answers that Telamon gave itself and streams that it ended, by the flag of the fault.",
+                &["servlet", "flag", "side"],
+            ),
+            durations: register.family(HistogramVec::new(durations, &["servlet"])),
+            retries: register.counters("telamon_retries_total", "Tries after a call's first.", &["servlet"]),
+            legacy: register.counters("telamon_legacy_requests_total", "Calls over HTTP/1.0.", &["servlet"]),
+            received: register.counters("telamon_received_bytes_total", "Body bytes from callers.", &["servlet"]),
+            sent: register.counters("telamon_sent_bytes_total", "Body bytes to callers.", &["servlet"]),
+        }
+    }
+
+    /// Takes a servlet's series out.
+    pub(super) fn forget(&self, servlet: &str) {
+        // An error means that the series never existed.
+        for dialect in Dialect::ALL {
+            for protocol in HttpProtocol::ALL {
+                let _ = self.requests.remove_label_values(&[servlet, dialect.name(), protocol.name()]);
+            }
+        }
+        for code in Code::ALL {
+            let _ = self.grpc_responses.remove_label_values(&[servlet, code.name()]);
+        }
+        for class in CLASSES {
+            let _ = self.http_responses.remove_label_values(&[servlet, class]);
+        }
+        for kind in Kind::ALL {
+            let _ = self.faults.remove_label_values(&[servlet, kind.flag(), side_name(kind.side())]);
+        }
+        for family in [&self.retries, &self.legacy, &self.received, &self.sent] {
+            let _ = family.remove_label_values(&[servlet]);
+        }
+        let _ = self.durations.remove_label_values(&[servlet]);
+    }
+}
 
 /// The handles of one servlet. Made again for the same name, it goes on where the one before stopped.
 pub struct ServletMetrics {
@@ -26,7 +107,7 @@ pub struct ServletMetrics {
 impl ServletMetrics {
     /// `translated`: calls of all dialects become gRPC; else they are plain HTTP, carried through.
     pub fn new(metrics: &Metrics, servlet: &str, translated: bool) -> ServletMetrics {
-        let all = metrics.families();
+        let all = &metrics.families().servlets;
         metrics.carries(servlet, translated);
         let spoken = Dialect::ALL.iter().flat_map(|dialect| HttpProtocol::ALL.map(|protocol| (dialect, protocol)));
         let requests = spoken
@@ -86,7 +167,6 @@ mod tests {
 
     use super::super::Reply;
     use super::*;
-    use crate::model::Kind;
 
     /// The value of a series.
     fn value(metrics: &Metrics, series: &str) -> Option<f64> {
