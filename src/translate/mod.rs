@@ -5,6 +5,8 @@ mod answer;
 mod coding;
 mod conclusion;
 mod connect;
+#[cfg(test)]
+mod conversation;
 mod dialect;
 mod envelope;
 mod frame;

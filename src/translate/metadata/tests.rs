@@ -1,12 +1,5 @@
 use super::*;
-
-fn map(fields: &[(&str, &str)]) -> HeaderMap {
-    let mut map = HeaderMap::new();
-    for (name, value) in fields {
-        map.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap());
-    }
-    map
-}
+use crate::translate::conversation::map;
 
 #[test]
 fn a_request_keeps_what_the_servlet_may_want_to_know() {

@@ -12,16 +12,15 @@ mod streams;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
 use super::super::json::{ReadOptions, WriteOptions, from_wire, to_wire};
 use super::*;
 use crate::model::{Fault, Kind};
 use crate::schema::{Schema, Source};
-use crate::translate::{
-    Farewell, FrameDecoder, ReplyStep, ReplyTranslator, RequestStep, RequestTranslator, frame_header,
-};
+use crate::translate::conversation::{self, Fields, map as head, pieces};
+use crate::translate::{Farewell, FrameDecoder, ReplyStep, ReplyTranslator, RequestStep, RequestTranslator};
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
     let text = include_str!("tests/library.proto").to_owned();
@@ -49,14 +48,6 @@ fn plan_for(verb: &Method, path: &str, headers: &HeaderMap) -> (RestPlan, Vec<St
         }
     }
     panic!("no rule for {verb} {path}")
-}
-
-fn head(fields: Fields<'_>) -> HeaderMap {
-    let mut map = HeaderMap::new();
-    for (name, value) in fields {
-        map.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
-    }
-    map
 }
 
 /// A request, its body in those pieces: the method, and its messages' bytes.
@@ -203,12 +194,11 @@ fn answer_to(
         }
     };
     reply.head(StatusCode::from_u16(status).unwrap(), head(initial));
-    let mut rest = body;
-    let mut sizes = sizes.iter().cycle();
     let mut going = drain(&mut reply);
-    while going && !rest.is_empty() {
-        let (piece, after) = rest.split_at((*sizes.next().unwrap()).min(rest.len()));
-        rest = after;
+    for piece in pieces(body, sizes) {
+        if !going {
+            break;
+        }
         reply.push(Bytes::copy_from_slice(piece));
         going = drain(&mut reply);
     }
@@ -224,19 +214,11 @@ fn answer_to(
     answer
 }
 
-/// Header fields or trailers.
-type Fields<'a> = &'a [(&'a str, &'a str)];
-
 const GRPC: Fields<'_> = &[("content-type", "application/grpc")];
 const OK: Option<Fields<'_>> = Some(&[("grpc-status", "0")]);
 
 /// Messages of a reply, framed.
 fn framed(name: &str, messages: &[Value]) -> Vec<u8> {
-    let mut all = Vec::new();
-    for message in messages {
-        let wire = wire_of(name, message);
-        all.extend_from_slice(&frame_header(wire.len() as u32));
-        all.extend_from_slice(&wire);
-    }
-    all
+    let messages: Vec<Vec<u8>> = messages.iter().map(|message| wire_of(name, message)).collect();
+    conversation::framed(&messages)
 }

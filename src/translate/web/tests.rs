@@ -3,114 +3,17 @@
 use ::base64::Engine;
 use ::base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Code, Fault, Kind, Stage};
-use crate::translate::frame_header;
+use crate::model::{Code, Kind};
+use crate::translate::conversation::{framed, map, pieces, sent, told};
 use crate::translate::middle::{Farewell, ReplyStep, ReplyTranslator, RequestStep, RequestTranslator};
-
-fn map(fields: &[(&str, &str)]) -> HeaderMap {
-    let mut map = HeaderMap::new();
-    for (name, value) in fields {
-        map.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap());
-    }
-    map
-}
-
-fn framed(messages: &[&[u8]]) -> Vec<u8> {
-    let frames = messages.iter().map(|message| [&frame_header(message.len() as u32)[..], message].concat());
-    frames.collect::<Vec<_>>().concat()
-}
-
-/// In pieces of those sizes, in turn.
-fn pieces(bytes: &[u8], sizes: &[usize]) -> Vec<Bytes> {
-    let (mut rest, mut sizes, mut pieces) = (bytes, sizes.iter().cycle(), Vec::new());
-    while !rest.is_empty() {
-        let (now, later) = rest.split_at((*sizes.next().unwrap()).min(rest.len()));
-        pieces.push(Bytes::copy_from_slice(now));
-        rest = later;
-    }
-    pieces
-}
 
 /// What a request came to: the bytes that go on, or the fault.
 fn asked(text: bool, body: &[u8], sizes: &[usize]) -> Result<Vec<u8>, Kind> {
-    let mut request = RelayedRequest::new(text);
-    let mut sent = Vec::new();
-    for piece in pieces(body, sizes) {
-        request.push(piece);
-        while let RequestStep::Frame(bytes) = request.step().map_err(|fault| fault.kind)? {
-            sent.extend_from_slice(&bytes);
-        }
-    }
-    request.finish();
-    loop {
-        match request.step().map_err(|fault| fault.kind)? {
-            RequestStep::Frame(bytes) => sent.extend_from_slice(&bytes),
-            RequestStep::End => break,
-            RequestStep::NeedInput => panic!("it has all of it"),
-        }
-    }
-    assert!(request.is_end());
-    Ok(sent)
-}
-
-/// The head, the body, and how a stop was taken.
-#[derive(Debug, PartialEq)]
-struct Told {
-    head: Option<(StatusCode, HeaderMap)>,
-    body: Vec<u8>,
-    end: Result<(), (Kind, Farewell)>,
-}
-
-/// Runs a reply to its end, or to the fault that `cut` brings after the body.
-fn told(
-    mut reply: impl ReplyTranslator,
-    head: (StatusCode, HeaderMap),
-    body: &[u8],
-    sizes: &[usize],
-    trailers: Result<Option<HeaderMap>, Kind>,
-) -> Told {
-    let mut told = Told { head: None, body: Vec::new(), end: Ok(()) };
-    let steps = |reply: &mut dyn ReplyTranslator, told: &mut Told| loop {
-        match reply.step() {
-            Ok(ReplyStep::Head(head)) => {
-                assert!(told.head.is_none() && told.body.is_empty());
-                let (parts, ()) = head.into_parts();
-                told.head = Some((parts.status, parts.headers));
-            }
-            Ok(ReplyStep::Data(data)) => told.body.extend_from_slice(&data),
-            Ok(ReplyStep::NeedInput) => return Some(false),
-            Ok(ReplyStep::End) => return Some(true),
-            Err(fault) => {
-                told.end = Err((fault.kind, reply.farewell(&fault)));
-                return None;
-            }
-        }
-    };
-    reply.head(head.0, head.1);
-    for piece in pieces(body, sizes) {
-        reply.push(piece);
-        if steps(&mut reply, &mut told).is_none() {
-            return told;
-        }
-    }
-    match trailers {
-        Ok(trailers) => {
-            reply.finish(trailers);
-            if let Some(ended) = steps(&mut reply, &mut told) {
-                assert!(ended, "it has all of it");
-            }
-        }
-        Err(kind) => {
-            steps(&mut reply, &mut told);
-            let fault = Fault::new(kind, Stage::ReplyBody, "cut");
-            told.end = Err((kind, reply.farewell(&fault)));
-        }
-    }
-    told
+    sent(RelayedRequest::new(text), body, sizes).map_err(|fault| fault.kind)
 }
 
 fn grpc() -> (StatusCode, HeaderMap) {
@@ -235,7 +138,7 @@ fn a_message_can_be_read_as_soon_as_it_is_whole() {
     assert!(matches!(reply.step(), Ok(ReplyStep::Head(_))));
     let mut text = Vec::new();
     for piece in pieces(&framed(&[b"ab"]), &[2]) {
-        reply.push(piece);
+        reply.push(Bytes::copy_from_slice(piece));
         while let Ok(ReplyStep::Data(data)) = reply.step() {
             text.extend_from_slice(&data);
         }

@@ -5,20 +5,6 @@ use serde_json::json;
 
 use super::*;
 
-/// The pieces of a body in those sizes, in turn.
-pub(super) fn pieces<'a>(body: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
-    let (mut rest, mut all) = (body, Vec::new());
-    for size in sizes.iter().cycle() {
-        if rest.is_empty() {
-            break;
-        }
-        let (piece, after) = rest.split_at((*size).min(rest.len()));
-        all.push(piece);
-        rest = after;
-    }
-    all
-}
-
 fn outcome(url: &str, body: &[u8], sizes: &[usize]) -> Result<Vec<Vec<u8>>, (Kind, String)> {
     let sent = send("POST", url, &HeaderMap::new(), &pieces(body, sizes));
     sent.map(|(_, messages)| messages).map_err(|fault| (fault.kind, fault.message.into_owned()))
@@ -93,7 +79,7 @@ proptest! {
 
     #[test]
     fn no_reply_panics(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
-        let mut body = frame_header(bytes.len() as u32).to_vec();
+        let mut body = crate::translate::frame_header(bytes.len() as u32).to_vec();
         body.extend_from_slice(&bytes);
         for path in ["/watch", "/watch/text", "/download", "/download/stream", "/only/nested", "/v1/messages/1"] {
             let answer = answer(("GET", path), 200, GRPC, &body, &[7], OK);

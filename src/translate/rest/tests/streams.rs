@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::hostile::pieces;
 use super::*;
 use crate::model::Stage;
 
