@@ -8,7 +8,7 @@ use telamon::model::parse_grpc_timeout;
 use crate::support::anywhere::{Answer, VERSIONS, ask, frames, head};
 use crate::support::http1::Caller;
 use crate::support::proxy::table;
-use crate::support::servlet::trailers;
+use crate::support::servlet::{echo_marked, one_and_no_more, talk, trailers};
 use crate::support::{Call, Running, Servlet, framed, http2, text_field, unframed, until};
 
 const PROTO: &str = r#"
@@ -38,20 +38,6 @@ async fn echo(servlet: &str, more: &str) -> Running {
     Running::with(&files, "").await
 }
 
-/// Answers with what it was sent, with metadata on both ends.
-async fn talker() -> Servlet {
-    Servlet::start(|mut call: Call| async move {
-        let body = call.read().await;
-        let head = http::Response::builder().header("content-type", "application/grpc").header("x-head", "1");
-        let mut send = call.respond.send_response(head.body(()).unwrap(), false).unwrap();
-        send.send_data(body.into(), false).unwrap();
-        let mut last = trailers("0", None);
-        last.insert("x-cost", "3".parse().unwrap());
-        send.send_trailers(last).unwrap();
-    })
-    .await
-}
-
 /// `{"text": …}` in a codec.
 fn words(codec: &str, text: &str) -> Vec<u8> {
     if codec == "json" { json!({ "text": text }).to_string().into_bytes() } else { text_field(1, text) }
@@ -67,7 +53,7 @@ fn opened(answer: &Answer) -> (Vec<Vec<u8>>, Value) {
 
 #[tokio::test]
 async fn a_unary_call_is_plain_http() {
-    let servlet = talker().await;
+    let servlet = Servlet::start(echo_marked).await;
     let proxy = echo(&servlet.address, "").await;
     for version in VERSIONS {
         for codec in CODECS {
@@ -108,7 +94,7 @@ async fn a_unary_call_is_plain_http() {
 
 #[tokio::test]
 async fn a_call_without_side_effects_may_be_a_get() {
-    let servlet = talker().await;
+    let servlet = Servlet::start(echo_marked).await;
     let proxy = echo(&servlet.address, "").await;
     let proto = URL_SAFE_NO_PAD.encode(words("proto", "a b"));
     let queries = [
@@ -145,7 +131,7 @@ async fn a_call_without_side_effects_may_be_a_get() {
 
 #[tokio::test]
 async fn what_cannot_be_read_is_told_before_a_servlet_is_asked() {
-    let servlet = talker().await;
+    let servlet = Servlet::start(echo_marked).await;
     let proxy = echo(&servlet.address, "message_size: 1KiB\n").await;
     let long = json!({ "text": "x".repeat(2000) }).to_string();
     // Path, content type, a field more, the body, and what is answered.
@@ -242,7 +228,7 @@ async fn an_error_has_its_details_in_every_form() {
 
 #[tokio::test]
 async fn streams_of_every_kind_end_with_their_metadata() {
-    let servlet = talker().await;
+    let servlet = Servlet::start(echo_marked).await;
     let proxy = echo(&servlet.address, "").await;
     for version in VERSIONS {
         for codec in CODECS {
@@ -268,16 +254,7 @@ async fn streams_of_every_kind_end_with_their_metadata() {
 
 #[tokio::test]
 async fn both_sides_of_a_stream_speak_in_turn() {
-    let servlet = Servlet::start(|mut call: Call| async move {
-        let mut send = call.begin();
-        while let Some(piece) = call.piece().await {
-            if send.send_data(piece, false).is_err() {
-                return;
-            }
-        }
-        let _ = send.send_trailers(trailers("0", None));
-    })
-    .await;
+    let servlet = Servlet::start(talk).await;
     let proxy = echo(&servlet.address, "").await;
     for codec in CODECS {
         let content_type = format!("application/connect+{codec}");
@@ -304,14 +281,7 @@ async fn both_sides_of_a_stream_speak_in_turn() {
 
 #[tokio::test]
 async fn a_deadline_is_told_in_the_form_of_the_call() {
-    let servlet = Servlet::start(|mut call: Call| async move {
-        call.read().await;
-        let mut send = call.begin();
-        send.send_data(framed(&text_field(1, "one")).into(), false).unwrap();
-        let _ = std::future::poll_fn(|cx| send.poll_reset(cx)).await;
-        call.seen.lock().unwrap().reset = true;
-    })
-    .await;
+    let servlet = Servlet::start(one_and_no_more).await;
     let proxy = echo(&servlet.address, "").await;
     for version in VERSIONS {
         for codec in CODECS {
@@ -333,14 +303,7 @@ async fn a_deadline_is_told_in_the_form_of_the_call() {
 
 #[tokio::test]
 async fn a_caller_that_goes_away_resets_its_call() {
-    let servlet = Servlet::start(|mut call: Call| async move {
-        call.read().await;
-        let mut send = call.begin();
-        send.send_data(framed(&text_field(1, "one")).into(), false).unwrap();
-        let _ = std::future::poll_fn(|cx| send.poll_reset(cx)).await;
-        call.seen.lock().unwrap().reset = true;
-    })
-    .await;
+    let servlet = Servlet::start(one_and_no_more).await;
     let proxy = echo(&servlet.address, "").await;
     for (number, version) in ["1.0", "1.1"].into_iter().enumerate() {
         let body = framed(b"{}");
@@ -357,7 +320,7 @@ async fn a_caller_that_goes_away_resets_its_call() {
 
 #[tokio::test]
 async fn protobuf_needs_no_schema_and_json_does() {
-    let servlet = talker().await;
+    let servlet = Servlet::start(echo_marked).await;
     let files =
         [("servlets/bare.yaml", "services: [\"*\"]\n"), ("endpoints/bare.yaml", &table(&[(&servlet.address, 1)]))];
     let proxy = Running::with(&files, "").await;

@@ -2,19 +2,14 @@
 
 use crate::support::anywhere::{Answer, VERSIONS, ask};
 use crate::support::origin::Origin;
-use crate::support::proxy::{ECHO, ECHO_PROTO, table};
+use crate::support::proxy::table;
 use crate::support::{Running, Servlet, framed, servlet};
 
 const SAY: &str = "/echo.v1.Echo/Say";
 const CORS: &str = "cors: { allow_origins: [\"https://*.example.com\"], allow_methods: [PUT], allow_headers: [x-mine], expose_headers: [x-cost] }\n";
 
 async fn echo(servlet: &str, more: &str, settings: &str) -> Running {
-    let files = [
-        ("protos/echo.proto", ECHO_PROTO),
-        ("servlets/echo.yaml", &format!("{ECHO}{more}")),
-        ("endpoints/echo.yaml", &table(&[(servlet, 1)])),
-    ];
-    Running::with(&files, settings).await
+    Running::echo_with(&[(servlet, 1)], more, settings).await
 }
 
 fn preflight<'f>(origin: &'f str, method: &'f str) -> [(&'static str, &'f str); 3] {

@@ -6,19 +6,14 @@ use telamon::model::parse_grpc_timeout;
 
 use crate::support::grpc::{Caller, read};
 use crate::support::proxy::{ECHO, ECHO_PROTO, table};
-use crate::support::servlet::{self, trailers};
+use crate::support::servlet::{self, one_and_no_more, trailers};
 use crate::support::{Call, Running, Servlet, framed, http1, http2, text_field, until};
 
 const SAY: &str = "/echo.v1.Echo/Say";
 const COUNT: &str = "/echo.v1.Echo/Count";
 
 async fn proxy(servlet: &str, more: &str) -> Running {
-    let files = [
-        ("protos/echo.proto", ECHO_PROTO),
-        ("servlets/echo.yaml", &format!("{ECHO}{more}")),
-        ("endpoints/echo.yaml", &table(&[(servlet, 1)])),
-    ];
-    Running::with(&files, "").await
+    Running::echo_with(&[(servlet, 1)], more, "").await
 }
 
 /// What the last call was told that it had left.
@@ -170,14 +165,7 @@ async fn a_deadline_that_passes_while_the_caller_sends_is_not_held_against_the_e
 }
 
 async fn one_item() -> Servlet {
-    Servlet::start(|mut call: Call| async move {
-        call.read().await;
-        let mut send = call.begin();
-        send.send_data(framed(&text_field(1, "one")).into(), false).unwrap();
-        let _ = std::future::poll_fn(|cx| send.poll_reset(cx)).await;
-        call.seen.lock().unwrap().reset = true;
-    })
-    .await
+    Servlet::start(one_and_no_more).await
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use crate::support::grpc::Caller;
 use crate::support::program::Program;
 use crate::support::proxy::{ECHO, ECHO_PROTO, table};
-use crate::support::servlet::trailers;
+use crate::support::servlet::one_and_no_more;
 use crate::support::{Call, Running, Servlet, framed, http1, http2, text_field};
 
 const SAY: &str = "/echo.v1.Echo/Say";
@@ -18,18 +18,12 @@ const LONG: Duration = Duration::from_secs(3600);
 
 /// A servlet whose calls wait for a permit.
 async fn gated() -> (Servlet, Arc<Semaphore>) {
-    let gate = Arc::new(Semaphore::new(0));
-    let inside = Arc::clone(&gate);
-    let servlet = Servlet::start(move |mut call: Call| {
-        let gate = Arc::clone(&inside);
-        async move {
-            call.read().await;
-            gate.acquire().await.unwrap().forget();
-            call.reply(&[&text_field(1, "late")], "0", None);
-        }
+    Servlet::gated(|mut call, gate| async move {
+        call.read().await;
+        gate.acquire().await.unwrap().forget();
+        call.reply(&[&text_field(1, "late")], "0", None);
     })
-    .await;
-    (servlet, gate)
+    .await
 }
 
 async fn until_calls(servlet: &Servlet, calls: usize) {
@@ -130,15 +124,7 @@ async fn idle_connections_do_not_hold_it_up() {
 
 #[tokio::test]
 async fn what_outlasts_the_limit_is_cut_and_does_not_look_whole() {
-    let servlet = Servlet::start(|mut call: Call| async move {
-        call.read().await;
-        let mut send = call.begin();
-        send.send_data(framed(&text_field(1, "one")).into(), false).unwrap();
-        let _ = std::future::poll_fn(|cx| send.poll_reset(cx)).await;
-        call.seen.lock().unwrap().reset = true;
-        let _ = send.send_trailers(trailers("0", None));
-    })
-    .await;
+    let servlet = Servlet::start(one_and_no_more).await;
     let proxy = Running::echo(&[(&servlet.address, 1)]).await;
     let grpc = Caller::connect(&proxy.address).await;
     let mut ready = grpc.send.clone().ready().await.unwrap();

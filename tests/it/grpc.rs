@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Request;
 
 use crate::support::grpc::{Caller, read};
-use crate::support::servlet::{self, trailers};
+use crate::support::servlet::{self, talk, trailers};
 use crate::support::{Call, Running, Servlet, framed};
 
 const SAY: &str = "/echo.v1.Echo/Say";
@@ -56,14 +56,7 @@ async fn an_error_keeps_its_code_message_and_details() {
 
 #[tokio::test]
 async fn messages_of_a_conversation_pass_one_by_one() {
-    let servlet = Servlet::start(|mut call: Call| async move {
-        let mut send = call.begin();
-        while let Some(piece) = call.piece().await {
-            send.send_data(piece, false).unwrap();
-        }
-        send.send_trailers(trailers("0", None)).unwrap();
-    })
-    .await;
+    let servlet = Servlet::start(talk).await;
     let proxy = Running::echo(&[(&servlet.address, 1)]).await;
     let caller = Caller::connect(&proxy.address).await;
     let mut ready = caller.send.clone().ready().await.unwrap();

@@ -1,14 +1,10 @@
 //! HTTP/1.0 is a contract.
 
-use std::sync::{Arc, Mutex};
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::mpsc;
 
 use crate::support::http1::Caller;
 use crate::support::proxy::{PLAIN, table};
-use crate::support::servlet::trailers;
-use crate::support::{Call, Origin, Running, Servlet, framed, text_field};
+use crate::support::{Call, Origin, Running, Servlet, text_field};
 
 async fn hello() -> Servlet {
     Servlet::start(|mut call: Call| async move {
@@ -173,20 +169,7 @@ async fn an_untranslated_reply_that_breaks_ends_with_a_reset() {
 
 #[tokio::test]
 async fn a_stream_flows_item_by_item() {
-    let (send, receive) = mpsc::unbounded_channel::<&'static str>();
-    let receive = Arc::new(Mutex::new(Some(receive)));
-    let servlet = Servlet::start(move |mut call: Call| {
-        let mut receive = receive.lock().unwrap().take().unwrap();
-        async move {
-            call.read().await;
-            let mut stream = call.begin();
-            while let Some(word) = receive.recv().await {
-                stream.send_data(framed(&text_field(1, word)).into(), false).unwrap();
-            }
-            stream.send_trailers(trailers("0", None)).unwrap();
-        }
-    })
-    .await;
+    let (servlet, send) = Servlet::prompted().await;
     let proxy = Running::echo(&[(&servlet.address, 1)]).await;
     let mut caller = Caller::connect(&proxy.address).await;
     caller.write("GET /v1/count/x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").await;

@@ -7,7 +7,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::support::http1::Caller;
-use crate::support::servlet::trailers;
 use crate::support::{Call, Origin, Running, Servlet, framed, text_field};
 
 /// Answers with the words it was sent; `slow` waits until the gate opens.
@@ -283,21 +282,7 @@ async fn a_message_over_the_limit_is_413() {
 
 #[tokio::test]
 async fn a_stream_goes_in_chunks_item_by_item_and_the_connection_goes_on() {
-    let (send, receive) = mpsc::unbounded_channel::<&'static str>();
-    let receive = Arc::new(Mutex::new(Some(receive)));
-    let servlet = Servlet::start(move |mut call: Call| {
-        let receive = receive.lock().unwrap().take();
-        async move {
-            call.read().await;
-            let Some(mut receive) = receive else { return call.reply(&[], "0", None) };
-            let mut stream = call.begin();
-            while let Some(word) = receive.recv().await {
-                stream.send_data(framed(&text_field(1, word)).into(), false).unwrap();
-            }
-            stream.send_trailers(trailers("0", None)).unwrap();
-        }
-    })
-    .await;
+    let (servlet, send) = Servlet::prompted().await;
     let proxy = Running::echo(&[(&servlet.address, 1)]).await;
     let mut caller = Caller::connect(&proxy.address).await;
     caller.write("GET /v1/count/x HTTP/1.1\r\nHost: a\r\n\r\n").await;

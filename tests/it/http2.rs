@@ -11,7 +11,7 @@ use crate::support::grpc::Caller;
 use crate::support::raw_http2::{
     self, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, block, code, field, frame,
 };
-use crate::support::servlet::{echo, trailers};
+use crate::support::servlet::{echo, talk};
 use crate::support::{Call, Running, Servlet, framed, http1};
 
 const SAY: &str = "/echo.v1.Echo/Say";
@@ -296,14 +296,7 @@ async fn draining_tells_in_two_steps_and_loses_nothing() {
 
 #[tokio::test]
 async fn an_idle_connection_is_told_to_go_and_one_that_rests_in_a_call_is_not() {
-    let servlet = Servlet::start(|mut call: Call| async move {
-        let mut stream = call.begin();
-        while let Some(piece) = call.piece().await {
-            stream.send_data(piece, false).unwrap();
-        }
-        stream.send_trailers(trailers("0", None)).unwrap();
-    })
-    .await;
+    let servlet = Servlet::start(talk).await;
     let proxy = Running::echo_within(&[(&servlet.address, 1)], "idle_timeout: 150ms").await;
     let caller = Caller::connect(&proxy.address).await;
     let mut ready = caller.send.clone().ready().await.unwrap();

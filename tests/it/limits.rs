@@ -1,5 +1,6 @@
 //! Limits with small values: what a slow, silent or greedy caller may ask of a connection.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use tokio::sync::oneshot;
 use crate::support::http1::Caller;
 use crate::support::proxy::{ECHO, ECHO_PROTO, table};
 use crate::support::raw_http2::{self, END_HEADERS, HEADERS, RST_STREAM, frame};
-use crate::support::servlet::{echo, trailers};
+use crate::support::servlet::{echo, talk};
 use crate::support::{Call, Running, Servlet, framed, grpc, text_field};
 
 #[tokio::test]
@@ -104,14 +105,7 @@ async fn a_body_that_stalls_is_told_and_its_call_cancelled() {
 
 #[tokio::test]
 async fn a_grpc_stream_may_rest_longer_than_a_body_may_stall() {
-    let servlet = Servlet::start(|mut call: Call| async move {
-        let mut stream = call.begin();
-        while let Some(piece) = call.piece().await {
-            stream.send_data(piece, false).unwrap();
-        }
-        stream.send_trailers(trailers("0", None)).unwrap();
-    })
-    .await;
+    let servlet = Servlet::start(talk).await;
     let proxy = Running::echo_within(&[(&servlet.address, 1)], "body_timeout: 50ms").await;
     let caller = grpc::Caller::connect(&proxy.address).await;
     let mut ready = caller.send.clone().ready().await.unwrap();
@@ -261,18 +255,23 @@ async fn heads_are_limited_as_configured() {
     }
 }
 
-#[tokio::test]
-async fn a_unix_socket_takes_all_three_versions() {
-    let servlet = Servlet::start(echo).await;
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("in.sock");
+/// Before `servlet`, on a Unix socket at `path`.
+async fn on_unix(servlet: &Servlet, path: &Path) -> Running {
     let files = [
         ("protos/echo.proto", ECHO_PROTO),
         ("servlets/echo.yaml", ECHO),
         ("endpoints/echo.yaml", &table(&[(&servlet.address, 1)])),
     ];
     let listener = format!("  - {{ name: local, address: \"unix:{}\" }}\n", path.display());
-    let proxy = Running::with_listeners(&files, &listener, "").await;
+    Running::with_listeners(&files, &listener, "").await
+}
+
+#[tokio::test]
+async fn a_unix_socket_takes_all_three_versions() {
+    let servlet = Servlet::start(echo).await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("in.sock");
+    let proxy = on_unix(&servlet, &path).await;
     for _ in 0..4 {
         let mut old = UnixStream::connect(&path).await.unwrap();
         old.write_all(b"GET /v1/say/you HTTP/1.0\r\n\r\n").await.unwrap();
@@ -311,13 +310,7 @@ async fn a_caller_on_a_unix_socket_that_vanishes_cancels_its_call() {
     let servlet = Servlet::start(|mut call: Call| async move { call.reset().await }).await;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("in.sock");
-    let files = [
-        ("protos/echo.proto", ECHO_PROTO),
-        ("servlets/echo.yaml", ECHO),
-        ("endpoints/echo.yaml", &table(&[(&servlet.address, 1)])),
-    ];
-    let listener = format!("  - {{ name: local, address: \"unix:{}\" }}\n", path.display());
-    let proxy = Running::with_listeners(&files, &listener, "").await;
+    let proxy = on_unix(&servlet, &path).await;
     for (index, request) in
         ["GET /v1/say/x HTTP/1.1\r\nHost: a\r\n\r\n", "GET /v1/say/x HTTP/1.0\r\n\r\n"].iter().enumerate()
     {

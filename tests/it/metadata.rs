@@ -96,12 +96,7 @@ fn said(name: &str) -> Vec<&'static str> {
 }
 
 async fn echo(servlet: &Servlet, more: &str, settings: &str) -> Running {
-    let files = [
-        ("protos/echo.proto", ECHO_PROTO),
-        ("servlets/echo.yaml", &format!("{ECHO}{more}")),
-        ("endpoints/echo.yaml", &table(&[(servlet.address.as_str(), 1)])),
-    ];
-    Running::with(&files, settings).await
+    Running::echo_with(&[(&servlet.address, 1)], more, settings).await
 }
 
 /// Answers with this metadata before and behind one message, `{"text": "it"}`.

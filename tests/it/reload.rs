@@ -55,27 +55,12 @@ async fn in_force(proxy: &Running, expected: &[(&str, u32)]) {
 
 /// A servlet whose calls wait for a permit before they answer, by that name.
 async fn gated(name: &'static str) -> (Servlet, Arc<Semaphore>) {
-    let gate = Arc::new(Semaphore::new(0));
-    let inside = Arc::clone(&gate);
-    let servlet = Servlet::start(move |mut call: Call| {
-        let gate = Arc::clone(&inside);
-        async move {
-            call.read().await;
-            gate.acquire().await.unwrap().forget();
-            call.reply(&[&text_field(1, name)], "0", None);
-        }
+    Servlet::gated(move |mut call, gate| async move {
+        call.read().await;
+        gate.acquire().await.unwrap().forget();
+        call.reply(&[&text_field(1, name)], "0", None);
     })
-    .await;
-    (servlet, gate)
-}
-
-/// Answers each piece of a conversation with itself.
-async fn talk(mut call: Call) {
-    let mut send = call.begin();
-    while let Some(piece) = call.piece().await {
-        send.send_data(piece, false).unwrap();
-    }
-    send.send_trailers(crate::support::servlet::trailers("0", None)).unwrap();
+    .await
 }
 
 /// One conversation under way.

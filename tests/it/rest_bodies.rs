@@ -221,15 +221,10 @@ const AHEAD: usize = 12 * MIB;
 
 #[tokio::test]
 async fn a_file_of_any_size_goes_up_in_bounded_memory() {
-    let go = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
-    let sign = std::sync::Arc::clone(&go);
-    let servlet = Servlet::start(move |mut call: Call| {
-        let sign = std::sync::Arc::clone(&sign);
-        async move {
-            sign.acquire().await.unwrap().forget();
-            call.read().await;
-            call.reply(&[&text_field(1, "it")], "0", None);
-        }
+    let (servlet, go) = Servlet::gated(|mut call, sign| async move {
+        sign.acquire().await.unwrap().forget();
+        call.read().await;
+        call.reply(&[&text_field(1, "it")], "0", None);
     })
     .await;
     let proxy = files(&servlet.address).await;
@@ -247,13 +242,7 @@ async fn a_file_of_any_size_goes_up_in_bounded_memory() {
                 let fields = format!("Content-Type: {content_type}\r\nContent-Length: {length}");
                 let head = format!("POST /v1/push HTTP/1.0\r\n{fields}\r\n\r\n{before}");
                 write.write_all(head.as_bytes()).await.unwrap();
-                let piece = vec![b'x'; 64 * 1024];
-                for _ in 0..MANY * 16 {
-                    flow.block(true);
-                    write.write_all(&piece).await.unwrap();
-                    flow.block(false);
-                    flow.add(piece.len());
-                }
+                flow.pour(&mut write, b'x', MANY * MIB).await;
                 write.write_all(after.as_bytes()).await.unwrap();
                 write
             }

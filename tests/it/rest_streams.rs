@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::support::http1::Caller;
-use crate::support::servlet::trailers;
+use crate::support::servlet::{talk, trailers};
 use crate::support::{Call, Running, Servlet, framed, http2, text_field, unframed, until};
 
 const LINES: &str = "application/x-ndjson";
@@ -23,42 +23,27 @@ fn error(form: &str, status: &str) -> String {
     if form == LINES { format!("{{\"error\":{status}}}\n") } else { format!("event: error\ndata: {status}\n\n") }
 }
 
-/// Sends back every message as it comes, until the caller has no more.
-async fn answering(mut call: Call) {
-    let mut send = call.begin();
-    while let Some(piece) = call.piece().await {
-        send.send_data(piece, false).unwrap();
-    }
-    send.send_trailers(trailers("0", None)).unwrap();
-}
-
 /// Sends words one by one as it is let, and then ends as the request says.
 async fn telling() -> (Servlet, Arc<Semaphore>) {
-    let go = Arc::new(Semaphore::new(0));
-    let sign = Arc::clone(&go);
-    let servlet = Servlet::start(move |mut call: Call| {
-        let sign = Arc::clone(&sign);
-        async move {
-            call.read().await;
-            let ending = call.head.headers["x-ending"].to_str().unwrap().to_owned();
-            let mut send = call.begin();
-            for word in ["one", "two"] {
-                sign.acquire().await.unwrap().forget();
-                send.send_data(framed(&text_field(1, word)).into(), false).unwrap();
-            }
+    Servlet::gated(|mut call, sign| async move {
+        call.read().await;
+        let ending = call.head.headers["x-ending"].to_str().unwrap().to_owned();
+        let mut send = call.begin();
+        for word in ["one", "two"] {
             sign.acquire().await.unwrap().forget();
-            match ending.as_str() {
-                "reset" => send.send_reset(h2::Reason::INTERNAL_ERROR),
-                "silence" => {
-                    let _ = std::future::poll_fn(|cx| send.poll_reset(cx)).await;
-                    call.seen.lock().unwrap().reset = true;
-                }
-                status => send.send_trailers(trailers(status, Some("none left"))).unwrap(),
+            send.send_data(framed(&text_field(1, word)).into(), false).unwrap();
+        }
+        sign.acquire().await.unwrap().forget();
+        match ending.as_str() {
+            "reset" => send.send_reset(h2::Reason::INTERNAL_ERROR),
+            "silence" => {
+                let _ = std::future::poll_fn(|cx| send.poll_reset(cx)).await;
+                call.seen.lock().unwrap().reset = true;
             }
+            status => send.send_trailers(trailers(status, Some("none left"))).unwrap(),
         }
     })
-    .await;
-    (servlet, go)
+    .await
 }
 
 #[tokio::test]
@@ -214,7 +199,7 @@ async fn lines_go_up_one_by_one() {
 
 #[tokio::test]
 async fn lines_talk_both_ways_over_http2() {
-    let servlet = Servlet::start(answering).await;
+    let servlet = Servlet::start(talk).await;
     let proxy = Running::echo(&[(&servlet.address, 1)]).await;
     for form in [LINES, EVENTS] {
         let mut ready = http2::connect(&proxy.address).await.ready().await.unwrap();
@@ -244,7 +229,7 @@ async fn lines_talk_both_ways_over_http2() {
 
 #[tokio::test]
 async fn over_http1_both_ways_are_one_after_the_other() {
-    let servlet = Servlet::start(answering).await;
+    let servlet = Servlet::start(talk).await;
     let proxy = Running::echo(&[(&servlet.address, 1)]).await;
     let body = [record(LINES, "a"), record(LINES, "b")].concat();
     for version in ["1.0", "1.1"] {
@@ -257,7 +242,7 @@ async fn over_http1_both_ways_are_one_after_the_other() {
 
 #[tokio::test]
 async fn a_caller_that_takes_no_form_of_ours_gets_json() {
-    let servlet = Servlet::start(answering).await;
+    let servlet = Servlet::start(talk).await;
     let proxy = Running::echo(&[(&servlet.address, 1)]).await;
     for (path, accept, content_type) in [
         ("/v1/count/x", "image/png", "application/json"),

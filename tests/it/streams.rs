@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use crate::support::flow::Flow;
 use crate::support::http1::Caller;
 use crate::support::proxy::{ECHO, table};
-use crate::support::servlet::trailers;
+use crate::support::servlet::{talk, three_words, trailers};
 use crate::support::{Call, Running, Servlet, framed, grpc, http2, text_field, until};
 
 const PROTO: &str = r#"
@@ -49,21 +49,7 @@ async fn read_to(socket: &mut tokio::net::TcpStream, text: &mut String, end: &st
 
 #[tokio::test]
 async fn each_item_arrives_before_the_next_is_sent() {
-    let go = Arc::new(Semaphore::new(0));
-    let sign = Arc::clone(&go);
-    let servlet = Servlet::start(move |mut call: Call| {
-        let sign = Arc::clone(&sign);
-        async move {
-            call.read().await;
-            let mut send = call.begin();
-            for word in ["one", "two", "three"] {
-                send.send_data(framed(&text_field(1, word)).into(), false).unwrap();
-                sign.acquire().await.unwrap().forget();
-            }
-            send.send_trailers(trailers("0", None)).unwrap();
-        }
-    })
-    .await;
+    let (servlet, go) = Servlet::gated(three_words).await;
     let proxy = echo(&servlet).await;
     for version in ["1.0", "1.1"] {
         let mut caller = Caller::connect(&proxy.address).await;
@@ -179,14 +165,7 @@ async fn items_of_an_array_go_up_one_by_one() {
 
 #[tokio::test]
 async fn json_talks_both_ways_over_http2() {
-    let servlet = Servlet::start(|mut call: Call| async move {
-        let mut send = call.begin();
-        while let Some(piece) = call.piece().await {
-            send.send_data(piece, false).unwrap();
-        }
-        send.send_trailers(trailers("0", None)).unwrap();
-    })
-    .await;
+    let servlet = Servlet::start(talk).await;
     let proxy = echo(&servlet).await;
     let mut ready = http2::connect(&proxy.address).await.ready().await.unwrap();
     let request = http2::request("POST", "/v1/chat").header("content-type", "application/json").body(()).unwrap();
@@ -273,18 +252,12 @@ async fn an_http_body_download_waits_for_its_reader() {
 
 /// Takes nothing until it is let, then all of it; tells its length.
 async fn holding() -> (Servlet, Arc<Semaphore>) {
-    let go = Arc::new(Semaphore::new(0));
-    let sign = Arc::clone(&go);
-    let servlet = Servlet::start(move |mut call: Call| {
-        let sign = Arc::clone(&sign);
-        async move {
-            sign.acquire().await.unwrap().forget();
-            let length = call.read().await.len();
-            call.reply(&[&text_field(1, &length.to_string())], "0", None);
-        }
+    Servlet::gated(|mut call, sign| async move {
+        sign.acquire().await.unwrap().forget();
+        let length = call.read().await.len();
+        call.reply(&[&text_field(1, &length.to_string())], "0", None);
     })
-    .await;
-    (servlet, go)
+    .await
 }
 
 #[tokio::test]
@@ -326,13 +299,7 @@ async fn an_http_body_upload_waits_for_the_servlet() {
                 MANY * MIB
             );
             write.write_all(head.as_bytes()).await.unwrap();
-            let piece = vec![1; 64 * 1024];
-            for _ in 0..MANY * 16 {
-                flow.block(true);
-                write.write_all(&piece).await.unwrap();
-                flow.block(false);
-                flow.add(piece.len());
-            }
+            flow.pour(&mut write, 1, MANY * MIB).await;
             write
         }
     });
@@ -399,13 +366,7 @@ async fn trailers_of_a_request_reach_the_servlet() {
 
 #[tokio::test]
 async fn what_is_wrong_in_the_array_after_the_answer_began_breaks_the_answer() {
-    let servlet = Servlet::start(|mut call: Call| async move {
-        let mut send = call.begin();
-        while let Some(piece) = call.piece().await {
-            let _ = send.send_data(piece, false);
-        }
-    })
-    .await;
+    let servlet = Servlet::start(talk).await;
     let proxy = echo(&servlet).await;
     let mut ready = http2::connect(&proxy.address).await.ready().await.unwrap();
     let request = http2::request("POST", "/v1/chat").header("content-type", "application/json").body(()).unwrap();

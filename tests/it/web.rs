@@ -1,16 +1,13 @@
 //! gRPC-Web, and gRPC over HTTP/1: what a servlet sees of such calls, and what their callers are told.
 
-use std::sync::Arc;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use telamon::model::parse_grpc_timeout;
-use tokio::sync::Semaphore;
 
 use crate::support::anywhere::{Answer, VERSIONS, ask, frames, head};
 use crate::support::http1::Caller;
-use crate::support::proxy::{ECHO, ECHO_PROTO, table};
-use crate::support::servlet::trailers;
+use crate::support::proxy::table;
+use crate::support::servlet::{echo_marked, one_and_no_more, three_words};
 use crate::support::{Call, Running, Servlet, framed, http2, text_field, until};
 
 const SAY: &str = "/echo.v1.Echo/Say";
@@ -19,26 +16,7 @@ const WEB: &str = "application/grpc-web+proto";
 const TEXT: &str = "application/grpc-web-text+proto";
 
 async fn echo(servlet: &str, more: &str) -> Running {
-    let files = [
-        ("protos/echo.proto", ECHO_PROTO),
-        ("servlets/echo.yaml", &format!("{ECHO}{more}")),
-        ("endpoints/echo.yaml", &table(&[(servlet, 1)])),
-    ];
-    Running::with(&files, "").await
-}
-
-/// Answers with what it was sent, with metadata on both ends.
-async fn talker() -> Servlet {
-    Servlet::start(|mut call: Call| async move {
-        let body = call.read().await;
-        let head = http::Response::builder().header("content-type", "application/grpc").header("x-head", "1");
-        let mut send = call.respond.send_response(head.body(()).unwrap(), false).unwrap();
-        send.send_data(body.into(), false).unwrap();
-        let mut last = trailers("0", None);
-        last.insert("x-cost", "3".parse().unwrap());
-        send.send_trailers(last).unwrap();
-    })
-    .await
+    Running::echo_with(&[(servlet, 1)], more, "").await
 }
 
 /// A body as `content_type` has it.
@@ -63,7 +41,7 @@ fn opened(answer: &Answer) -> (Vec<Vec<u8>>, String) {
 
 #[tokio::test]
 async fn a_call_reaches_the_servlet_as_grpc() {
-    let servlet = talker().await;
+    let servlet = Servlet::start(echo_marked).await;
     let proxy = echo(&servlet.address, "").await;
     let message = text_field(1, "hello");
     for version in VERSIONS {
@@ -96,21 +74,7 @@ async fn a_call_reaches_the_servlet_as_grpc() {
 
 #[tokio::test]
 async fn each_message_arrives_before_the_next_is_sent() {
-    let go = Arc::new(Semaphore::new(0));
-    let sign = Arc::clone(&go);
-    let servlet = Servlet::start(move |mut call: Call| {
-        let sign = Arc::clone(&sign);
-        async move {
-            call.read().await;
-            let mut send = call.begin();
-            for word in ["one", "two", "three"] {
-                send.send_data(framed(&text_field(1, word)).into(), false).unwrap();
-                sign.acquire().await.unwrap().forget();
-            }
-            send.send_trailers(trailers("0", None)).unwrap();
-        }
-    })
-    .await;
+    let (servlet, go) = Servlet::gated(three_words).await;
     let proxy = echo(&servlet.address, "").await;
     for version in ["1.0", "1.1"] {
         for content_type in [WEB, TEXT] {
@@ -238,14 +202,7 @@ async fn a_servlet_that_never_stops_is_cut_after_what_was_carried() {
 
 #[tokio::test]
 async fn a_caller_that_goes_away_resets_its_call() {
-    let servlet = Servlet::start(|mut call: Call| async move {
-        call.read().await;
-        let mut send = call.begin();
-        send.send_data(framed(&text_field(1, "one")).into(), false).unwrap();
-        let _ = std::future::poll_fn(|cx| send.poll_reset(cx)).await;
-        call.seen.lock().unwrap().reset = true;
-    })
-    .await;
+    let servlet = Servlet::start(one_and_no_more).await;
     let proxy = echo(&servlet.address, "").await;
     for (number, version) in ["1.0", "1.1"].into_iter().enumerate() {
         let mut caller = Caller::connect(&proxy.address).await;
@@ -260,7 +217,7 @@ async fn a_caller_that_goes_away_resets_its_call() {
 
 #[tokio::test]
 async fn a_servlet_without_a_schema_is_enough() {
-    let servlet = talker().await;
+    let servlet = Servlet::start(echo_marked).await;
     let files =
         [("servlets/bare.yaml", "services: [\"*\"]\n"), ("endpoints/bare.yaml", &table(&[(&servlet.address, 1)]))];
     let proxy = Running::with(&files, "").await;
@@ -278,7 +235,7 @@ async fn a_servlet_without_a_schema_is_enough() {
 
 #[tokio::test]
 async fn grpc_over_http1_has_its_status_in_the_head() {
-    let servlet = talker().await;
+    let servlet = Servlet::start(echo_marked).await;
     let proxy = echo(&servlet.address, "").await;
     let body = framed(&text_field(1, "hello"));
     for version in ["1.0", "1.1"] {
@@ -326,7 +283,7 @@ async fn an_error_over_http1_is_in_the_head_too() {
 
 #[tokio::test]
 async fn a_stream_over_http1_is_refused_before_a_servlet_is_asked() {
-    let servlet = talker().await;
+    let servlet = Servlet::start(echo_marked).await;
     let proxy = echo(&servlet.address, "").await;
     for version in ["1.0", "1.1"] {
         for method in ["Count", "Join", "Chat"] {

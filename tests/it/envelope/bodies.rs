@@ -1,10 +1,7 @@
 //! Bodies both ways: as they come, of any length, with nothing held that nobody reads.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::Semaphore;
 
 use super::{answering, before, raw};
 use crate::support::envelope::{asked, body, head};
@@ -92,20 +89,14 @@ async fn an_answer_without_a_length_ends_with_the_connection_for_http10() {
 
 #[tokio::test]
 async fn the_head_and_each_piece_arrive_before_the_next_is_sent() {
-    let go = Arc::new(Semaphore::new(0));
-    let sign = Arc::clone(&go);
-    let servlet = Servlet::start(move |mut call: Call| {
-        let sign = Arc::clone(&sign);
-        async move {
-            let mut send = call.begin();
-            let events =
-                [head(200, &[("Content-Type", "text/event-stream")]), body(b"data: 1\n\n"), body(b"data: 2\n\n")];
-            for message in events {
-                send.send_data(message.into(), false).unwrap();
-                sign.acquire().await.unwrap().forget();
-            }
-            send.send_trailers(trailers("0", None)).unwrap();
+    let (servlet, go) = Servlet::gated(|mut call, sign| async move {
+        let mut send = call.begin();
+        let events = [head(200, &[("Content-Type", "text/event-stream")]), body(b"data: 1\n\n"), body(b"data: 2\n\n")];
+        for message in events {
+            send.send_data(message.into(), false).unwrap();
+            sign.acquire().await.unwrap().forget();
         }
+        send.send_trailers(trailers("0", None)).unwrap();
     })
     .await;
     let proxy = before(&servlet).await;
@@ -160,17 +151,12 @@ async fn an_answer_may_come_while_the_request_goes_on() {
 
 #[tokio::test]
 async fn an_upload_waits_for_the_servlet() {
-    let go = Arc::new(Semaphore::new(0));
-    let sign = Arc::clone(&go);
-    let servlet = Servlet::start(move |mut call: Call| {
-        let sign = Arc::clone(&sign);
-        async move {
-            sign.acquire().await.unwrap().forget();
-            let length = call.read().await.len();
-            let mut send = call.begin();
-            send.send_data([head(200, &[]), body(length.to_string().as_bytes())].concat().into(), false).unwrap();
-            send.send_trailers(trailers("0", None)).unwrap();
-        }
+    let (servlet, go) = Servlet::gated(|mut call, sign| async move {
+        sign.acquire().await.unwrap().forget();
+        let length = call.read().await.len();
+        let mut send = call.begin();
+        send.send_data([head(200, &[]), body(length.to_string().as_bytes())].concat().into(), false).unwrap();
+        send.send_trailers(trailers("0", None)).unwrap();
     })
     .await;
     let proxy = before(&servlet).await;
@@ -181,13 +167,7 @@ async fn an_upload_waits_for_the_servlet() {
         async move {
             let head = format!("POST / HTTP/1.0\r\nContent-Length: {}\r\n\r\n", MANY * MIB);
             write.write_all(head.as_bytes()).await.unwrap();
-            let piece = vec![1; 64 * 1024];
-            for _ in 0..MANY * 16 {
-                flow.block(true);
-                write.write_all(&piece).await.unwrap();
-                flow.block(false);
-                flow.add(piece.len());
-            }
+            flow.pour(&mut write, 1, MANY * MIB).await;
             write
         }
     });

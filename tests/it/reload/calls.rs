@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
+use crate::support::servlet::talk;
 
 #[tokio::test]
 async fn weight_0_drains_what_is_in_flight_finishes_and_nothing_new_comes() {

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::SendStream;
+use tokio::io::AsyncWriteExt;
+use tokio::net::tcp::OwnedWriteHalf;
 
 /// How far a sender came.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +50,17 @@ impl Flow {
             }
         }
         true
+    }
+
+    /// Writes so many bytes, all the same, as far as there is room.
+    pub async fn pour(&self, write: &mut OwnedWriteHalf, byte: u8, bytes: usize) {
+        let piece = vec![byte; 64 * 1024];
+        for _ in 0..bytes / piece.len() {
+            self.block(true);
+            write.write_all(&piece).await.unwrap();
+            self.block(false);
+            self.add(piece.len());
+        }
     }
 
     /// Waits until the sender has come to a stand, or to `all`; tells how far.

@@ -42,28 +42,22 @@ pub struct Running {
 impl Running {
     /// One servlet, `echo`, with [`ECHO_PROTO`] and these endpoints: address and weight.
     pub async fn echo(endpoints: &[(&str, u32)]) -> Running {
-        Running::with(
-            &[
-                ("protos/echo.proto", ECHO_PROTO),
-                ("servlets/echo.yaml", ECHO),
-                ("endpoints/echo.yaml", &table(endpoints)),
-            ],
-            "",
-        )
-        .await
+        Running::echo_with(endpoints, "", "").await
     }
 
     /// The same, with limits; `limits` is what stands between the braces of `limits:`.
     pub async fn echo_within(endpoints: &[(&str, u32)], limits: &str) -> Running {
-        Running::with(
-            &[
-                ("protos/echo.proto", ECHO_PROTO),
-                ("servlets/echo.yaml", ECHO),
-                ("endpoints/echo.yaml", &table(endpoints)),
-            ],
-            &format!("limits: {{ {limits} }}\n"),
-        )
-        .await
+        Running::echo_with(endpoints, "", &format!("limits: {{ {limits} }}\n")).await
+    }
+
+    /// The same, with `more` in the servlet's file and `settings` in `telamon.yaml`.
+    pub async fn echo_with(endpoints: &[(&str, u32)], more: &str, settings: &str) -> Running {
+        let files = [
+            ("protos/echo.proto", ECHO_PROTO),
+            ("servlets/echo.yaml", &format!("{ECHO}{more}")),
+            ("endpoints/echo.yaml", &table(endpoints)),
+        ];
+        Running::with(&files, settings).await
     }
 
     /// One servlet, `plain`, that takes every path untranslated over HTTP/1.1 to `address`.

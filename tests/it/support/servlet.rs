@@ -9,9 +9,10 @@ use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
 use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
-use super::framed;
+use super::{framed, text_field};
 
 /// What a servlet saw of a call, filled as it arrives.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +56,40 @@ impl Servlet {
         Servlet::on(listener, h2::server::Builder::new(), script)
     }
 
-    /// The same, on a socket and with HTTP/2 settings of one's own.
+    /// The same with a gate for the script to wait at: a permit lets one call pass once.
+    pub async fn gated<F, T>(script: F) -> (Servlet, Arc<Semaphore>)
+    where
+        F: Fn(Call, Arc<Semaphore>) -> T + Send + Sync + 'static,
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let gate = Arc::new(Semaphore::new(0));
+        let inside = Arc::clone(&gate);
+        let servlet = Servlet::start(move |call| script(call, Arc::clone(&inside))).await;
+        (servlet, gate)
+    }
+
+    /// Answers its only stream with the words that it is given, as they come, and ends when no more can come. Other calls are
+    /// answered with nothing.
+    pub async fn prompted() -> (Servlet, mpsc::UnboundedSender<&'static str>) {
+        let (send, receive) = mpsc::unbounded_channel();
+        let receive = Mutex::new(Some(receive));
+        let servlet = Servlet::start(move |mut call: Call| {
+            let receive = receive.lock().unwrap().take();
+            async move {
+                call.read().await;
+                let Some(mut receive) = receive else { return call.reply(&[], "0", None) };
+                let mut stream = call.begin();
+                while let Some(word) = receive.recv().await {
+                    stream.send_data(framed(&text_field(1, word)).into(), false).unwrap();
+                }
+                stream.send_trailers(trailers("0", None)).unwrap();
+            }
+        })
+        .await;
+        (servlet, send)
+    }
+
+    /// As `start`, on a socket and with HTTP/2 settings of one's own.
     pub fn on<F, T>(listener: TcpListener, builder: h2::server::Builder, script: F) -> Servlet
     where
         F: Fn(Call) -> T + Send + Sync + 'static,
@@ -201,5 +235,47 @@ pub async fn echo(mut call: Call) {
     let body = call.read().await;
     let mut send = call.begin();
     send.send_data(body.into(), false).unwrap();
+    send.send_trailers(trailers("0", None)).unwrap();
+}
+
+/// Answers each call with what it was sent, with metadata on both ends.
+pub async fn echo_marked(mut call: Call) {
+    let body = call.read().await;
+    let head = Response::builder().header("content-type", "application/grpc").header("x-head", "1");
+    let mut send = call.respond.send_response(head.body(()).unwrap(), false).unwrap();
+    send.send_data(body.into(), false).unwrap();
+    let mut last = trailers("0", None);
+    last.insert("x-cost", "3".parse().unwrap());
+    send.send_trailers(last).unwrap();
+}
+
+/// Answers each piece of a conversation with itself, as it comes.
+pub async fn talk(mut call: Call) {
+    let mut send = call.begin();
+    while let Some(piece) = call.piece().await {
+        if send.send_data(piece, false).is_err() {
+            return;
+        }
+    }
+    let _ = send.send_trailers(trailers("0", None));
+}
+
+/// Answers with one message, `one`, and says no more: waits for the reset.
+pub async fn one_and_no_more(mut call: Call) {
+    call.read().await;
+    let mut send = call.begin();
+    send.send_data(framed(&text_field(1, "one")).into(), false).unwrap();
+    let _ = std::future::poll_fn(|cx| send.poll_reset(cx)).await;
+    call.seen.lock().unwrap().reset = true;
+}
+
+/// Answers with three messages, and waits at the gate after each.
+pub async fn three_words(mut call: Call, gate: Arc<Semaphore>) {
+    call.read().await;
+    let mut send = call.begin();
+    for word in ["one", "two", "three"] {
+        send.send_data(framed(&text_field(1, word)).into(), false).unwrap();
+        gate.acquire().await.unwrap().forget();
+    }
     send.send_trailers(trailers("0", None)).unwrap();
 }
