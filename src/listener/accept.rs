@@ -4,7 +4,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -232,7 +232,8 @@ impl<S: Serve, O: Observer> Floor<S, O> {
         self.connections.spawn_local(async move {
             let _open = Open { observer, _counted: counted };
             let over = drain.clone();
-            woken_at(over, serve_connection(stream, conn, service, limits, drain)).await;
+            let serving = pin!(serve_connection(stream, conn, service, limits, drain));
+            woken_at(over, serving).await;
         });
     }
 
@@ -259,9 +260,8 @@ impl<O: Observer> Drop for Open<O> {
 }
 
 /// `serving`, which is polled once more when draining runs out of time: whatever waits in it then has to look.
-async fn woken_at(drain: Drain, serving: impl Future<Output = ()>) {
+async fn woken_at(drain: Drain, mut serving: Pin<&mut impl Future<Output = ()>>) {
     let mut over = Box::pin(drain.clone().into_over());
-    let mut serving = pin!(serving);
     let mut is_asked = false;
     let mut is_over = false;
     poll_fn(|cx| {
@@ -294,9 +294,10 @@ async fn serve_connection<S: Serve>(
         }
     };
     let Some(sniffed) = sniffed else { return };
+    // Boxed, so that a connection takes no more room than its own protocol needs.
     match sniffed.protocol {
-        Protocol::Http1 => http1::serve(stream, sniffed, conn, service, limits, drain).await,
-        Protocol::Http2 => http2::serve(stream, sniffed, conn, service, limits, drain).await,
+        Protocol::Http1 => Box::pin(http1::serve(stream, sniffed, conn, service, limits, drain)).await,
+        Protocol::Http2 => Box::pin(http2::serve(stream, sniffed, conn, service, limits, drain)).await,
     }
 }
 

@@ -15,7 +15,8 @@ use crate::model::{Body, ConnInfo, Fault};
 pub trait Serve: 'static {
     /// What is worked out once a connection.
     type Connection: 'static;
-    type Reply: Body;
+    /// `Unpin`, so that it is written from where it lies.
+    type Reply: Body + Unpin;
 
     /// A connection was accepted.
     fn open(&self, info: ConnInfo) -> Self::Connection;

@@ -1,16 +1,18 @@
 //! Act: choose an endpoint, send, wait for the head of the answer; and once more elsewhere where nobody has acted on the call.
 
 use std::future::poll_fn;
+use std::pin::pin;
 
-use http::{Request, Response};
+use http::Response;
 use smallvec::SmallVec;
 
-use super::mount::{Mount, Upstream};
+use super::call::Call;
+use super::mount::Upstream;
 use super::outbound::with_time_left;
+use super::plan::Plan;
 use super::request_stream::RequestStream;
-use super::tally::Tally;
 use super::worker::Worker;
-use crate::model::{Deadline, Fault, Stage};
+use crate::model::{Fault, Kind, Stage};
 use crate::policy::{self, Next};
 use crate::runtime::now;
 use crate::servlet::EndpointId;
@@ -18,37 +20,28 @@ use crate::upstream::{Exchange, NotSent, Protocol};
 
 pub(super) type Answered = (Response<()>, Exchange<RequestStream>);
 
-/// Gets the call answered before `deadline`. The lease of the last try is left in the tally, to be settled with the outcome.
+/// Gets the call answered before its deadline. The lease of the last try is left in the tally, to be settled with the outcome.
 ///
 /// # Errors
 /// What is to be told to the caller.
-pub(super) async fn attempt(
-    worker: &Worker,
-    mount: &Mount,
-    head: &Request<()>,
-    body: RequestStream,
-    deadline: Deadline,
-    tally: &mut Tally,
-) -> Result<Answered, Fault> {
-    let Some(at) = deadline.at() else { return tries(worker, mount, head, body, deadline, tally).await };
-    match tokio::time::timeout_at(at.into(), tries(worker, mount, head, body, deadline, tally)).await {
-        Ok(answered) => answered,
-        Err(_) => Err(tally.deadline_passed(if tally.endpoint().is_some() { Stage::Wait } else { Stage::Pick })),
-    }
+pub(super) async fn attempt(worker: &Worker, call: &mut Call) -> Result<Answered, Fault> {
+    let Some(at) = call.plan.deadline.at() else { return tries(worker, call).await };
+    let answered = {
+        let tries = pin!(tries(worker, call));
+        tokio::time::timeout_at(at.into(), tries).await
+    };
+    answered.unwrap_or_else(|_| {
+        let stage = if call.tally.endpoint().is_some() { Stage::Wait } else { Stage::Pick };
+        Err(call.tally.deadline_passed(stage))
+    })
 }
 
-async fn tries(
-    worker: &Worker,
-    mount: &Mount,
-    head: &Request<()>,
-    mut body: RequestStream,
-    deadline: Deadline,
-    tally: &mut Tally,
-) -> Result<Answered, Fault> {
+async fn tries(worker: &Worker, call: &mut Call) -> Result<Answered, Fault> {
     let mut avoid = SmallVec::<[EndpointId; 4]>::new();
     let mut last: Option<(Fault, Next)> = None;
     loop {
         let started = now();
+        let mount = &call.plan.mount;
         let lease = match (worker.pick(mount, started, &avoid), last.take()) {
             (Ok(lease), _) => lease,
             (Err(_), Some((_, Next::Anywhere))) => worker.pick(mount, started, &[])?,
@@ -56,50 +49,48 @@ async fn tries(
             (Err(fault), None) => return Err(fault),
         };
         avoid.push(lease.endpoint().id());
-        tally.leased(lease, started);
-        let (fault, unsent) = match once(worker, mount, head, body, deadline, tally).await {
+        call.tally.leased(lease, started);
+        let fault = match once(worker, call).await {
             Ok(answered) => return Ok(answered),
-            Err(failed) => failed,
+            Err(fault) => fault,
         };
-        tally.settle(&fault);
-        let again = unsent.and_then(|mut body| body.rewind().then_some(body));
-        let next = policy::after(&fault, tally.attempts(), again.is_some());
-        match (next, again) {
-            (Next::Elsewhere | Next::Anywhere, Some(rewound)) => body = rewound,
+        call.tally.settle(&fault);
+        let is_rewound = call.body.as_mut().is_some_and(RequestStream::rewind);
+        match policy::after(&fault, call.tally.attempts(), is_rewound) {
+            next @ (Next::Elsewhere | Next::Anywhere) if is_rewound => last = Some((fault, next)),
             _ => return Err(fault),
         }
-        last = Some((fault, next));
     }
 }
 
-/// One try. The failure brings the body back when it can be had.
-async fn once(
-    worker: &Worker,
-    mount: &Mount,
-    head: &Request<()>,
-    body: RequestStream,
-    deadline: Deadline,
-    tally: &mut Tally,
-) -> Result<Answered, (Fault, Option<RequestStream>)> {
-    let Some(endpoint) = tally.endpoint().cloned() else {
-        return Err((Fault::new(crate::model::Kind::Internal, Stage::Pick, "a try without an endpoint"), None));
+/// One try. After a failure the call has its body again, when it can be had.
+async fn once(worker: &Worker, call: &mut Call) -> Result<Answered, Fault> {
+    let (Some(endpoint), Some(body)) = (call.tally.endpoint(), call.body.take()) else {
+        return Err(Fault::new(Kind::Internal, Stage::Pick, "a try without an endpoint, or a body"));
     };
+    let Plan { mount, deadline, .. } = &call.plan;
     let protocol = match mount.upstream {
         Upstream::Grpc | Upstream::Http2 => Protocol::Http2,
         Upstream::Http1 => Protocol::Http1,
     };
     let upgrade = if protocol == Protocol::Http1 { body.upgrade() } else { None };
-    let head = || with_time_left(head, mount.upstream, deadline, now());
-    let mut exchange = match worker.pool.send(&endpoint, &mount.connections, protocol, &head, upgrade, body).await {
+    let head = || with_time_left(&call.head, mount.upstream, *deadline, now());
+    let mut exchange = match worker.pool.send(endpoint, &mount.connections, protocol, &head, upgrade, body).await {
         Ok(exchange) => exchange,
-        Err(NotSent { fault, body }) => return Err((fault, Some(body))),
+        Err(NotSent { fault, body }) => {
+            call.body = Some(body);
+            return Err(fault);
+        }
     };
     match poll_fn(|cx| exchange.poll_head(cx)).await {
         Ok(response) => {
-            tally.answered(now());
+            call.tally.answered(now());
             exchange.with_body(RequestStream::forget);
             Ok((response, exchange))
         }
-        Err(fault) => Err((fault, exchange.into_body())),
+        Err(fault) => {
+            call.body = exchange.into_body();
+            Err(fault)
+        }
     }
 }

@@ -7,7 +7,6 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
 use super::request_stream::RequestStream;
@@ -18,19 +17,16 @@ use crate::translate::{Farewell, FieldNames, ReplyStep, ReplyTranslator, Status}
 use crate::upstream::Exchange;
 use crate::wire;
 
-pin_project! {
-    /// What the listener writes.
-    #[derive(Debug)]
-    pub struct ReplyBody {
-        #[pin]
-        deadline: Option<Sleep>,
-        // Frames since the deadline was last looked at.
-        unwatched: u32,
-        source: Source,
-        // What goes through of trailing metadata, when not all does.
-        names: Option<Arc<FieldNames>>,
-        tally: Tally,
-    }
+/// What the listener writes.
+#[derive(Debug)]
+pub struct ReplyBody {
+    late: Late,
+    /// Frames since the deadline was last looked at.
+    unwatched: u32,
+    source: Source,
+    /// What goes through of trailing metadata, when not all does.
+    names: Option<Arc<FieldNames>>,
+    tally: Tally,
 }
 
 /// A servlet that is always ready with more is held to its deadline, too, without a look at the clock for each frame.
@@ -67,17 +63,23 @@ impl ReplyBody {
         tally.bytes_out = data.len() as u64;
         tally.close(outcome);
         let source = if data.is_empty() { Source::Over } else { Source::Whole(data) };
-        ReplyBody { deadline: None, unwatched: 0, source, names: None, tally }
+        ReplyBody { late: Late::after(Deadline::NEVER), unwatched: 0, source, names: None, tally }
     }
 
     /// Nothing follows the head.
     pub(super) fn ended(outcome: &Outcome, mut tally: Tally) -> ReplyBody {
         tally.close(outcome);
-        ReplyBody { deadline: None, unwatched: 0, source: Source::Over, names: None, tally }
+        ReplyBody { late: Late::after(Deadline::NEVER), unwatched: 0, source: Source::Over, names: None, tally }
     }
 
-    pub(super) fn grpc(exchange: Exchange<RequestStream>, deadline: Deadline, tally: Tally) -> ReplyBody {
-        ReplyBody::carried(Source::Grpc(exchange), deadline, tally)
+    /// With no more of its trailers than `names` lets through.
+    pub(super) fn grpc(
+        exchange: Exchange<RequestStream>,
+        deadline: Deadline,
+        tally: Tally,
+        names: Option<Arc<FieldNames>>,
+    ) -> ReplyBody {
+        ReplyBody { names, ..ReplyBody::carried(Source::Grpc(exchange), deadline, tally) }
     }
 
     pub(super) fn http(
@@ -100,20 +102,28 @@ impl ReplyBody {
     }
 
     fn carried(source: Source, deadline: Deadline, tally: Tally) -> ReplyBody {
-        let deadline = deadline.at().map(|at| tokio::time::sleep_until(at.into()));
-        ReplyBody { deadline, unwatched: 0, source, names: None, tally }
-    }
-
-    /// The same with no more of its trailers than `names` lets through.
-    pub(super) fn withholding(self, names: Option<Arc<FieldNames>>) -> ReplyBody {
-        ReplyBody { names, ..self }
+        ReplyBody { late: Late::after(deadline), unwatched: 0, source, names: None, tally }
     }
 }
 
-/// Ready with the fault when the deadline has passed; else its waker is set.
-fn poll_late(deadline: Pin<&mut Option<Sleep>>, tally: &Tally, cx: &mut Context<'_>) -> Poll<Fault> {
-    let Some(timer) = deadline.as_pin_mut() else { return Poll::Pending };
-    timer.poll(cx).map(|()| tally.deadline_passed(Stage::ReplyBody))
+/// Watches a deadline. Most answers are over before there is anything to wait for, and so without a timer.
+#[derive(Debug)]
+struct Late {
+    deadline: Deadline,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Late {
+    fn after(deadline: Deadline) -> Late {
+        Late { deadline, timer: None }
+    }
+
+    /// Ready with the fault when the deadline has passed; else its waker is set.
+    fn poll(&mut self, tally: &Tally, cx: &mut Context<'_>) -> Poll<Fault> {
+        let Some(at) = self.deadline.at() else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at.into())));
+        timer.as_mut().poll(cx).map(|()| tally.deadline_passed(Stage::ReplyBody))
+    }
 }
 
 /// How an answer that was cut short ends for its caller.
@@ -274,9 +284,9 @@ fn last_of_grpc(mut trailers: HeaderMap) -> Pulled {
 
 impl Body for ReplyBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
-        let mut this = self.project();
+        let this = self.get_mut();
         if matches!(this.source, Source::Over | Source::Said(_) | Source::Cut(_)) {
-            return Poll::Ready(match std::mem::replace(this.source, Source::Over) {
+            return Poll::Ready(match std::mem::replace(&mut this.source, Source::Over) {
                 Source::Said(fault) => fault.map(Err),
                 Source::Cut(ending) => this.source.take_leave(ending),
                 _ => None,
@@ -285,16 +295,16 @@ impl Body for ReplyBody {
         let pulled = match this.source.poll_pull(cx) {
             Poll::Ready(pulled) => pulled,
             Poll::Pending if this.tally.is_cutting() => Err(cut(Stage::ReplyBody)),
-            Poll::Pending => Err(ready!(poll_late(this.deadline.as_mut(), this.tally, cx))),
+            Poll::Pending => Err(ready!(this.late.poll(&this.tally, cx))),
         };
         let (mut frame, outcome) = match pulled {
             Ok(Pulled::Frame(frame)) => {
-                *this.unwatched += 1;
+                this.unwatched += 1;
                 let stop = if this.tally.is_cutting() {
                     Poll::Ready(cut(Stage::ReplyBody))
-                } else if *this.unwatched >= UNWATCHED_FRAMES {
-                    *this.unwatched = 0;
-                    poll_late(this.deadline.as_mut(), this.tally, cx)
+                } else if this.unwatched >= UNWATCHED_FRAMES {
+                    this.unwatched = 0;
+                    this.late.poll(&this.tally, cx)
                 } else {
                     Poll::Pending
                 };
@@ -302,7 +312,7 @@ impl Body for ReplyBody {
                     Poll::Ready(fault) => {
                         // After this frame: the farewell follows all that the translator has given.
                         let outcome = this.source.outcome_of(fault.clone());
-                        *this.source = Source::Cut(this.source.ending(fault));
+                        this.source = Source::Cut(this.source.ending(fault));
                         Some(outcome)
                     }
                     Poll::Pending => None,
@@ -325,7 +335,7 @@ impl Body for ReplyBody {
         }
         if let Some(outcome) = outcome {
             if !matches!(this.source, Source::Said(_) | Source::Cut(_)) {
-                *this.source = Source::Over;
+                this.source = Source::Over;
             }
             this.tally.close(&outcome);
         }
@@ -333,17 +343,17 @@ impl Body for ReplyBody {
     }
 
     fn poll_progress(self: Pin<&mut Self>, cx: &mut Context<'_>) {
-        let this = self.project();
-        match this.source {
+        let this = self.get_mut();
+        match &mut this.source {
             Source::Grpc(exchange) | Source::Http { exchange, .. } | Source::Translated { exchange, .. } => {
                 Pin::new(exchange).poll_progress(cx);
             }
             Source::Whole(_) | Source::Cut(_) | Source::Said(_) | Source::Over => return,
         }
-        if let Poll::Ready(fault) = poll_late(this.deadline, this.tally, cx) {
+        if let Poll::Ready(fault) = this.late.poll(&this.tally, cx) {
             // The servlet learns of it now, the caller when it reads on.
             this.tally.close(&Outcome::Fault(fault.clone()));
-            *this.source = Source::Cut(this.source.ending(fault));
+            this.source = Source::Cut(this.source.ending(fault));
         }
     }
 

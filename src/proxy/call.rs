@@ -2,14 +2,15 @@
 
 use std::cell::RefCell;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, header};
 
-use super::attempt::attempt;
+use super::attempt::{Answered, attempt};
 use super::body::ReplyBody;
 use super::cors;
 use super::outbound;
@@ -21,6 +22,7 @@ use super::tally::Tally;
 use super::worker::Worker;
 use crate::listener::{RequestBody, Serve};
 use crate::model::{Body, ConnInfo, Fault, Kind, Outcome, Stage};
+use crate::policy::Cors;
 use crate::runtime::now;
 use crate::telemetry::Metrics;
 use crate::translate::{Arrival, Dialect, Manner, fault_reply};
@@ -72,7 +74,8 @@ impl Proxy {
         self.0.metrics.unrouted(kind);
     }
 
-    async fn serve(&self, conn: &Rc<Connection>, request: Request<RequestBody>) -> Response<ReplyBody> {
+    /// What is known of a call before anybody is asked, or its answer if there is nobody to ask.
+    fn begin(&self, conn: &Rc<Connection>, request: Request<RequestBody>) -> Result<Call, Box<Response<ReplyBody>>> {
         let started = now();
         let (head, body) = request.into_parts();
         let mut tally = Tally::open(self, conn, &head, started);
@@ -83,63 +86,81 @@ impl Proxy {
             tally.planned(&mount, Dialect::Http, None);
             tally.heading(answer.status());
             let outcome = Outcome::Http(answer.status());
-            return answer.map(|()| ReplyBody::ended(&outcome, tally));
+            return Err(Box::new(answer.map(|()| ReplyBody::ended(&outcome, tally))));
         }
         let asked = Manner::of(&head);
-        let may_be_kept = head.method == Method::GET || head.method == Method::HEAD;
         let planned =
             self.worker().routing(|routing| plan(routing, &head, asked, conn.forwarding.is_trusted(), started));
-        let (cors, mut response) = match planned {
-            Ok(plan) => (plan.mount.cors.clone(), self.carry(conn, plan, head, body, tally).await),
+        let plan = match planned {
+            Ok(plan) => plan,
             Err(fault) => {
                 let spoken_for = |_| self.worker().routing(|routing| cors::of_unplanned(routing, &head));
-                (origin.as_ref().and_then(spoken_for), reply::told(&fault, asked, tally))
+                let cors = origin.as_ref().and_then(spoken_for);
+                let mut response = reply::told(&fault, asked, tally);
+                mark(cors.as_deref(), origin.as_ref(), &head.method, &mut response);
+                return Err(Box::new(response));
             }
         };
-        if let Some(cors) = cors {
-            cors.mark(origin.as_ref(), may_be_kept, response.headers_mut());
-        }
-        response
-    }
-
-    /// What was planned.
-    async fn carry(
-        &self,
-        conn: &Rc<Connection>,
-        plan: Plan,
-        head: Parts,
-        body: RequestBody,
-        mut tally: Tally,
-    ) -> Response<ReplyBody> {
         tally.planned(&plan.mount, plan.dialect(), plan.method_path(&head));
-        let beginning = begun(&plan, to_stream(&plan, &head, body, &tally, conn, self.listener()));
-        let body = match self.worker().unless_cut(Stage::RequestBody, beginning).await {
-            Ok(body) => body,
-            Err(fault) => return reply::told(&fault, plan.manner(), tally),
-        };
-        let method = head.method.clone();
-        let outbound = outbound::head(&plan, head, conn);
-        let attempt = attempt(self.worker(), &plan.mount, &outbound, body, plan.deadline, &mut tally);
-        match self.worker().unless_cut(Stage::Wait, attempt).await {
-            Ok(answered) => reply::reply(plan, &method, answered, tally).await,
-            Err(fault) => reply::told(&fault, plan.manner(), tally),
+        match to_stream(&plan, &head, body, &tally, conn, self.listener()) {
+            Ok(body) => {
+                let method = head.method.clone();
+                let head = outbound::head(&plan, head, conn);
+                Ok(Call { plan, method, origin, head, body: Some(body), tally })
+            }
+            Err(fault) => {
+                let mut response = reply::told(&fault, plan.manner(), tally);
+                mark(plan.mount.cors.as_deref(), origin.as_ref(), &head.method, &mut response);
+                Err(Box::new(response))
+            }
         }
     }
 }
 
-/// The request's body, with its beginning translated.
-async fn begun(plan: &Plan, body: Result<RequestStream, Fault>) -> Result<RequestStream, Fault> {
-    let mut body = body?;
-    let Carriage::Translated(translation) = &plan.carriage else { return Ok(body) };
-    let beginning = body.begin(translation.is_gathered());
-    match plan.deadline.at() {
-        None => beginning.await?,
-        Some(at) => tokio::time::timeout_at(at.into(), beginning).await.unwrap_or_else(|_| {
-            let told = "the deadline passed before the request's body was there";
-            Err(Fault::new(Kind::DeadlineExceeded, Stage::RequestBody, told))
-        })?,
+/// A call that is planned. Steps borrow it where it lies: what is moved along is copied at each step.
+pub(super) struct Call {
+    pub(super) plan: Plan,
+    /// The caller's.
+    method: Method,
+    origin: Option<HeaderValue>,
+    /// As it goes upstream.
+    pub(super) head: Request<()>,
+    /// `None` while a connection has it.
+    pub(super) body: Option<RequestStream>,
+    pub(super) tally: Tally,
+}
+
+impl Call {
+    /// Translates the beginning of the body.
+    async fn translate_beginning(&mut self) -> Result<(), Fault> {
+        let (Carriage::Translated(translation), Some(body)) = (&self.plan.carriage, &mut self.body) else {
+            return Ok(());
+        };
+        let beginning = pin!(body.begin(translation.is_gathered()));
+        match self.plan.deadline.at() {
+            None => beginning.await,
+            Some(at) => tokio::time::timeout_at(at.into(), beginning).await.unwrap_or_else(|_| {
+                let told = "the deadline passed before the request's body was there";
+                Err(Fault::new(Kind::DeadlineExceeded, Stage::RequestBody, told))
+            }),
+        }
     }
-    Ok(body)
+
+    /// Gets the call answered.
+    async fn carry(&mut self, worker: &Worker) -> Result<Answered, Fault> {
+        if matches!(self.plan.carriage, Carriage::Translated(_)) {
+            worker.unless_cut(Stage::RequestBody, pin!(self.translate_beginning())).await?;
+        }
+        worker.unless_cut(Stage::Wait, pin!(attempt(worker, self))).await
+    }
+}
+
+/// Says in an answer which pages may read it.
+fn mark(cors: Option<&Cors>, origin: Option<&HeaderValue>, method: &Method, response: &mut Response<ReplyBody>) {
+    if let Some(cors) = cors {
+        let may_be_kept = method == Method::GET || method == Method::HEAD;
+        cors.mark(origin, may_be_kept, response.headers_mut());
+    }
 }
 
 /// The request's body as the servlet will take it.
@@ -190,7 +211,21 @@ impl Serve for Proxy {
     }
 
     async fn call(&self, conn: &Rc<Connection>, request: Request<RequestBody>) -> Response<ReplyBody> {
-        self.serve(conn, request).await
+        let mut call = match self.begin(conn, request) {
+            Ok(call) => call,
+            Err(answer) => return *answer,
+        };
+        let carried = call.carry(self.worker()).await;
+        let Call { plan, method, origin, tally, .. } = call;
+        let mut response = match carried {
+            Err(fault) => reply::told(&fault, plan.manner(), tally),
+            Ok(answered) => match &plan.carriage {
+                Carriage::Translated(translation) => reply::translated(&plan, translation, answered, tally).await,
+                Carriage::Grpc { .. } | Carriage::Http => reply::relayed(&plan, &method, answered, tally),
+            },
+        };
+        mark(plan.mount.cors.as_deref(), origin.as_ref(), &method, &mut response);
+        response
     }
 
     fn refuse(&self, conn: &Rc<Connection>, head: Option<&Parts>, fault: &Fault) -> Response<Bytes> {

@@ -1,7 +1,8 @@
 //! Answer: the servlet's head in the caller's dialect, or a fault told in it.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 
 use http::{Method, Response, StatusCode, header};
 
@@ -12,7 +13,7 @@ use super::request_stream::RequestStream;
 use super::tally::Tally;
 use crate::model::{Body, Code, Deadline, Fault, Kind, Outcome, Stage};
 use crate::translate::{
-    GRPC_STATUS, Manner, ReplyStep, ReplyTranslator, Status, Translation, fault_reply, is_grpc, withhold,
+    FieldNames, GRPC_STATUS, Manner, ReplyStep, ReplyTranslator, Status, Translation, fault_reply, is_grpc, withhold,
 };
 use crate::upstream::Exchange;
 use crate::wire;
@@ -24,29 +25,20 @@ pub(super) fn told(fault: &Fault, manner: Manner, mut tally: Tally) -> Response<
     response.map(|data| ReplyBody::whole(data, &Outcome::Fault(fault.clone()), tally))
 }
 
-/// The answer to a call that a servlet has begun to answer.
-pub(super) async fn reply(plan: Plan, method: &Method, answered: Answered, tally: Tally) -> Response<ReplyBody> {
+/// The answer to a call that a servlet has begun to answer in what the caller speaks itself.
+pub(super) fn relayed(plan: &Plan, method: &Method, answered: Answered, tally: Tally) -> Response<ReplyBody> {
     let (mut response, exchange) = answered;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         wire::strip_reply(response.headers_mut());
     }
-    match &plan.carriage {
-        Carriage::Grpc { .. } => {
-            let names = plan.mount.metadata.reply.clone();
-            if let Some(names) = &names {
-                names.withhold(response.headers_mut());
-            }
-            grpc(response, exchange, plan.deadline, tally).map(|body| body.withholding(names))
-        }
-        Carriage::Http => http(response, exchange, method, plan.deadline, tally),
-        Carriage::Translated(translation) => {
-            let mut translator = withhold(translation.reply(), plan.mount.metadata.reply.as_ref());
-            if let Some(coding) = plan.coding {
-                translator = coding.around(translator);
-            }
-            translated(translation, translator, response, exchange, plan.deadline, tally).await
-        }
+    if matches!(plan.carriage, Carriage::Http) {
+        return http(response, exchange, method, plan.deadline, tally);
     }
+    let names = plan.mount.metadata.reply.clone();
+    if let Some(names) = &names {
+        names.withhold(response.headers_mut());
+    }
+    grpc(response, exchange, plan.deadline, tally, names)
 }
 
 fn grpc(
@@ -54,6 +46,7 @@ fn grpc(
     exchange: Exchange<RequestStream>,
     deadline: Deadline,
     mut tally: Tally,
+    names: Option<Arc<FieldNames>>,
 ) -> Response<ReplyBody> {
     if let Some(status) = not_grpc(&response) {
         return trailers_only(&status, tally);
@@ -68,7 +61,7 @@ fn grpc(
         }
         return response.map(|()| ReplyBody::ended(&Outcome::Grpc(status.code), tally));
     }
-    response.map(|()| ReplyBody::grpc(exchange, deadline, tally))
+    response.map(|()| ReplyBody::grpc(exchange, deadline, tally, names))
 }
 
 /// What an answer means that is no gRPC at all: an error page of something in between.
@@ -107,25 +100,31 @@ fn http(
 }
 
 /// A gRPC answer in another dialect: whole when its head waits for the status, else as soon as there is a head.
-async fn translated(
+pub(super) async fn translated(
+    plan: &Plan,
     translation: &Translation,
-    mut translator: Box<dyn ReplyTranslator>,
-    response: Response<()>,
-    exchange: Exchange<RequestStream>,
-    deadline: Deadline,
+    answered: Answered,
     mut tally: Tally,
 ) -> Response<ReplyBody> {
+    let (mut response, mut exchange) = answered;
+    wire::strip_reply(response.headers_mut());
+    let mut translator = withhold(translation.reply(), plan.mount.metadata.reply.as_ref());
+    if let Some(coding) = plan.coding {
+        translator = coding.around(translator);
+    }
+    let deadline = plan.deadline;
     let (parts, ()) = response.into_parts();
     translator.head(parts.status, parts.headers);
-    let mut exchange = exchange;
-    let beginning = begin(&mut *translator, &mut exchange);
-    let beginning = tally.unless_cut(Stage::ReplyBody, beginning);
-    let begun = match deadline.at() {
-        Some(at) => match tokio::time::timeout_at(at.into(), beginning).await {
-            Ok(begun) => begun,
-            Err(_) => Err(tally.deadline_passed(Stage::ReplyBody)),
-        },
-        None => beginning.await,
+    let begun = {
+        let beginning = pin!(begin(&mut *translator, &mut exchange));
+        let beginning = pin!(tally.unless_cut(Stage::ReplyBody, beginning));
+        match deadline.at() {
+            Some(at) => match tokio::time::timeout_at(at.into(), beginning).await {
+                Ok(begun) => begun,
+                Err(_) => Err(tally.deadline_passed(Stage::ReplyBody)),
+            },
+            None => beginning.await,
+        }
     };
     let head = match begun {
         Ok(head) => head,

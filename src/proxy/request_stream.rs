@@ -24,8 +24,8 @@ const KEEP_PIECES: usize = 64;
 #[derive(Debug)]
 pub(super) struct RequestStream {
     source: Source,
-    /// What was translated ahead of the first try: a frame, or the end.
-    ahead: Option<Option<Frame>>,
+    /// What was translated ahead of the first try: a frame's bytes, or the end.
+    ahead: Option<Option<Bytes>>,
     kept: Kept,
     body_limit: Option<u64>,
     intake: Rc<Intake>,
@@ -60,7 +60,8 @@ enum Source {
 #[derive(Debug, Default)]
 struct Kept {
     pieces: SmallVec<[Bytes; 2]>,
-    trailers: Option<HeaderMap>,
+    /// Few requests have any, and a stream is moved about.
+    trailers: Option<Box<HeaderMap>>,
     bytes: usize,
     limit: usize,
     /// The source has ended.
@@ -113,7 +114,11 @@ impl RequestStream {
             polled => polled.map(Some),
         });
         if let Some(first) = first.await {
-            self.ahead = Some(first.transpose()?);
+            // A translated body has no trailers.
+            self.ahead = match first.transpose()? {
+                Some(Frame::Data(data)) => Some(Some(data)),
+                Some(Frame::Trailers(_)) | None => Some(None),
+            };
         }
         Ok(())
     }
@@ -197,7 +202,7 @@ impl Kept {
             }
             Some(Frame::Data(_)) => {}
             Some(Frame::Trailers(trailers)) => {
-                self.trailers = (!self.given_up).then(|| trailers.clone());
+                self.trailers = (!self.given_up).then(|| Box::new(trailers.clone()));
                 self.ended = true;
             }
         }
@@ -222,7 +227,7 @@ impl Kept {
         if self.given_up {
             self.pieces = SmallVec::new();
         }
-        self.ended.then(|| self.trailers.clone().map(Frame::Trailers))
+        self.ended.then(|| self.trailers.as_deref().cloned().map(Frame::Trailers))
     }
 }
 
@@ -236,7 +241,7 @@ impl Body for RequestStream {
             return Poll::Ready(None);
         }
         let frame = match this.ahead.take() {
-            Some(ahead) => ahead.map(Ok),
+            Some(ahead) => ahead.map(|data| Ok(Frame::Data(data))),
             None => {
                 let polled = this.poll_source(cx);
                 this.intake.starves.set(polled.is_pending());

@@ -2,6 +2,7 @@
 //! of the stream; a call that is dropped before closes as cancelled.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -194,7 +195,7 @@ impl Tally {
     pub(super) async fn unless_cut<T>(
         &self,
         stage: Stage,
-        doing: impl Future<Output = Result<T, Fault>>,
+        doing: Pin<&mut impl Future<Output = Result<T, Fault>>>,
     ) -> Result<T, Fault> {
         self.proxy.worker().unless_cut(stage, doing).await
     }

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -77,9 +77,8 @@ impl Worker {
     pub(super) async fn unless_cut<T>(
         &self,
         stage: Stage,
-        doing: impl Future<Output = Result<T, Fault>>,
+        mut doing: Pin<&mut impl Future<Output = Result<T, Fault>>>,
     ) -> Result<T, Fault> {
-        let mut doing = pin!(doing);
         poll_fn(|cx| match doing.as_mut().poll(cx) {
             Poll::Pending if self.is_cutting() => Poll::Ready(Err(cut(stage))),
             polled => polled,

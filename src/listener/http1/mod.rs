@@ -78,7 +78,8 @@ impl<S: Serve> Connection<S> {
                 NextHead::Refused(fault) => return self.refuse(&fault).await,
                 NextHead::Nothing => return Ending::Close,
             };
-            match self.exchange(head).await {
+            // Boxed, so that a connection between two requests takes little room.
+            match Box::pin(self.exchange(head)).await {
                 Ending::Keep => self.shared.next_message(),
                 ending @ (Ending::Close | Ending::Reset) => return ending,
             }
@@ -187,9 +188,9 @@ impl<S: Serve> Connection<S> {
             })
             .await
         };
-        let Some(response) = response else { return Ending::Reset };
+        let Some(mut response) = response else { return Ending::Reset };
         terms.keep_alive &= self.shared.is_read() && !self.drain.is_draining();
-        let ending = write_reply(&self.shared, &terms, response, &self.limits).await;
+        let ending = write_reply(&self.shared, &terms, &mut response, &self.limits).await;
         unfinished.finish();
         ending
     }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -58,14 +58,14 @@ pub(super) async fn write_whole(
 }
 
 /// Writes an answer as its body comes.
-pub(super) async fn write_reply<B: Body>(
+pub(super) async fn write_reply<B: Body + Unpin>(
     shared: &Shared,
     terms: &ReplyTerms,
-    response: Response<B>,
+    response: &mut Response<B>,
     limits: &Limits,
 ) -> Ending {
-    let (parts, body) = response.into_parts();
-    let mut body = pin!(body);
+    let (parts, body) = taken(response);
+    let mut body = Pin::new(body);
     let stall = Stall::new(limits.stall_timeout);
     let mut writer = Writer { out: Outgoing::default(), stall, finished: false, broken: false };
     writer.out.staging.extend_from_slice(shared.settle_continue());
@@ -103,6 +103,16 @@ pub(super) async fn write_reply<B: Body>(
         tokio::time::sleep(LAST_WORDS).await;
     }
     ending(written.is_ok(), encoder.keep_alive())
+}
+
+/// The head, and the body where it lies.
+fn taken<B>(response: &mut Response<B>) -> (Parts, &mut B) {
+    let (mut parts, ()) = Response::new(()).into_parts();
+    parts.status = response.status();
+    parts.headers = std::mem::take(response.headers_mut());
+    // Among them the order and case of the fields.
+    parts.extensions = std::mem::take(response.extensions_mut());
+    (parts, response.body_mut())
 }
 
 /// After a 101: bytes both ways until both sides have ended (RFC 9110 §7.8). Trailers of the body say that the servlet has, and that the

@@ -75,7 +75,7 @@ pub(super) async fn serve<S: Serve>(
     let sight = Rc::new(Sight::default());
     let guarded = Guarded::new(stream, sniffed.seen, Rc::clone(&sight));
     let handshake = settings(&limits).handshake::<_, Bytes>(guarded);
-    let Ok(Ok(mut connection)) = timeout_at(sniffed.head_until, handshake).await else { return };
+    let Ok(Ok(mut connection)) = timeout_at(sniffed.head_until, Box::pin(handshake)).await else { return };
     let mut calls = Calls::new();
     let mut draining = false;
     // Its time-out runs from the end of the last call.
@@ -113,10 +113,14 @@ pub(super) async fn serve<S: Serve>(
             service.gave_up(&conn, &reset.fault());
         }
         match next {
-            Next::Request((request, respond)) => {
+            Next::Request((request, mut respond)) => {
                 let stream = respond.stream_id().into();
-                let call = call(request, respond, Rc::clone(&conn), Rc::clone(&service), Rc::clone(&limits));
-                calls.push(stream, call);
+                if let Some(asked) = admit(request, &mut respond, &conn, &*service, &limits) {
+                    let call = call(asked, respond, Rc::clone(&conn), Rc::clone(&service), Rc::clone(&limits));
+                    calls.push(stream, call);
+                } else {
+                    calls.refused(stream);
+                }
                 is_idle = false;
             }
             Next::Leave => {
@@ -129,7 +133,7 @@ pub(super) async fn serve<S: Serve>(
                 if let Some(fault) = end.fault() {
                     service.gave_up(&conn, &fault);
                 }
-                return leave(connection, end).await;
+                return Box::pin(leave(connection, end)).await;
             }
         }
     }
@@ -208,21 +212,29 @@ impl End {
     }
 }
 
-/// One stream, to its end. A stream that the caller resets drops its call.
-async fn call<S: Serve>(
+/// A stream's request, checked, and what is left of its body afterwards.
+struct Asked {
+    request: Request<RequestBody>,
+    unread: Unread,
+}
+
+/// Checks a request; one that is refused is answered here.
+fn admit<S: Serve>(
     mut request: Request<RecvStream>,
-    mut respond: SendResponse<Bytes>,
-    conn: Rc<S::Connection>,
-    service: Rc<S>,
-    limits: Rc<Limits>,
-) {
-    let is_head = request.method() == Method::HEAD;
+    respond: &mut SendResponse<Bytes>,
+    conn: &Rc<S::Connection>,
+    service: &S,
+    limits: &Rc<Limits>,
+) -> Option<Asked> {
     let limits_of_head = wire::HeadLimits { bytes: limits.head_bytes, fields: limits.head_fields };
     let checked = wire::check_h2_request(&mut request, &limits_of_head, limits.default_host.as_ref());
     let (head, stream) = request.into_parts();
     let exact_len = match checked {
         Ok(terms) => terms.length,
-        Err(fault) => return refuse(&mut respond, service.refuse(&conn, Some(&head), &fault), is_head),
+        Err(fault) => {
+            refuse(respond, service.refuse(conn, Some(&head), &fault), head.method == Method::HEAD);
+            return None;
+        }
     };
     let unread = Unread::default();
     let body = if stream.is_end_stream() {
@@ -234,28 +246,38 @@ async fn call<S: Serve>(
             .get(http::header::CONTENT_TYPE)
             .is_some_and(|value| RESTING.iter().any(|name| value.as_bytes().starts_with(name)));
         let back = (!may_rest).then(|| Rc::clone(&unread));
-        let (stream, limits) = (Some(stream), Rc::clone(&limits));
+        let (stream, limits) = (Some(stream), Rc::clone(limits));
         RequestBody::http2(Incoming { stream, back, exact_len, limits, may_rest, taken: 0, stall: None })
     };
-    let mut serving = pin!(service.call(&conn, Request::from_parts(head, body)));
-    let response = poll_fn(|cx| match serving.as_mut().poll(cx) {
-        Poll::Ready(response) => Poll::Ready(Some(response)),
-        Poll::Pending => respond.poll_reset(cx).map(|_| None),
-    });
-    let Some(response) = response.await else { return };
-    let (mut parts, body) = response.into_parts();
-    parts.version = Version::HTTP_2;
-    let mut body = pin!(body);
-    wire::strip_reply(&mut parts.headers);
-    let length = if body.is_end() { None } else { body.exact_len() };
-    let ended = body.is_end() || is_head;
-    if let Some(length) = length.filter(|_| !parts.headers.contains_key(http::header::CONTENT_LENGTH)) {
-        parts.headers.insert(http::header::CONTENT_LENGTH, length.into());
-    }
-    let Ok(mut send) = respond.send_response(Response::from_parts(parts, ()), ended) else { return };
+    Some(Asked { request: Request::from_parts(head, body), unread })
+}
+
+/// One stream, to its end. A stream that the caller resets drops its call.
+async fn call<S: Serve>(
+    asked: Asked,
+    mut respond: SendResponse<Bytes>,
+    conn: Rc<S::Connection>,
+    service: Rc<S>,
+    limits: Rc<Limits>,
+) {
+    let Asked { request, unread } = asked;
+    let is_head = request.method() == Method::HEAD;
+    // Gone before the answer is written: the two take the same place.
+    let response = {
+        let mut serving = pin!(service.call(&conn, request));
+        let response = poll_fn(|cx| match serving.as_mut().poll(cx) {
+            Poll::Ready(response) => Poll::Ready(Some(response)),
+            Poll::Pending => respond.poll_reset(cx).map(|_| None),
+        });
+        response.await
+    };
+    let Some(mut response) = response else { return };
+    let head = head_of(&mut response);
+    let ended = response.body().is_end() || is_head;
+    let Ok(mut send) = respond.send_response(head, ended) else { return };
     if !ended {
         let mut writer = Writer::new(limits.stall_timeout);
-        let written = poll_fn(|cx| writer.poll_write(&mut send, body.as_mut(), cx)).await;
+        let written = poll_fn(|cx| writer.poll_write(&mut send, Pin::new(response.body_mut()), cx)).await;
         if let Err(reason) = written {
             if writer.last_words {
                 tokio::time::sleep(LAST_WORDS).await;
@@ -265,6 +287,20 @@ async fn call<S: Serve>(
         }
     }
     read_away(&unread).await;
+}
+
+/// The head of an answer, as it is written.
+fn head_of<B: Body>(response: &mut Response<B>) -> Response<()> {
+    let mut head = Response::new(());
+    *head.version_mut() = Version::HTTP_2;
+    *head.status_mut() = response.status();
+    *head.headers_mut() = std::mem::take(response.headers_mut());
+    wire::strip_reply(head.headers_mut());
+    let length = if response.body().is_end() { None } else { response.body().exact_len() };
+    if let Some(length) = length.filter(|_| !head.headers().contains_key(http::header::CONTENT_LENGTH)) {
+        head.headers_mut().insert(http::header::CONTENT_LENGTH, length.into());
+    }
+    head
 }
 
 /// What is left of a request whose answer did not wait for it.

@@ -36,6 +36,11 @@ impl<F: Future<Output = ()>> Calls<F> {
         self.ended.has(stream) || running.any(|call: Pin<&Running<F>>| call.stream == stream)
     }
 
+    /// Remembers a stream that was answered at once.
+    pub(super) fn refused(&mut self, stream: u32) {
+        self.ended.note(stream);
+    }
+
     /// Has them polled again: something has changed that wakes nobody.
     pub(super) fn look_up(&mut self) {
         for call in Pin::new(&mut self.running).iter_pin_mut() {
