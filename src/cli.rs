@@ -51,7 +51,7 @@ Examples:
         #[command(flatten)]
         files: Files,
         /// How much the process log tells, on standard error
-        #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = ["error", "warn", "info", "debug", "trace"])]
+        #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = ["error", "warn", "info", "debug"])]
         log_level: String,
     },
     /// Read the files, tell every mistake in them, and exit

@@ -14,8 +14,9 @@ use crate::runtime::{Worker as Place, now};
 use crate::telemetry::ListenerMetrics;
 use crate::transport::Acceptor;
 
-/// How long a line of the access log may wait in its worker.
-const LOG_TICK: Duration = Duration::from_millis(250);
+/// How long a line of the access log may wait in its worker. Without a log the worker looks up as often: a timer that ends before whatever
+/// the runtime would wake up for next costs a system call to be set, and the deadline of a call would be such a timer.
+const TICK: Duration = Duration::from_millis(250);
 
 /// A listener as one worker has it.
 pub(super) struct Port {
@@ -67,7 +68,7 @@ pub(super) async fn work(
         }));
     }
     let _ = started.send(Ok(()));
-    let mut tick = tokio::time::interval(LOG_TICK);
+    let mut tick = tokio::time::interval(TICK);
     loop {
         tokio::select! {
             ended = listening.join_next() => match ended {
@@ -79,7 +80,7 @@ pub(super) async fn work(
                 None => break,
             },
             changed = generation.changed() => if changed.is_ok() { worker.refresh() },
-            _ = tick.tick(), if shared.access_log.is_some() => worker.flush_log(now()),
+            _ = tick.tick() => worker.flush_log(now()),
         }
     }
     worker.end_log();

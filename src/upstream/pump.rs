@@ -12,6 +12,8 @@ use crate::model::{Body, Fault, Frame};
 pub(super) struct Pump<B> {
     body: B,
     send: SendStream<Bytes>,
+    /// A piece has been sent.
+    begun: bool,
     done: bool,
     /// The body's own, told whenever it is asked.
     fault: Option<Fault>,
@@ -20,7 +22,7 @@ pub(super) struct Pump<B> {
 impl<B: Body + Unpin> Pump<B> {
     /// `done`: the head said that nothing follows.
     pub(super) fn new(body: B, send: SendStream<Bytes>, done: bool) -> Pump<B> {
-        Pump { body, send, done, fault: None }
+        Pump { body, send, begun: false, done, fault: None }
     }
 
     pub(super) fn into_body(self) -> B {
@@ -37,7 +39,9 @@ impl<B: Body + Unpin> Pump<B> {
     /// The body's own fault; the stream is reset. What goes wrong with the stream is told by the answer's side.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
         while !self.done {
-            if self.send.capacity() == 0 {
+            // The first piece does not wait for room: a new stream is given none before its head has left, and then the two would leave
+            // in two writes. The library holds it until it may go.
+            if self.begun && self.send.capacity() == 0 {
                 self.send.reserve_capacity(1);
                 match self.send.poll_capacity(cx) {
                     Poll::Ready(Some(Ok(_))) => {}
@@ -49,6 +53,7 @@ impl<B: Body + Unpin> Pump<B> {
             let sent = match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(Frame::Data(data)))) => {
                     let end = self.body.is_end();
+                    self.begun = true;
                     self.done = end;
                     self.send.send_data(data, end)
                 }

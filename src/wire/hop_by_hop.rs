@@ -13,10 +13,6 @@ use crate::model::{Fault, Stage};
 const BAD_CONNECTION: Refusal = Refusal::head("malformed Connection");
 const PROTECTED: Refusal = Refusal::head("Connection names a field that must reach the servlet");
 
-/// Those that end here besides `Connection`, whether it names them or not.
-const ALWAYS: [&str; 7] =
-    ["keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade", "http2-settings", "connection"];
-
 /// What a request said to this hop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HopByHop {
@@ -44,6 +40,9 @@ pub fn strip_request(headers: &mut HeaderMap) -> Result<HopByHop, Fault> {
 /// Takes the hop-by-hop fields out of a reply. Nothing is refused: a servlet gains nothing by naming the wrong fields, which stay.
 /// A 101's `Upgrade` goes too, so whoever switches protocols reads it first.
 pub fn strip_reply(headers: &mut HeaderMap) {
+    if !headers.keys().any(ends_here) {
+        return;
+    }
     let named: SmallVec<[HeaderValue; 1]> = headers.get_all(CONNECTION).iter().cloned().collect();
     remove_always(headers);
     for option in named.iter().flat_map(options).filter_map(|option| std::str::from_utf8(option).ok()) {
@@ -64,11 +63,16 @@ pub fn drop_underscored(headers: &mut HeaderMap) {
 
 /// Whether a field ends at this hop even when `Connection` does not name it.
 pub(super) fn ends_here(name: &HeaderName) -> bool {
-    ALWAYS.contains(&name.as_str())
+    matches!(
+        name.as_str(),
+        "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade" | "http2-settings" | "connection"
+    )
 }
 
+/// Looks before it removes: few heads have any of these, and each removal is a search.
 fn remove_always(headers: &mut HeaderMap) {
-    for name in ALWAYS {
+    let names: SmallVec<[HeaderName; 4]> = headers.keys().filter(|name| ends_here(name)).cloned().collect();
+    for name in names {
         headers.remove(name);
     }
 }

@@ -83,10 +83,15 @@ pub(super) async fn serve<S: Serve>(
     let mut idle = pin!(tokio::time::sleep(limits.idle_timeout));
     let mut is_cut = false;
     let mut begun = pin!(drain.clone().into_begun());
+    let mut is_asked = false;
     loop {
         let next = poll_fn(|cx| {
-            if !draining && begun.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Next::Leave);
+            // The waker that is registered stays the same: asked once, and again when there is something to hear.
+            if !draining && (!is_asked || drain.is_draining()) {
+                is_asked = true;
+                if begun.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Next::Leave);
+                }
             }
             if draining && !is_cut && drain.is_over() {
                 is_cut = true;
