@@ -7,7 +7,7 @@ _default:
 # Formatting, lints with warnings denied, and the house: what a change must pass first
 check:
     cargo fmt --all --check
-    cargo clippy --all-targets --locked -- -D warnings
+    cargo clippy --workspace --all-targets --locked -- -D warnings
     cargo test --locked --test house
 
 # Every test that needs nothing but the Rust toolchain
@@ -25,6 +25,10 @@ dialects:
 # Micro-benchmarks: `just bench` runs all, `just bench pick` one
 bench name="":
     cargo bench --locked {{ if name == "" { "--bench pick --bench json" } else { "--bench " + name } }}
+
+# Instructions of a call and its parts under valgrind, beside those that are stored; `just counts --update` stores them
+counts *args:
+    cargo run --release --locked --quiet --package telamon-counts -- {{ args }}
 
 # CPU time a call beside HAProxy and nginx, where they are installed (needs h2load and ab): `just peers ROUNDS CALLS`
 peers *args:

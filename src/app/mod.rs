@@ -27,7 +27,7 @@ use crate::admin::Admin;
 use crate::config::{self, Listener, Loaded, Reflected, Reloader, Settings};
 use crate::listener::{ConnectionCounts, Landing, Limits};
 use crate::model::Address;
-use crate::proxy::{self, Explanation, Trust};
+use crate::proxy::{self, Explanation, Routing, Trust};
 use crate::runtime::{DrainControl, Signal, Signals, Worker, Workers};
 use crate::servlet::Registry;
 use crate::telemetry::{AccessLog, Metrics, Target};
@@ -94,10 +94,7 @@ impl Process {
         raise_descriptor_limit();
         let metrics = Metrics::new();
         let (fleet, registry) = muster(&loaded, &metrics);
-        let routing = routing::routing(&fleet).map_err(|conflicts| {
-            let told: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
-            AppError(told.join("\n"))
-        })?;
+        let routing = route(&fleet)?;
         let settings = &loaded.settings;
         let access_log = open_access_log(settings, &metrics)?;
         let workers = settings.workers.map_or_else(cores, |workers| routing::size(workers.get().into()));
@@ -274,12 +271,23 @@ fn tell_reflected(loaded: &Loaded) {
 /// # Errors
 /// The servlets claim the same.
 pub fn explain(loaded: &Loaded, request: &http::Request<()>) -> Result<Explanation, AppError> {
-    let (fleet, _) = muster(loaded, &Metrics::new());
-    let routing = routing::routing(&fleet).map_err(|conflicts| {
+    let routing = assemble(loaded, &Metrics::new())?;
+    Ok(proxy::explain(&routing, request, Instant::now()))
+}
+
+/// The routing that a process would start with, for whoever puts one call through it without a process.
+///
+/// # Errors
+/// The servlets claim the same.
+pub fn assemble(loaded: &Loaded, metrics: &Metrics) -> Result<Routing, AppError> {
+    route(&muster(loaded, metrics).0)
+}
+
+fn route(fleet: &Fleet) -> Result<Routing, AppError> {
+    routing::routing(fleet).map_err(|conflicts| {
         let told: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
         AppError(told.join("\n"))
-    })?;
-    Ok(proxy::explain(&routing, request, Instant::now()))
+    })
 }
 
 fn open_access_log(settings: &Settings, metrics: &Metrics) -> Result<Option<AccessLog>, AppError> {

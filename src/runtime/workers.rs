@@ -6,7 +6,7 @@ use std::io;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use tokio::runtime::{Builder, LocalOptions};
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 
 /// Which worker this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,16 +31,9 @@ impl Workers {
         F: FnOnce() -> T + Send + 'static,
         T: Future<Output = ()> + 'static,
     {
-        let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
-            let runtime = Builder::new_current_thread()
-                .enable_all()
-                // Fairness among connections: a socket is looked at again after at most so many polls of ready tasks.
-                .event_interval(31)
-                .build_local(LocalOptions::default());
-            match runtime {
-                Ok(runtime) => runtime.block_on(async move { main().await }),
-                Err(error) => tracing::error!(%error, "a worker has no runtime"),
-            }
+        let thread = std::thread::Builder::new().name(name.clone()).spawn(move || match runtime() {
+            Ok(runtime) => runtime.block_on(async move { main().await }),
+            Err(error) => tracing::error!(%error, "a worker has no runtime"),
         })?;
         self.threads.push((name, thread));
         Ok(())
@@ -50,6 +43,18 @@ impl Workers {
     pub fn join(&mut self) -> Vec<String> {
         self.threads.drain(..).filter_map(|(name, thread)| thread.join().is_err().then_some(name)).collect()
     }
+}
+
+/// What a worker runs on.
+///
+/// # Errors
+/// The system has no descriptor left.
+pub fn runtime() -> io::Result<LocalRuntime> {
+    Builder::new_current_thread()
+        .enable_all()
+        // Fairness among connections: a socket is looked at again after at most so many polls of ready tasks.
+        .event_interval(31)
+        .build_local(LocalOptions::default())
 }
 
 /// The time, by the clock that the runtime's timers follow (it stands still under paused time).
