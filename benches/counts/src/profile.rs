@@ -65,7 +65,7 @@ fn layer(name: &str) -> String {
     }
     let mut words =
         name.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).filter(|word| word.contains("::"));
-    let foreign = |word: &&str| !["core::", "alloc::", "std::", "<"].iter().any(|own| word.starts_with(own));
+    let foreign = |word: &&str| !["core::", "alloc::", "std::", "::"].iter().any(|own| word.starts_with(own));
     let Some(word) = words.find(foreign) else {
         return if name.contains("::") { "core, alloc, std".into() } else { "libc".into() };
     };
