@@ -6,8 +6,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::h2_bytes::{
-    ACK, DATA, END_HEADERS, END_STREAM, Fields, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, frame, put,
-    put_settings,
+    ACK, DATA, END_HEADERS, END_STREAM, Fields, Frame, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, frame,
+    put, put_settings,
 };
 
 /// One that calls again and again.
@@ -104,7 +104,7 @@ impl Http2 {
         self.socket.write_all(&out).await.expect("the proxy reads");
         let (mut right, mut ended) = (0, 0);
         while ended < self.streams {
-            let Some((kind, flags, stream, payload, rest)) = frame(&self.read) else {
+            let Some((Frame { kind, flags, stream, payload }, rest)) = frame(&self.read) else {
                 let read = self.socket.read_buf(&mut self.read).await.expect("the proxy writes");
                 assert!(read > 0, "the connection ended");
                 continue;

@@ -34,12 +34,19 @@ pub(crate) fn put_settings(out: &mut Vec<u8>) {
     put(out, WINDOW_UPDATE, 0, 0, &(1_u32 << 30).to_be_bytes());
 }
 
-/// A whole frame at the start of `bytes`: type, flags, stream, payload, and what follows.
-pub(crate) fn frame(bytes: &[u8]) -> Option<(u8, u8, u32, &[u8], &[u8])> {
+pub(crate) struct Frame<'b> {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u32,
+    pub(crate) payload: &'b [u8],
+}
+
+/// A whole frame at the start of `bytes`, and what follows.
+pub(crate) fn frame(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
     let (head, rest) = bytes.split_at_checked(9)?;
     let number = |part: &[u8]| part.iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
     let (payload, rest) = rest.split_at_checked(number(&head[..3]) as usize)?;
-    Some((head[3], head[4], number(&head[5..9]) & (u32::MAX >> 1), payload, rest))
+    Some((Frame { kind: head[3], flags: head[4], stream: number(&head[5..9]) & (u32::MAX >> 1), payload }, rest))
 }
 
 /// Field blocks of one direction, in the order in which they are sent: each is spelled out the first time.

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_local;
 
 use crate::h2_bytes::{
-    ACK, DATA, END_HEADERS, END_STREAM, Fields, HEADERS, PING, PREFACE, SETTINGS, frame, put, put_settings,
+    ACK, DATA, END_HEADERS, END_STREAM, Fields, Frame, HEADERS, PING, PREFACE, SETTINGS, frame, put, put_settings,
 };
 use crate::section::Peer;
 
@@ -44,7 +44,7 @@ async fn serve_grpc(mut socket: TcpStream, answer: &[u8]) -> std::io::Result<()>
     read.drain(..PREFACE.len());
     loop {
         let mut rest = read.as_slice();
-        while let Some((kind, flags, stream, payload, after)) = frame(rest) {
+        while let Some((Frame { kind, flags, stream, payload }, after)) = frame(rest) {
             rest = after;
             match kind {
                 SETTINGS | PING if flags & ACK == 0 => {
