@@ -47,29 +47,25 @@ pub fn parse_grpc_timeout(value: &[u8]) -> Option<Duration> {
     })
 }
 
-/// Writes `left` in the finest unit that keeps it within eight digits, rounded down, as the protocol asks.
+/// Writes `left` in the coarsest unit that keeps it to a thousandth, rounded down, as the protocol asks: calls that have as long say the
+/// same then, which HPACK sends as one byte.
 pub fn write_grpc_timeout(left: Duration) -> ([u8; 9], usize) {
-    const MOST: u128 = 99_999_999;
-    let nanos = left.as_nanos();
-    let steps: [(u128, u8); 6] = [
-        (1, b'n'),
-        (1_000, b'u'),
-        (1_000_000, b'm'),
-        (1_000_000_000, b'S'),
-        (60_000_000_000, b'M'),
-        (3_600_000_000_000, b'H'),
-    ];
-    let (number, unit) = steps
-        .iter()
-        .map(|(size, unit)| (nanos / size, *unit))
-        .find(|(number, _)| *number <= MOST)
-        .unwrap_or((MOST, b'H'));
+    const MOST: u64 = 99_999_999;
+    let (seconds, nanos) = (left.as_secs(), left.subsec_nanos());
+    let (number, unit) = match seconds {
+        0 if nanos < 1_000_000 => (nanos.into(), b'n'),
+        0 => (u64::from(nanos) / 1_000, b'u'),
+        1..1_000 => (seconds * 1_000 + u64::from(nanos) / 1_000_000, b'm'),
+        1_000..60_000 => (seconds, b'S'),
+        60_000..3_600_000 => (seconds / 60, b'M'),
+        _ => ((seconds / 3_600).min(MOST), b'H'),
+    };
     let mut text = [0_u8; 9];
     let mut rest = number;
     let mut digits = [0_u8; 8];
     let mut count = 0;
     for slot in digits.iter_mut().rev() {
-        *slot = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        *slot = b'0' + (rest % 10) as u8;
         rest /= 10;
         count += 1;
         if rest == 0 {
@@ -116,7 +112,7 @@ mod tests {
             let left = Duration::from_nanos(nanos);
             let (text, len) = write_grpc_timeout(left);
             let back = parse_grpc_timeout(&text[..len]).unwrap();
-            assert!(back <= left && left.as_secs_f64() - back.as_secs_f64() <= left.as_secs_f64() / 1e5);
+            assert!(back <= left && left.as_secs_f64() - back.as_secs_f64() <= left.as_secs_f64() / 1e3);
         }
         let (text, len) = write_grpc_timeout(Duration::MAX);
         assert_eq!(&text[..len], b"99999999H");

@@ -54,7 +54,10 @@ fn grpc(plan: &Plan, mut headers: HeaderMap, authority: Option<Authority>, path:
         names.withhold(&mut headers);
     }
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    headers.remove(GRPC_TIMEOUT);
+    // Where the call has a deadline, each try writes its own.
+    if plan.deadline.at().is_none() {
+        headers.remove(GRPC_TIMEOUT);
+    }
     let mut request = Request::new(());
     *request.method_mut() = Method::POST;
     *request.version_mut() = Version::HTTP_2;

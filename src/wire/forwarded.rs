@@ -56,7 +56,11 @@ impl Forwarding {
         for name in claims {
             headers.remove(name);
         }
-        self.append(headers);
+        // None of these is there now.
+        set(headers, &FOR, self.peer.clone());
+        set(headers, &PROTO, Some(self.scheme.clone()));
+        let host = headers.get(HOST).cloned();
+        set(headers, &FORWARDED_HOST, host);
     }
 
     fn append(&self, headers: &mut HeaderMap) {
