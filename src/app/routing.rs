@@ -54,6 +54,7 @@ pub(super) fn mount(def: &ServletDef, servlet: Arc<Servlet>, metrics: &Metrics) 
         connections: Options {
             connect_timeout: options.connect_timeout,
             connections: size(options.endpoint_connections.get().into()),
+            queue_timeout: options.queue_timeout,
             idle_http1_timeout: options.endpoint_idle,
             ping_interval: options.ping_interval,
             ping_timeout: options.ping_timeout,

@@ -53,6 +53,7 @@ fn keys_changed(before: &ServletDef, after: &ServletDef) -> Vec<&'static str> {
         ("body_size", one.body_size != two.body_size),
         ("replay_size", one.replay_size != two.replay_size),
         ("endpoint_connections", one.endpoint_connections != two.endpoint_connections),
+        ("queue_timeout", one.queue_timeout != two.queue_timeout),
         ("endpoint_idle", one.endpoint_idle != two.endpoint_idle),
         ("ping_interval", one.ping_interval != two.ping_interval),
         ("ping_timeout", one.ping_timeout != two.ping_timeout),

@@ -25,6 +25,8 @@ record! {
         pub replay_size: Size<0, { 64 << 20 }> = Size::kib(64),
         /// Connections to one endpoint, for each worker. Keeps one servlet from using up the host's ports.
         pub endpoint_connections: Count<1, 65_535> = Count::new(1024),
+        /// How long a call may wait at one endpoint for a free connection or HTTP/2 stream, first come, first served; then another endpoint is asked, if there is one, or the caller told: 503, UNAVAILABLE.
+        pub queue_timeout: Duration = Duration::from_secs(10),
         /// How long an HTTP/1 connection to an endpoint is kept without a call. Set it below the time that the servers keep theirs: a POST that meets a closing connection fails. 5 s is common; gunicorn has 2 s.
         pub endpoint_idle: Duration = Duration::from_secs(4),
         /// A connection with calls is asked whether it lives after this time. HTTP/2 only. gRPC servers take more than one in five minutes for abuse.

@@ -109,6 +109,8 @@ kinds! {
     SchemaPending: Proxy, "schema_pending";
     /// A limit of this process is reached.
     Overloaded: Proxy, "overloaded";
+    /// All connections to an endpoint, or their streams, stayed in use.
+    Saturated: Proxy, "saturated";
     /// The deadline passed.
     DeadlineExceeded: Proxy, "deadline_exceeded";
     /// The process is going away.
@@ -197,6 +199,7 @@ fn statuses(kind: Kind) -> (StatusCode, Code) {
         Kind::CallerGone => (Code::Cancelled.http_status(), Code::Cancelled),
         Kind::NoEndpoint
         | Kind::SchemaPending
+        | Kind::Saturated
         | Kind::Draining
         | Kind::ConnectFailed
         | Kind::ConnectTimeout
@@ -215,7 +218,9 @@ fn retry(kind: Kind, stage: Stage) -> Retry {
     match stage {
         Stage::Head | Stage::Plan | Stage::RequestBody | Stage::Pick | Stage::ReplyBody => Retry::Never,
         Stage::Connect | Stage::Wait => match kind {
-            Kind::ConnectFailed | Kind::ConnectTimeout | Kind::StreamRefused | Kind::GoneAway => Retry::Elsewhere,
+            Kind::Saturated | Kind::ConnectFailed | Kind::ConnectTimeout | Kind::StreamRefused | Kind::GoneAway => {
+                Retry::Elsewhere
+            }
             Kind::MalformedHead
             | Kind::HeadTooLarge
             | Kind::HeadTimeout

@@ -95,6 +95,7 @@ fn happens(kind: Kind) -> Happens {
         | Kind::BodyTimeout
         | Kind::CallerGone
         | Kind::NoEndpoint
+        | Kind::Saturated
         | Kind::DeadlineExceeded
         | Kind::ConnectFailed
         | Kind::ConnectTimeout

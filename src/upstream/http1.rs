@@ -14,7 +14,7 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 
 use super::Options;
-use super::pool::{IdleHttp1, Open};
+use super::idle::{IdleHttp1, Open};
 use super::tunnel::Tunnel;
 use crate::model::{Address, Body, Fault, Frame, Kind, Stage};
 use crate::transport;

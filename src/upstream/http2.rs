@@ -11,10 +11,10 @@ use bytes::Bytes;
 use h2::client::{Connection, ResponseFuture, SendRequest};
 use h2::{Ping, Reason, RecvStream};
 use http::{Request, Response};
-use tokio::sync::Notify;
 
 use super::Options;
 use super::pump::Pump;
+use super::queue::Queue;
 use super::window::{Watched, Window};
 use crate::model::{Address, Body, Fault, Frame, Kind, Stage};
 use crate::transport::{self, Stream};
@@ -45,8 +45,8 @@ pub(super) struct Http2Connection {
     /// The same, since it was last asked.
     used: Cell<bool>,
     closed: Cell<bool>,
-    /// Called when a stream ends.
-    pub(super) freed: Rc<Notify>,
+    /// Called when a stream ends, when it takes more of them, and when it has closed.
+    queue: Rc<Queue>,
 }
 
 /// One counted stream.
@@ -56,7 +56,7 @@ struct Active(Rc<Http2Connection>);
 impl Drop for Active {
     fn drop(&mut self) {
         self.0.active.set(self.0.active.get().saturating_sub(1));
-        self.0.freed.notify_one();
+        self.0.queue.call_first();
     }
 }
 
@@ -64,7 +64,7 @@ impl Drop for Active {
 pub(super) async fn connect(
     address: &Address,
     options: &Options,
-    freed: Rc<Notify>,
+    queue: Rc<Queue>,
 ) -> Result<(Rc<Http2Connection>, impl Future<Output = ()> + use<>), Fault> {
     let connecting = async {
         let (stream, window) = Watched::new(transport::connect(address, options.connect_timeout).await?);
@@ -98,10 +98,10 @@ pub(super) async fn connect(
         served: Cell::new(false),
         used: Cell::new(true),
         closed: Cell::new(false),
-        freed,
+        queue,
     });
     // Held by whoever may send on it: when they let go, and the last call is over, the connection ends.
-    let driver = drive(connection, Rc::downgrade(&handle), options.clone());
+    let driver = drive(connection, handle.window.clone(), Rc::downgrade(&handle), options.clone());
     Ok((handle, driver))
 }
 
@@ -121,7 +121,12 @@ async fn greeted(send: &SendRequest<Bytes>, connection: &mut Connection<Watched<
 }
 
 /// Drives a connection to its end, and ends it when a ping is not answered.
-async fn drive(mut connection: Connection<Watched<Stream>, Bytes>, handle: Weak<Http2Connection>, options: Options) {
+async fn drive(
+    mut connection: Connection<Watched<Stream>, Bytes>,
+    window: Window,
+    handle: Weak<Http2Connection>,
+    options: Options,
+) {
     let pings = connection.ping_pong();
     let pinged = handle.clone();
     let pinging = async {
@@ -145,12 +150,18 @@ async fn drive(mut connection: Connection<Watched<Stream>, Bytes>, handle: Weak<
         if Pin::new(&mut connection).poll(cx).is_ready() {
             return Poll::Ready(());
         }
+        // It may take more streams than before.
+        if window.took_settings()
+            && let Some(handle) = handle.upgrade()
+        {
+            handle.queue.call_first();
+        }
         pinging.as_mut().poll(cx)
     })
     .await;
     if let Some(handle) = handle.upgrade() {
         handle.closed.set(true);
-        handle.freed.notify_waiters();
+        handle.queue.call_first();
     }
 }
 

@@ -4,8 +4,10 @@
 mod exchange;
 mod http1;
 mod http2;
+mod idle;
 mod pool;
 mod pump;
+mod queue;
 mod reflection;
 mod tunnel;
 mod window;
@@ -24,6 +26,9 @@ pub struct Options {
     /// Connections to one endpoint from one worker. The second of HTTP/2 is opened when the first one's streams run short, or its window;
     /// calls that find no stream left wait.
     pub connections: usize,
+    /// How long a call may wait for one of them, or for a stream; whoever waits this long is better told, or served elsewhere. A servlet
+    /// that is merely busy frees one sooner.
+    pub queue_timeout: Duration,
     /// Between pings on an HTTP/2 connection with calls. gRPC servers take pings more often than every five minutes, or without calls,
     /// for abuse and close the connection; a host that vanished is noticed sooner by the kernel (`transport`).
     pub ping_interval: Duration,
@@ -47,6 +52,7 @@ impl Default for Options {
         Options {
             connect_timeout: Duration::from_secs(1),
             connections: 8,
+            queue_timeout: Duration::from_secs(10),
             ping_interval: Duration::from_secs(310),
             ping_timeout: Duration::from_secs(20),
             head_bytes: 64 * 1024,

@@ -1,24 +1,32 @@
 //! One worker's connections to every endpoint. Calls that find none wait for one attempt, not one each; its failure is told to all of
-//! them and sets the endpoint aside.
+//! them and sets the endpoint aside. A further connection is a help: one that fails is tried again after a pause, and calls go on waiting
+//! for those that there are.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::Future;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 use http::{HeaderValue, Request};
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::timeout_at;
 
 use super::exchange::{Exchange, Kind};
 use super::http2::Http2Connection;
+use super::idle::{IdleHttp1, Open, expire};
+use super::queue::Queue;
 use super::{Options, http1, http2};
 use crate::model::{Body, Fault, Kind as FaultKind, Stage};
 use crate::runtime::now;
 use crate::servlet::{Endpoint, EndpointId};
 use crate::telemetry::log;
+
+/// The pause after a further connection that failed, doubled with each in a row.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// What an endpoint speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,84 +56,28 @@ struct Replica<B: 'static> {
     /// As of the last call: what a reload changes acts on the connections that are opened after it.
     options: RefCell<Rc<Options>>,
     http2: RefCell<Vec<Rc<Http2Connection>>>,
-    attempt: RefCell<Option<Rc<Attempt>>>,
-    /// Called when a stream ends, or a connection opens, closes or is kept.
-    freed: Rc<Notify>,
+    /// An HTTP/2 connection is being made.
+    connecting: Cell<bool>,
+    further: Further,
+    /// Called when a stream ends, or a connection opens, closes, is kept or takes more streams.
+    queue: Rc<Queue>,
     idle: Rc<IdleHttp1<B>>,
     /// HTTP/1 connections, in use or kept.
     open_http1: Rc<Cell<usize>>,
 }
 
-/// One HTTP/1 connection in the count, for as long as its socket is open.
-#[derive(Debug)]
-pub(super) struct Open {
-    count: Rc<Cell<usize>>,
-    freed: Rc<Notify>,
+/// How it went with connections beside one that works.
+#[derive(Debug, Default)]
+struct Further {
+    /// In a row.
+    failures: Cell<u32>,
+    not_before: Cell<Option<Instant>>,
 }
 
-impl Open {
-    /// `None` when the endpoint has as many connections as it may.
-    fn one<B>(replica: &Replica<B>) -> Option<Rc<Open>> {
-        let count = &replica.open_http1;
-        (count.get() < replica.options().connections).then(|| {
-            count.set(count.get() + 1);
-            Rc::new(Open { count: Rc::clone(count), freed: Rc::clone(&replica.freed) })
-        })
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.count.set(self.count.get().saturating_sub(1));
-        self.freed.notify_one();
-    }
-}
-
-/// One try to connect, shared by all who wait for it.
-#[derive(Debug)]
-struct Attempt {
-    result: RefCell<Option<Result<(), Fault>>>,
-    done: Notify,
-}
-
-/// Kept HTTP/1 connections, the newest used first.
-pub(super) struct IdleHttp1<B: 'static> {
-    connections: RefCell<Vec<Kept<B>>>,
-    most: usize,
-    closed: Cell<bool>,
-    freed: Rc<Notify>,
-}
-
-struct Kept<B: 'static> {
-    connection: http1::Connection<B>,
-    since: Instant,
-}
-
-impl<B> std::fmt::Debug for IdleHttp1<B> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("IdleHttp1").field("kept", &self.connections.borrow().len()).finish_non_exhaustive()
-    }
-}
-
-impl<B> IdleHttp1<B> {
-    pub(super) fn put(&self, connection: http1::Connection<B>) {
-        let mut connections = self.connections.borrow_mut();
-        if connections.len() < self.most && !self.closed.get() {
-            connections.push(Kept { connection, since: now() });
-            self.freed.notify_one();
-        }
-    }
-
-    /// Lets go of all: one that was closed unnoticed is seldom alone.
-    pub(super) fn clear(&self) {
-        self.connections.borrow_mut().clear();
-    }
-
-    /// Lets go of what has been kept for `limit`.
-    pub(super) fn expire(&self, limit: Duration) {
-        let now = now();
-        self.connections.borrow_mut().retain(|kept| now.duration_since(kept.since) < limit);
-    }
+/// A connection for an HTTP/1 call, or the right to make one.
+enum Place<B: 'static> {
+    Kept(http1::Connection<B>),
+    New(Rc<Open>),
 }
 
 impl<B: Body + Unpin + 'static> Default for Pool<B> {
@@ -164,7 +116,7 @@ impl<B: Body + Unpin + 'static> Pool<B> {
     pub fn warm(&self, endpoint: &Arc<Endpoint>, options: &Options) {
         let replica = self.replica(endpoint, options);
         if replica.http2.borrow().is_empty() {
-            self.attempt(&replica);
+            self.connect(&replica);
         }
     }
 
@@ -173,8 +125,7 @@ impl<B: Body + Unpin + 'static> Pool<B> {
         self.endpoints.borrow_mut().retain(|id, replica| {
             let keep = wanted(*id);
             if !keep {
-                replica.idle.closed.set(true);
-                replica.idle.clear();
+                replica.idle.close();
             }
             keep
         });
@@ -183,27 +134,22 @@ impl<B: Body + Unpin + 'static> Pool<B> {
     fn replica(&self, endpoint: &Arc<Endpoint>, options: &Options) -> Rc<Replica<B>> {
         let mut endpoints = self.endpoints.borrow_mut();
         let replica = endpoints.entry(endpoint.id()).or_insert_with(|| {
-            let freed = Rc::new(Notify::new());
-            let idle = IdleHttp1 {
-                connections: RefCell::new(Vec::new()),
-                most: options.idle_http1,
-                closed: Cell::new(false),
-                freed: Rc::clone(&freed),
-            };
+            let queue = Rc::new(Queue::default());
             Rc::new(Replica {
                 endpoint: Arc::clone(endpoint),
                 options: RefCell::new(Rc::new(options.clone())),
                 http2: RefCell::new(Vec::new()),
-                attempt: RefCell::new(None),
-                freed,
-                idle: Rc::new(idle),
+                connecting: Cell::new(false),
+                further: Further::default(),
+                idle: Rc::new(IdleHttp1::new(options.idle_http1, Rc::clone(&queue))),
+                queue,
                 open_http1: Rc::default(),
             })
         });
         if *replica.options() != *options {
             *replica.options.borrow_mut() = Rc::new(options.clone());
             // There may be room now for those who wait.
-            replica.freed.notify_one();
+            replica.queue.call_first();
         }
         Rc::clone(replica)
     }
@@ -215,40 +161,60 @@ impl<B: Body + Unpin + 'static> Pool<B> {
         body: B,
     ) -> Result<Exchange<B>, NotSent<B>> {
         let mut body = body;
+        let mut until = None;
         loop {
-            // Made before looking: whatever is freed from here on wakes it.
-            let freed = replica.freed.notified();
-            if let Some(connection) = replica.least_busy() {
-                if connection.runs_short() && replica.may_open() {
-                    self.attempt(replica);
-                }
-                if connection.is_choked() && replica.may_open() && self.attempt(replica).wait().await.is_ok() {
-                    // The further one, or what has opened meanwhile.
-                    if replica.least_busy().is_some_and(|other| !Rc::ptr_eq(&other, &connection)) {
-                        continue;
-                    }
-                }
-                if connection.has_room() {
-                    match connection.send(head(), body) {
-                        Ok(exchange) => return Ok(Exchange(Kind::Http2(exchange))),
-                        Err(unsent) => body = unsent,
-                    }
-                    continue;
-                }
-            }
-            if replica.may_open() {
-                if let Err(fault) = self.attempt(replica).wait().await {
-                    // A further connection is a help; the first one is all there is.
-                    let Some(connection) = replica.least_busy() else { return Err(NotSent { fault, body }) };
-                    // What was freed while nobody listened wakes one of those who wait: the rest look for themselves.
-                    if !connection.has_room() {
-                        freed.await;
-                    }
-                }
-            } else {
-                freed.await;
+            let free = if replica.queue.is_empty() { self.free_http2(replica) } else { None };
+            let connection = match free {
+                Some(connection) => connection,
+                // In a box, so that only those who wait pay for it.
+                None => match Box::pin(self.wait_http2(replica, &mut until)).await {
+                    Ok(connection) => connection,
+                    Err(fault) => return Err(NotSent { fault, body }),
+                },
+            };
+            match connection.send(head(), body) {
+                Ok(exchange) => return Ok(Exchange(Kind::Http2(exchange))),
+                Err(unsent) => body = unsent,
             }
         }
+    }
+
+    /// In line, until there is a connection or `until`, which is set by the first wait of a call.
+    async fn wait_http2(
+        &self,
+        replica: &Rc<Replica<B>>,
+        until: &mut Option<Instant>,
+    ) -> Result<Rc<Http2Connection>, Fault> {
+        let options = replica.options();
+        // What is not connected yet may take its time for that.
+        let connecting = if replica.open_http2() == 0 { options.connect_timeout } else { Duration::ZERO };
+        let until = *until.get_or_insert_with(|| now() + options.queue_timeout + connecting);
+        let ticket = replica.queue.join();
+        let turns = async {
+            loop {
+                ticket.turn().await?;
+                if let Some(connection) = self.free_http2(replica) {
+                    return Ok(connection);
+                }
+            }
+        };
+        timeout_at(until.into(), turns).await.unwrap_or_else(|_| Err(saturated(&options)))
+    }
+
+    /// A connection that takes one more call. When there is none, or soon may be none, another one is under way if there may be one.
+    fn free_http2(&self, replica: &Rc<Replica<B>>) -> Option<Rc<Http2Connection>> {
+        let Some(connection) = replica.least_busy() else {
+            self.connect(replica);
+            return None;
+        };
+        let is_choked = connection.is_choked();
+        if (is_choked || connection.runs_short()) && replica.may_open() {
+            self.connect(replica);
+            if is_choked {
+                return None;
+            }
+        }
+        connection.has_room().then_some(connection)
     }
 
     async fn send_http1(
@@ -258,28 +224,19 @@ impl<B: Body + Unpin + 'static> Pool<B> {
         upgrade: Option<HeaderValue>,
         body: B,
     ) -> Result<Exchange<B>, NotSent<B>> {
-        let (connection, reused) = loop {
-            // Made before looking: whatever is freed from here on wakes it.
-            let freed = replica.freed.notified();
-            if let Some(connection) = replica.kept().await {
-                break (connection, true);
-            }
-            let Some(open) = Open::one(replica) else {
-                freed.await;
-                continue;
-            };
-            match http1::connect(replica.endpoint.address(), &replica.options(), open).await {
-                Ok((connection, driver)) => {
-                    log::connected(&replica.endpoint, replica.endpoint.connected());
-                    let expiring = expire(Rc::downgrade(&replica.idle), replica.options().idle_http1_timeout);
-                    spawn(&self.tasks, first_of(driver, expiring));
-                    break (connection, false);
-                }
-                Err(fault) => {
-                    failed(&replica.endpoint, &fault);
-                    return Err(NotSent { fault, body });
-                }
-            }
+        let free = if replica.queue.is_empty() { replica.free_http1().await } else { None };
+        let place = match free {
+            Some(place) => Ok(place),
+            None => Box::pin(replica.wait_http1()).await,
+        };
+        let placed = match place {
+            Ok(Place::Kept(connection)) => Ok((connection, true)),
+            Ok(Place::New(open)) => self.connect_http1(replica, open).await.map(|connection| (connection, false)),
+            Err(fault) => Err(fault),
+        };
+        let (connection, reused) = match placed {
+            Ok(placed) => placed,
+            Err(fault) => return Err(NotSent { fault, body }),
         };
         let idle = replica.options().tunnel_idle;
         let upgrade = upgrade.map(|protocol| http1::Upgrade { protocol, idle });
@@ -287,43 +244,57 @@ impl<B: Body + Unpin + 'static> Pool<B> {
         Ok(Exchange(Kind::Http1(exchange)))
     }
 
-    /// The attempt that is under way, or a new one.
-    fn attempt(&self, replica: &Rc<Replica<B>>) -> Rc<Attempt> {
-        let mut current = replica.attempt.borrow_mut();
-        if let Some(attempt) = &*current {
-            return Rc::clone(attempt);
+    async fn connect_http1(&self, replica: &Replica<B>, open: Rc<Open>) -> Result<http1::Connection<B>, Fault> {
+        let options = replica.options();
+        let connected = http1::connect(replica.endpoint.address(), &options, open).await;
+        let (connection, driver) = connected.inspect_err(|fault| failed(&replica.endpoint, fault))?;
+        log::connected(&replica.endpoint, replica.endpoint.connected());
+        let expiring = expire(Rc::downgrade(&replica.idle), options.idle_http1_timeout);
+        spawn(&self.tasks, first_of(driver, expiring));
+        Ok(connection)
+    }
+
+    /// Makes an HTTP/2 connection, unless one is being made.
+    fn connect(&self, replica: &Rc<Replica<B>>) {
+        if replica.connecting.replace(true) {
+            return;
         }
-        let attempt = Rc::new(Attempt { result: RefCell::new(None), done: Notify::new() });
-        *current = Some(Rc::clone(&attempt));
         let tasks = Rc::downgrade(&self.tasks);
-        let replica = Rc::clone(replica);
-        let told = Told(Rc::clone(&attempt));
+        let mut under_way = UnderWay { replica: Rc::clone(replica), is_over: false };
         spawn(&self.tasks, async move {
+            let replica = &under_way.replica;
             let connected =
-                http2::connect(replica.endpoint.address(), &replica.options(), Rc::clone(&replica.freed)).await;
-            *replica.attempt.borrow_mut() = None;
-            match connected {
+                http2::connect(replica.endpoint.address(), &replica.options(), Rc::clone(&replica.queue)).await;
+            let replica = under_way.end();
+            let fault = match connected {
                 Ok((connection, driver)) => {
                     log::connected(&replica.endpoint, replica.endpoint.connected());
                     let retiring = retire(Rc::downgrade(&replica), Rc::downgrade(&connection));
+                    replica.further.went_well();
                     replica.http2.borrow_mut().push(connection);
-                    replica.freed.notify_waiters();
-                    drop(replica);
-                    told.tell(Ok(()));
+                    replica.queue.call_first();
+                    drop((replica, under_way));
                     if let Some(tasks) = tasks.upgrade() {
                         spawn(&tasks, first_of(driver, retiring));
                     }
+                    return;
                 }
-                Err(fault) => {
-                    // A further connection is a help; while another one works, the endpoint does.
-                    if replica.least_busy().is_none() {
-                        failed(&replica.endpoint, &fault);
-                    }
-                    told.tell(Err(fault));
-                }
+                Err(fault) => fault,
+            };
+            if replica.least_busy().is_none() {
+                failed(&replica.endpoint, &fault);
+                return replica.queue.send_away(&fault);
+            }
+            // While another one works, the endpoint does, and may have to do.
+            let again = replica.further.failed(now());
+            replica.queue.call_first();
+            let waiting = Rc::downgrade(&replica);
+            drop((replica, under_way));
+            tokio::time::sleep_until(again.into()).await;
+            if let Some(replica) = waiting.upgrade() {
+                replica.queue.call_first();
             }
         });
-        attempt
     }
 }
 
@@ -332,33 +303,54 @@ fn failed(endpoint: &Endpoint, fault: &Fault) {
     log::connect_failed(endpoint, endpoint.connect_failed(now(), &fault.message), &fault.message);
 }
 
-/// Tells whoever waits for an attempt, also when its task is dropped.
-struct Told(Rc<Attempt>);
+/// All streams of all connections have been in use for too long.
+fn saturated(options: &Options) -> Fault {
+    let told = format!("no connection to the servlet was free within {:?}", options.queue_timeout);
+    Fault::new(FaultKind::Saturated, Stage::Connect, told)
+}
 
-impl Told {
-    fn tell(&self, result: Result<(), Fault>) {
-        *self.0.result.borrow_mut() = Some(result);
-        self.0.done.notify_waiters();
+/// A connection that is being made, until it is over. Whoever waits is told also when its task is dropped.
+struct UnderWay<B: 'static> {
+    replica: Rc<Replica<B>>,
+    is_over: bool,
+}
+
+impl<B> UnderWay<B> {
+    fn end(&mut self) -> Rc<Replica<B>> {
+        self.is_over = true;
+        self.replica.connecting.set(false);
+        Rc::clone(&self.replica)
     }
 }
 
-impl Drop for Told {
+impl<B> Drop for UnderWay<B> {
     fn drop(&mut self) {
-        if self.0.result.borrow().is_none() {
-            self.tell(Err(Fault::new(FaultKind::Draining, Stage::Connect, "the process is going away")));
+        if !self.is_over {
+            self.replica.connecting.set(false);
+            let gone = Fault::new(FaultKind::Draining, Stage::Connect, "the process is going away");
+            self.replica.queue.send_away(&gone);
         }
     }
 }
 
-impl Attempt {
-    async fn wait(&self) -> Result<(), Fault> {
-        loop {
-            let done = self.done.notified();
-            if let Some(result) = &*self.result.borrow() {
-                return result.clone();
-            }
-            done.await;
-        }
+impl Further {
+    /// Until when there is to be no other.
+    fn failed(&self, now: Instant) -> Instant {
+        let before = self.failures.get();
+        self.failures.set(before.saturating_add(1));
+        let pause = FIRST_PAUSE.saturating_mul(1 << before.min(16)).min(LONGEST_PAUSE);
+        let again = now + pause;
+        self.not_before.set(Some(again));
+        again
+    }
+
+    fn went_well(&self) {
+        self.failures.set(0);
+        self.not_before.set(None);
+    }
+
+    fn pauses(&self) -> bool {
+        self.not_before.get().is_some_and(|again| now() < again)
     }
 }
 
@@ -382,18 +374,34 @@ impl<B: Body + Unpin + 'static> Replica<B> {
         self.http2.borrow().iter().filter(|connection| !connection.is_closed()).count()
     }
 
+    /// Whether a further connection is under way, or may be.
     fn may_open(&self) -> bool {
-        self.attempt.borrow().is_some() || self.http2.borrow().len() < self.options().connections
+        self.connecting.get() || (self.http2.borrow().len() < self.options().connections && !self.further.pauses())
     }
 
-    async fn kept(&self) -> Option<http1::Connection<B>> {
-        self.idle.expire(self.options().idle_http1_timeout);
-        loop {
-            let mut connection = self.idle.connections.borrow_mut().pop()?.connection;
+    async fn wait_http1(&self) -> Result<Place<B>, Fault> {
+        let options = self.options();
+        let ticket = self.queue.join();
+        let turns = async {
+            loop {
+                ticket.turn().await?;
+                if let Some(place) = self.free_http1().await {
+                    return Ok(place);
+                }
+            }
+        };
+        tokio::time::timeout(options.queue_timeout, turns).await.unwrap_or_else(|_| Err(saturated(&options)))
+    }
+
+    async fn free_http1(&self) -> Option<Place<B>> {
+        let options = self.options();
+        self.idle.expire(options.idle_http1_timeout);
+        while let Some(mut connection) = self.idle.take() {
             if http1::is_fit(&mut connection).await {
-                return Some(connection);
+                return Some(Place::Kept(connection));
             }
         }
+        Open::one(&self.open_http1, options.connections, &self.queue).map(Place::New)
     }
 }
 
@@ -405,17 +413,9 @@ async fn retire<B: Body + Unpin + 'static>(replica: Weak<Replica<B>>, connection
         let (Some(replica), Some(connection)) = (replica.upgrade(), connection.upgrade()) else { return };
         if !connection.take_used() && replica.open_http2() > 1 {
             // Whoever else holds it has no call on it, and so it ends.
-            return replica.http2.borrow_mut().retain(|other| !Rc::ptr_eq(other, &connection));
+            replica.http2.borrow_mut().retain(|other| !Rc::ptr_eq(other, &connection));
+            return replica.queue.call_first();
         }
-    }
-}
-
-/// Lets go of HTTP/1 connections that have been kept for `limit`, so that they do not wait for the next call.
-async fn expire<B>(idle: Weak<IdleHttp1<B>>, limit: Duration) {
-    loop {
-        tokio::time::sleep(limit).await;
-        let Some(idle) = idle.upgrade() else { return };
-        idle.expire(limit);
     }
 }
 

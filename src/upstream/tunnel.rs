@@ -21,7 +21,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWrite;
 use tokio::time::{Instant, Sleep};
 
-use super::pool::Open;
+use super::idle::Open;
 use crate::model::{Body, Fault, Frame, Kind, Stage};
 use crate::transport::Stream;
 

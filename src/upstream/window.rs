@@ -1,5 +1,6 @@
 //! A socket that keeps count of an HTTP/2 connection's send window (RFC 9113 §6.9), which `h2` does not tell: a call that is put on a
-//! connection without one waits behind uploads that the servlet does not read.
+//! connection without one waits behind uploads that the servlet does not read. It tells as well when the peer's settings have come into
+//! force, since nobody is woken by `h2` when more streams are allowed.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -11,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 const HEAD: usize = 9;
 const DATA: u8 = 0;
+const SETTINGS: u8 = 4;
 const WINDOW_UPDATE: u8 = 8;
 
 /// What every connection begins with, whatever its settings say (RFC 9113 §6.9.2).
@@ -19,17 +21,29 @@ const INITIAL: i64 = 65_535;
 /// "PRI * HTTP/2.0…": no frame (RFC 9113 §3.4).
 const PREFACE: usize = 24;
 
-/// The bytes that the peer still takes on the whole connection.
+/// What the peer takes.
 #[derive(Clone, Debug)]
-pub(super) struct Window(Rc<Cell<i64>>);
+pub(super) struct Window(Rc<Seen>);
+
+#[derive(Debug)]
+struct Seen {
+    bytes: Cell<i64>,
+    settings: Cell<bool>,
+}
 
 impl Window {
+    /// The bytes that it still takes on the whole connection.
     pub(super) fn bytes(&self) -> i64 {
-        self.0.get()
+        self.0.bytes.get()
+    }
+
+    /// Whether settings of its own have come into force since this was last asked.
+    pub(super) fn took_settings(&self) -> bool {
+        self.0.settings.take()
     }
 
     fn add(&self, bytes: i64) {
-        self.0.set(self.0.get().saturating_add(bytes));
+        self.0.bytes.set(self.bytes().saturating_add(bytes));
     }
 }
 
@@ -87,15 +101,18 @@ pub(super) struct Watched<S> {
 
 impl<S> Watched<S> {
     pub(super) fn new(socket: S) -> (Watched<S>, Window) {
-        let window = Window(Rc::new(Cell::new(INITIAL)));
+        let window = Window(Rc::new(Seen { bytes: Cell::new(INITIAL), settings: Cell::new(false) }));
         let watched = Watched { socket, window: window.clone(), read: Walk::new(0), written: Walk::new(PREFACE) };
         (watched, window)
     }
 
     fn wrote(&mut self, bytes: &[u8]) {
         self.written.over(bytes, |(kind, _, length, _)| {
-            if kind == DATA {
-                self.window.add(-i64::try_from(length).unwrap_or(0));
+            match kind {
+                DATA => self.window.add(-i64::try_from(length).unwrap_or(0)),
+                // But for the first one, the acknowledgement of the peer's, which `h2` queues and obeys in one.
+                SETTINGS => self.window.0.settings.set(true),
+                _ => {}
             }
         });
     }

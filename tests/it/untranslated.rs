@@ -422,6 +422,30 @@ async fn connections_to_one_endpoint_are_bounded_and_calls_wait_for_them() {
 }
 
 #[tokio::test]
+async fn a_wait_for_a_connection_has_an_end() {
+    let origin = Origin::start(|mut wire: Wire| async move {
+        wire.request().await;
+        let mut byte = [0];
+        let _ = wire.socket.read(&mut byte).await;
+    })
+    .await;
+    let proxy = proxy(&origin.address, "http1", "endpoint_connections: 1\nqueue_timeout: 50ms\n").await;
+    // One connection of ours is one worker's.
+    let send = http2::connect(&proxy.address).await;
+    let get = || http2::request("GET", "/").body(()).unwrap();
+    let (first, _) = send.clone().ready().await.unwrap().send_request(get(), true).unwrap();
+    until(|| origin.asked().len() == 1).await;
+    for _ in 0..3 {
+        let (late, _) = send.clone().ready().await.unwrap().send_request(get(), true).unwrap();
+        let answer = http2::read(late).await.unwrap();
+        assert_eq!(answer.status, 503, "{}", answer.text());
+    }
+    assert_eq!(origin.asked().len(), 1);
+    drop((first, send));
+    rests(&proxy).await;
+}
+
+#[tokio::test]
 async fn a_caller_that_leaves_frees_its_connection_and_its_place() {
     let origin = Origin::start(|mut wire: Wire| async move {
         wire.request().await;

@@ -81,6 +81,77 @@ async fn calls_beyond_the_streams_of_all_connections_wait_and_are_not_refused() 
 }
 
 #[tokio::test]
+async fn a_call_without_a_deadline_waits_for_a_stream_no_longer_than_it_may() {
+    let (busy, go, held) = holding(1).await;
+    let good = Servlet::start(servlet::echo).await;
+    let options = "endpoint_connections: 1\nqueue_timeout: 50ms\n";
+    for (endpoints, expected) in
+        [(vec![(&*busy.address, 1)], "14"), (vec![(&*busy.address, 1000), (&*good.address, 1)], "0")]
+    {
+        let proxy = proxy(&endpoints, options).await;
+        let caller = Caller::connect(&proxy.address).await;
+        let first = {
+            let caller = caller.clone();
+            tokio::spawn(async move { caller.call(SAY, b"x").await })
+        };
+        until(|| held.load(SeqCst) == 1).await;
+        for _ in 0..3 {
+            // A stream has no deadline of its own.
+            let answer = caller.call("/echo.v1.Echo/Chat", b"x").await;
+            assert_eq!(answer.grpc_status(), expected, "{}", answer.grpc_message());
+            if expected == "14" {
+                assert!(answer.grpc_message().contains("was free within 50ms"), "{}", answer.grpc_message());
+            }
+        }
+        assert_eq!(held.load(SeqCst), 1);
+        go.add_permits(1);
+        assert_eq!(first.await.unwrap().grpc_status(), "0");
+        until(|| held.load(SeqCst) == 0).await;
+        proxy.at_rest("echo").await;
+    }
+}
+
+#[tokio::test]
+async fn who_waits_is_served_when_the_servlet_allows_more_streams() {
+    let raise = Arc::new(Semaphore::new(0));
+    let sign = Arc::clone(&raise);
+    // MAX_CONCURRENT_STREAMS.
+    let servlet = frames::Server::start(&[(3, 1), (4, 1 << 30)], move |mut wire: Frames| {
+        let sign = Arc::clone(&sign);
+        async move {
+            let Some(first) = wire.call().await else { return };
+            sign.acquire().await.unwrap().forget();
+            wire.write(frames::SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 9]).await;
+            let mut streams = vec![first];
+            while streams.len() < 4 {
+                let Some(stream) = wire.call().await else { return };
+                streams.push(stream);
+            }
+            for stream in streams {
+                wire.answer(stream, b"hi").await;
+            }
+            while wire.next().await.is_some() {}
+        }
+    })
+    .await;
+    let proxy = proxy(&[(&servlet.address, 1)], "endpoint_connections: 1\n").await;
+    let caller = Caller::connect(&proxy.address).await;
+    let calls: Vec<_> = (0..4)
+        .map(|_| {
+            let caller = caller.clone();
+            tokio::spawn(async move { caller.call(SAY, b"x").await })
+        })
+        .collect();
+    proxy.until("echo", |endpoints| endpoints[0]["in_flight"] == 4).await;
+    raise.add_permits(1);
+    for call in calls {
+        let answer = call.await.unwrap();
+        assert_eq!(answer.grpc_status(), "0", "{}", answer.grpc_message());
+    }
+    proxy.at_rest("echo").await;
+}
+
+#[tokio::test]
 async fn few_streams_do_not_make_an_idle_proxy_connect_again_and_again() {
     let (servlet, go, _) = holding(1).await;
     go.add_permits(1000);

@@ -3,6 +3,7 @@ use std::task::Poll;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::Notify;
 use tokio::task::spawn_local;
 
 use super::*;
@@ -31,6 +32,11 @@ impl Body for Empty {
 /// answers a call when there is a permit.
 #[derive(Clone)]
 struct Server {
+    /// Connections that are closed unanswered, by the order of their coming.
+    refused: std::ops::Range<usize>,
+    accepted: Rc<Cell<usize>>,
+    /// The paths of the calls.
+    asked: Rc<RefCell<Vec<String>>>,
     taken: Rc<Cell<usize>>,
     open: Rc<Cell<usize>>,
     changed: Rc<Notify>,
@@ -39,7 +45,14 @@ struct Server {
 
 impl Server {
     async fn start() -> (Server, Arc<Servlet>) {
+        Server::refusing(0..0).await
+    }
+
+    async fn refusing(refused: std::ops::Range<usize>) -> (Server, Arc<Servlet>) {
         let server = Server {
+            refused,
+            accepted: Rc::default(),
+            asked: Rc::default(),
             taken: Rc::default(),
             open: Rc::default(),
             changed: Rc::default(),
@@ -52,7 +65,11 @@ impl Server {
         let all = server.clone();
         spawn_local(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                spawn_local(all.clone().serve(socket));
+                let number = all.accepted.replace(all.accepted.get() + 1);
+                all.changed.notify_waiters();
+                if !all.refused.contains(&number) {
+                    spawn_local(all.clone().serve(socket));
+                }
             }
         });
         (server, servlet)
@@ -64,7 +81,9 @@ impl Server {
         self.taken.set(self.taken.get() + 1);
         self.open.set(self.open.get() + 1);
         self.changed.notify_waiters();
-        while let Some(Ok((_, mut respond))) = connection.accept().await {
+        while let Some(Ok((head, mut respond))) = connection.accept().await {
+            self.asked.borrow_mut().push(head.uri().path().to_owned());
+            self.changed.notify_waiters();
             let go = Rc::clone(&self.go);
             spawn_local(async move {
                 go.acquire().await.unwrap().forget();
@@ -92,10 +111,44 @@ fn run(test: impl Future<Output = ()> + 'static) {
 }
 
 async fn call(pool: &Pool<Empty>, servlet: &Servlet, options: &Options) {
-    let head = || Request::post("http://a/").body(()).unwrap();
+    ask(pool, servlet, options, "/").await.unwrap();
+}
+
+async fn ask(pool: &Pool<Empty>, servlet: &Servlet, options: &Options, path: &str) -> Result<(), Fault> {
+    let head = || Request::post(format!("http://a{path}")).body(()).unwrap();
     let endpoint = servlet.snapshot().endpoints().next().unwrap().clone();
-    let mut exchange = pool.send(&endpoint, options, Protocol::Http2, &head, None, Empty).await.unwrap();
-    poll_fn(|cx| exchange.poll_head(cx)).await.unwrap();
+    let sent = pool.send(&endpoint, options, Protocol::Http2, &head, None, Empty).await;
+    let mut exchange = sent.map_err(|unsent| unsent.fault)?;
+    poll_fn(|cx| exchange.poll_head(cx)).await.map(|_| ())
+}
+
+/// A pool's calls, each in a task of its own.
+#[derive(Clone)]
+struct Calls {
+    pool: Rc<Pool<Empty>>,
+    servlet: Arc<Servlet>,
+    options: Options,
+}
+
+impl Calls {
+    fn new(servlet: &Arc<Servlet>, options: Options) -> Calls {
+        Calls { pool: Rc::new(Pool::new()), servlet: Arc::clone(servlet), options }
+    }
+
+    fn spawn(&self, path: &'static str) -> tokio::task::JoinHandle<Result<(), Fault>> {
+        let calls = self.clone();
+        spawn_local(async move { ask(&calls.pool, &calls.servlet, &calls.options, path).await })
+    }
+
+    fn waiting(&self) -> usize {
+        self.pool.endpoints.borrow().values().map(|replica| replica.queue.len()).sum()
+    }
+
+    async fn until_waiting(&self, many: usize) {
+        while self.waiting() != many {
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 #[test]
@@ -122,4 +175,106 @@ fn connections_that_a_crowd_needed_are_let_go_but_for_one() {
         call(&pool, &servlet, &options).await;
         assert_eq!((server.taken.get(), server.open.get()), (taken, 1), "the one that is left is used");
     });
+}
+
+#[test]
+fn who_waits_is_served_in_the_order_of_coming_and_nobody_overtakes() {
+    run(async {
+        let (server, servlet) = Server::start().await;
+        let calls = Calls::new(&servlet, Options { connections: 1, ..Options::default() });
+        let again = calls.clone();
+        // Ends, and comes again before anybody else has a turn.
+        let first = spawn_local(async move {
+            ask(&again.pool, &again.servlet, &again.options, "/first").await.unwrap();
+            ask(&again.pool, &again.servlet, &again.options, "/again").await.unwrap();
+        });
+        server.until(|server| server.asked.borrow().len() == 1).await;
+        let mut waiting = Vec::new();
+        for (number, path) in ["/b", "/gone", "/c", "/d"].into_iter().enumerate() {
+            waiting.push(calls.spawn(path));
+            calls.until_waiting(number + 1).await;
+        }
+        waiting.remove(1).abort();
+        calls.until_waiting(3).await;
+        server.go.add_permits(5);
+        first.await.unwrap();
+        for call in waiting {
+            call.await.unwrap().unwrap();
+        }
+        assert_eq!(*server.asked.borrow(), ["/first", "/b", "/c", "/d", "/again"]);
+        assert_eq!((server.taken.get(), calls.waiting()), (1, 0));
+    });
+}
+
+#[test]
+fn a_wait_has_an_end_and_what_is_freed_then_is_for_the_next() {
+    run(async {
+        let (server, servlet) = Server::start().await;
+        let brief = Options { connections: 1, queue_timeout: Duration::from_millis(20), ..Options::default() };
+        let calls = Calls::new(&servlet, brief);
+        let held = calls.spawn("/held");
+        server.until(|server| server.asked.borrow().len() == 1).await;
+        let fault = calls.spawn("/late").await.unwrap().unwrap_err();
+        assert_eq!((fault.kind, fault.answer().retry), (FaultKind::Saturated, crate::model::Retry::Elsewhere));
+        server.go.add_permits(2);
+        held.await.unwrap().unwrap();
+        calls.spawn("/next").await.unwrap().unwrap();
+        assert_eq!(*server.asked.borrow(), ["/held", "/next"]);
+    });
+}
+
+#[test]
+fn a_further_connection_that_fails_is_not_tried_again_by_every_call() {
+    run(async {
+        let (server, servlet) = Server::refusing(1..1000).await;
+        let calls = Calls::new(&servlet, Options::default());
+        let started = now();
+        let mut all = vec![calls.spawn("/")];
+        server.until(|server| server.asked.borrow().len() == 1).await;
+        for waiting in 1..20 {
+            all.push(calls.spawn("/"));
+            calls.until_waiting(waiting).await;
+            server.until(|server| server.accepted.get() > 1).await;
+            // Until it is told, if it is.
+            while calls.pool.endpoints.borrow().values().any(|replica| replica.connecting.get()) {
+                tokio::task::yield_now().await;
+            }
+        }
+        // One, another 100 ms later, and so on.
+        let failed = u32::try_from(server.accepted.get() - 1).unwrap();
+        let pauses = Duration::from_millis(100) * (2_u32.pow(failed - 1) - 1);
+        assert!(pauses <= started.elapsed(), "{failed} tries in {:?}", started.elapsed());
+        server.go.add_permits(20);
+        for call in all {
+            call.await.unwrap().unwrap();
+        }
+    });
+}
+
+#[test]
+fn who_waits_gets_the_further_connection_that_comes_up_after_a_pause() {
+    run(async {
+        let (server, servlet) = Server::refusing(1..3).await;
+        let calls = Calls::new(&servlet, Options::default());
+        let held = calls.spawn("/held");
+        server.until(|server| server.asked.borrow().len() == 1).await;
+        let waiting = calls.spawn("/waiting");
+        server.until(|server| server.asked.borrow().len() == 2).await;
+        assert_eq!((server.accepted.get(), server.taken.get()), (4, 2));
+        server.go.add_permits(2);
+        held.await.unwrap().unwrap();
+        waiting.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn pauses_double_up_to_ten_seconds_and_a_success_forgets_them() {
+    let further = Further::default();
+    let now = Instant::now();
+    for pause in [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000] {
+        assert_eq!(further.failed(now), now + Duration::from_millis(pause));
+    }
+    further.went_well();
+    assert!(!further.pauses());
+    assert_eq!(further.failed(now), now + FIRST_PAUSE);
 }
