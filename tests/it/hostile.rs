@@ -4,7 +4,7 @@
 use tokio::io::AsyncWriteExt;
 
 use crate::support::http1::Caller;
-use crate::support::raw_http2::{self, GOAWAY, HEADERS, PING, PRIORITY, SETTINGS, frame};
+use crate::support::raw_http2::{self, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame};
 use crate::support::servlet::echo;
 use crate::support::{Origin, Running, Servlet};
 
@@ -360,6 +360,10 @@ async fn a_flood_of_frames_that_bring_nothing_ends_its_connection() {
         frame(SETTINGS, 0, 0, &[]),
         frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 1]),
         frame(0xbe, 0, 0, b"unknown"),
+        frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]),
+        frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1]),
+        // Of a stream that is over.
+        frame(RST_STREAM, 0, 1, &[0, 0, 0, 8]),
     ] {
         let mut caller = raw_http2::Caller::connect(&proxy.address).await;
         assert!(caller.lives(1, path).await);

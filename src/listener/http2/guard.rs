@@ -48,7 +48,7 @@ pub(super) struct Guarded {
 impl Guarded {
     /// `sight`: where what is seen is told.
     pub(super) fn new(stream: Stream, seen: BytesMut, sight: Rc<Sight>) -> Guarded {
-        let frames = Frames { pass: PREFACE, budget: Budget::new() };
+        let frames = Frames::after(PREFACE);
         let mut guarded =
             Guarded { stream, frames, checked: BytesMut::new(), held: seen, outgoing: Outgoing::default(), sight };
         guarded.sift();
@@ -69,7 +69,7 @@ impl Guarded {
                 Some(mended) => self.checked.extend_from_slice(&mended),
                 None => self.checked.unsplit(frames),
             }
-            self.frames.budget.earn(1);
+            self.frames.opened();
         }
         if self.held.is_empty() {
             self.held = BytesMut::new();
@@ -88,13 +88,14 @@ impl Guarded {
 
     /// The first `written` bytes of `pieces` have left.
     fn wrote(&mut self, pieces: &[io::IoSlice<'_>], written: usize) {
-        self.frames.budget.wrote(written);
+        self.frames.wrote(written);
         let mut left = written;
         for piece in pieces {
             let sent = piece.get(..left).unwrap_or(piece);
             self.outgoing.look(sent, &self.sight);
             left -= sent.len();
         }
+        self.frames.upkeep.earn(self.outgoing.take_upkeep());
     }
 
     /// Reads straight into `buf`, and takes back what may not pass yet. False when nothing is left in it.
@@ -180,7 +181,7 @@ impl AsyncWrite for Guarded {
     }
 }
 
-const DATA: u8 = 0;
+pub(super) const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 pub(super) const RST_STREAM: u8 = 3;
 const GOAWAY: u8 = 7;
@@ -214,10 +215,40 @@ impl Frame {
 struct Frames {
     /// Bytes to come that need no look: the rest of a payload.
     pass: usize,
+    /// For frames that bring nothing. Keep-alive pings, and the pings by which gRPC callers measure the bandwidth while they read
+    /// answers, stay far within it.
     budget: Budget,
+    bytes_written: usize,
+    /// For frames that keep an exchange going: windows, as data is read, and resets.
+    upkeep: Budget,
 }
 
 impl Frames {
+    /// Bytes written that earn one more: well over the size of an acknowledgement, so that these earn nothing.
+    const BYTES_EACH: usize = 64;
+
+    /// A stream's one reset, and what some gRPC callers say of its window before an answer and as messages are wanted.
+    const UPKEEP_OF_STREAM: u32 = 8;
+
+    /// Each costs the library a look at every stream. Once or twice is lawful (RFC 9113 §6.8).
+    const GOAWAY_PRICE: u32 = 100;
+
+    /// `pass`: bytes before the first frame.
+    fn after(pass: usize) -> Frames {
+        Frames { pass, budget: Budget::new(Budget::FULL), bytes_written: 0, upkeep: Budget::new(u32::MAX) }
+    }
+
+    fn opened(&mut self) {
+        self.budget.earn(1);
+        self.upkeep.earn(Frames::UPKEEP_OF_STREAM);
+    }
+
+    fn wrote(&mut self, bytes: usize) {
+        self.bytes_written = self.bytes_written.saturating_add(bytes);
+        self.budget.earn(u32::try_from(self.bytes_written / Frames::BYTES_EACH).unwrap_or(u32::MAX));
+        self.bytes_written %= Frames::BYTES_EACH;
+    }
+
     /// How many of these bytes may go on as they are: all up to a frame whose head is not whole, or a header block that is not whole
     /// or is malformed.
     fn look(&mut self, bytes: &[u8]) -> usize {
@@ -235,13 +266,16 @@ impl Frames {
                     if is_sound != Some(true) {
                         return at;
                     }
-                    self.budget.earn(1);
+                    self.opened();
                 }
                 DATA => self.budget.earn(1),
-                // The library holds these to the streams that there are.
-                HEADERS | RST_STREAM | GOAWAY | WINDOW_UPDATE | CONTINUATION => {}
+                // The library does not take these.
+                HEADERS | CONTINUATION => {}
+                // Of streams that are no more they are passed over there, and so are without end.
+                RST_STREAM | WINDOW_UPDATE => self.upkeep.spend(1),
+                GOAWAY => self.budget.spend(Frames::GOAWAY_PRICE),
                 // PRIORITY, SETTINGS, PING, PUSH_PROMISE, and what is unknown.
-                _ => self.budget.spend(),
+                _ => self.budget.spend(1),
             }
             if self.is_flooding() {
                 return at;
@@ -251,7 +285,7 @@ impl Frames {
     }
 
     fn is_flooding(&self) -> bool {
-        self.budget.is_over
+        self.budget.is_over || self.upkeep.is_over
     }
 }
 
@@ -338,50 +372,108 @@ impl Block {
     }
 }
 
-/// Frames that bring nothing, against those that do. Keep-alive pings, and the pings by which gRPC callers measure the bandwidth
-/// while they read answers, stay far within it.
+/// Frames that only cost work, against what earns them.
 #[derive(Debug)]
 struct Budget {
     left: u32,
-    bytes_written: usize,
+    most: u32,
     since: Option<Instant>,
     is_over: bool,
 }
 
 impl Budget {
+    /// What it begins with.
     const FULL: u32 = 1_000;
 
     /// Given back in a second, whatever else happens.
     const PER_SECOND: f64 = 20.0;
 
-    /// Bytes written that earn one more: well over the size of an acknowledgement, so that these earn nothing.
-    const BYTES_EACH: usize = 64;
-
-    fn new() -> Budget {
-        Budget { left: Budget::FULL, bytes_written: 0, since: None, is_over: false }
+    /// `most`: what can be saved up.
+    fn new(most: u32) -> Budget {
+        Budget { left: Budget::FULL.min(most), most, since: None, is_over: false }
     }
 
     fn earn(&mut self, frames: u32) {
-        self.left = self.left.saturating_add(frames).min(Budget::FULL);
+        self.left = self.left.saturating_add(frames).min(self.most);
     }
 
-    fn wrote(&mut self, bytes: usize) {
-        self.bytes_written = self.bytes_written.saturating_add(bytes);
-        self.earn(u32::try_from(self.bytes_written / Budget::BYTES_EACH).unwrap_or(u32::MAX));
-        self.bytes_written %= Budget::BYTES_EACH;
-    }
-
-    fn spend(&mut self) {
-        if self.left == 0 {
+    fn spend(&mut self, price: u32) {
+        if self.left < price {
             let since = self.since.map_or(Duration::from_secs(60), |since| since.elapsed());
             self.since = Some(Instant::now());
-            self.earn((since.as_secs_f64() * Budget::PER_SECOND) as u32);
+            self.earn(((since.as_secs_f64() * Budget::PER_SECOND) as u32).min(Budget::FULL));
         } else if self.since.is_none() {
             self.since = Some(Instant::now());
         }
-        match self.left.checked_sub(1) {
+        match self.left.checked_sub(price) {
             Some(left) => self.left = left,
             None => self.is_over = true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let [_, length @ ..] = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[..], &[kind, 0], &stream.to_be_bytes(), payload].concat()
+    }
+
+    fn update(stream: u32) -> Vec<u8> {
+        frame(WINDOW_UPDATE, stream, &1_u32.to_be_bytes())
+    }
+
+    /// Whether `many` of them are taken.
+    fn are_taken(frames: &mut Frames, one: &[u8], many: usize) -> bool {
+        (0..many).all(|_| frames.look(one) == one.len() && !frames.is_flooding())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn windows_and_resets_are_held_to_what_was_exchanged() {
+        for one in [update(0), update(7), frame(RST_STREAM, 7, &[0; 4])] {
+            assert!(are_taken(&mut Frames::after(0), &one, 1_000));
+            assert!(!are_taken(&mut Frames::after(0), &one, 1_001));
+        }
+        // Each stream has its reset and more, however many there were at once.
+        let mut frames = Frames::after(0);
+        (0..10_000).for_each(|_| frames.opened());
+        assert!(are_taken(&mut frames, &frame(RST_STREAM, 7, &[0; 4]), 10_000));
+        assert!(are_taken(&mut frames, &update(7), 70_000));
+        assert!(!are_taken(&mut frames, &update(7), 1_001));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_may_say_so_for_each_piece_of_an_answer_now_or_later() {
+        // Tiny messages, each in a frame of its own, and whole frames that are read in pieces of 1 KiB: a window for the stream and one
+        // for the connection.
+        for (length, updates) in [(7, 2), (16 * 1024, 2 * 16)] {
+            let (mut frames, mut outgoing) = (Frames::after(0), Outgoing::default());
+            let sent = frame(DATA, 1, &vec![0; length]);
+            for _ in 0..5_000 {
+                outgoing.look(&sent, &Sight::default());
+                frames.wrote(sent.len());
+            }
+            frames.upkeep.earn(outgoing.take_upkeep());
+            assert!(are_taken(&mut frames, &update(1), updates * 5_000), "{length}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_farewell_may_be_said_twice_and_not_for_ever() {
+        let farewell = frame(GOAWAY, 0, &[0; 8]);
+        let mut frames = Frames::after(0);
+        assert!(are_taken(&mut frames, &farewell, 2));
+        assert!(!are_taken(&mut frames, &farewell, 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_spent_comes_back_with_time() {
+        let mut frames = Frames::after(0);
+        assert!(are_taken(&mut frames, &update(0), 1_000));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert!(are_taken(&mut frames, &update(0), 100));
+        assert!(!are_taken(&mut frames, &update(0), 1));
     }
 }

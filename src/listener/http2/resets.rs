@@ -1,11 +1,12 @@
 //! What the HTTP/2 library resets by itself, seen as it leaves: it tells nobody of a stream that it refused before anybody else knew
-//! of it. Our own resets have other reasons, so that theirs are told apart by that alone.
+//! of it. Our own resets have other reasons, so that theirs are told apart by that alone. What data is sent is counted as well, since
+//! it is what a caller may say something of.
 
 use std::cell::{Cell, RefCell};
 
 use h2::Reason;
 
-use super::guard::{FRAME_HEAD, Frame, RST_STREAM};
+use super::guard::{DATA, FRAME_HEAD, Frame, RST_STREAM};
 use crate::model::{Fault, Kind, Stage};
 
 /// Resets kept until they are told, which is at the end of the same turn; more than these are not counted.
@@ -62,9 +63,27 @@ pub(super) struct Outgoing {
     pass: usize,
     /// The beginning of a frame that is not whole.
     begun: Vec<u8>,
+    upkeep: u32,
 }
 
 impl Outgoing {
+    /// The windows that a caller may be expected to open for a frame of data, and for so many bytes in it. One a frame and one for the
+    /// connection is usual; libraries are known that say so for each piece that is read of it.
+    const UPDATES_EACH: usize = 10;
+    const BYTES_EACH: usize = 256;
+
+    /// What the data that was sent since this was last asked gives reason to say.
+    pub(super) fn take_upkeep(&mut self) -> u32 {
+        std::mem::take(&mut self.upkeep)
+    }
+
+    fn sent(&mut self, frame: &Frame) {
+        if frame.kind == DATA {
+            let more = Outgoing::UPDATES_EACH + frame.len / Outgoing::BYTES_EACH;
+            self.upkeep = self.upkeep.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
+        }
+    }
+
     /// Looks at the next bytes, wherever frames begin and end in them.
     pub(super) fn look(&mut self, mut bytes: &[u8], sight: &Sight) {
         while !bytes.is_empty() {
@@ -75,6 +94,7 @@ impl Outgoing {
                 bytes = self.fill(bytes, sight);
             } else if let Some(frame) = Frame::of(bytes) {
                 if frame.kind != RST_STREAM {
+                    self.sent(&frame);
                     self.pass = frame.len;
                 } else if let Some(whole) = bytes.get(..frame.len) {
                     self.pass = frame.len;
@@ -101,6 +121,7 @@ impl Outgoing {
         let Some(frame) = Frame::of(&self.begun) else { return rest };
         if frame.kind != RST_STREAM || self.begun.len() >= frame.len {
             judge(&frame, &self.begun, sight);
+            self.sent(&frame);
             self.pass = frame.len.saturating_sub(self.begun.len());
             self.begun.clear();
         }
