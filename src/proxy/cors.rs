@@ -33,7 +33,12 @@ fn reached<'r>(routing: &'r Routing, head: &Parts, method: &Method) -> Option<&'
     let find = |method: &Method| routing.table.find(host, method, path, &head.headers);
     match find(method) {
         Ok(found) => Some(&found.target.mount),
-        Err(Miss::MethodNotAllowed(others)) => find(others.first()?).ok().map(|found| &found.target.mount),
+        Err(Miss::MethodNotAllowed(others)) => {
+            // For a method that nobody has there, only whoever has the path alone can speak.
+            let mut owners = others.iter().filter_map(|other| find(other).ok()).map(|found| &found.target.mount);
+            let first = owners.next()?;
+            owners.all(|other| Arc::ptr_eq(first, other)).then_some(first)
+        }
         Err(Miss::NotFound) => routing.table.service(path).map(|found| &found.target.mount),
     }
 }

@@ -142,3 +142,34 @@ async fn untranslated_traffic_has_the_option_too_and_else_its_own_word() {
         proxy.at_rest("old").await;
     }
 }
+
+#[tokio::test]
+async fn a_path_of_two_servlets_has_the_word_of_whose_method_it_is() {
+    let origin = Origin::always("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    let servlet = |method: &str, own: &str| {
+        format!(
+            "upstream: http1\nroutes: [{{ match: {{ path: /x, method: {method} }} }}]\ncors: {{ allow_origins: [\"https://{own}\"] }}\n"
+        )
+    };
+    let table = table(&[(&origin.address, 1)]);
+    let files = [
+        ("servlets/one.yaml", &*servlet("GET", "one")),
+        ("servlets/two.yaml", &*servlet("POST", "two")),
+        ("endpoints/one.yaml", &table),
+        ("endpoints/two.yaml", &table),
+    ];
+    let proxy = Running::with(&files, "").await;
+    // Nobody has DELETE there: nobody's pages hear more of it than that they may not.
+    for (method, status, allowed) in [("GET", 200, Some("one")), ("POST", 200, Some("two")), ("DELETE", 405, None)] {
+        for own in ["one", "two"] {
+            let origin = format!("https://{own}");
+            let expected = (allowed == Some(own)).then_some(&*origin);
+            let asked = preflight(&origin, method);
+            let answer = ask(&proxy.address, "1.1", "OPTIONS", "/x", &asked, b"").await;
+            assert_eq!(answer.status, if allowed.is_some() { 204 } else { 405 }, "{method}");
+            assert_eq!(answer.header("access-control-allow-origin"), expected, "{method} of {own}");
+            let answer = ask(&proxy.address, "1.1", method, "/x", &[("origin", &origin)], b"").await;
+            assert_eq!((answer.status, answer.header("access-control-allow-origin")), (status, expected), "{method}");
+        }
+    }
+}
