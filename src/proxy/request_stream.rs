@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};
 use smallvec::SmallVec;
 
@@ -17,8 +17,15 @@ use crate::model::{Body, Fault, Frame, Kind, Stage};
 use crate::translate::{RequestStep, RequestTranslator};
 use crate::wire;
 
-/// Pieces kept for a replay: a caller that sends byte by byte must not grow a list.
+/// Pieces kept for a replay as they came: a caller that sends byte by byte must not grow a list.
 const KEEP_PIECES: usize = 64;
+
+/// A piece holds the whole buffer that it was read into, 32 KiB or so; one that fills less of it than this is copied to be kept, unless it
+/// is the only one.
+const KEEP_WHOLE: usize = 8 * 1024;
+
+/// Pieces of a body taken in one turn without a message to show for them.
+const FRUITLESS_PIECES: usize = 16;
 
 /// What an upstream pulls.
 #[derive(Debug)]
@@ -60,6 +67,8 @@ enum Source {
 #[derive(Debug, Default)]
 struct Kept {
     pieces: SmallVec<[Bytes; 2]>,
+    /// Small pieces, after the others.
+    tail: BytesMut,
     /// Few requests have any, and a stream is moved about.
     trailers: Option<Box<HeaderMap>>,
     bytes: usize,
@@ -131,7 +140,7 @@ impl RequestStream {
     /// Starts again from the beginning. False when that is not possible.
     pub(super) fn rewind(&mut self) -> bool {
         if !self.kept.given_up {
-            self.kept.replaying = Some(0);
+            self.kept.replay();
             self.intake.starves.set(false);
         }
         !self.kept.given_up
@@ -146,32 +155,41 @@ impl RequestStream {
                 }
                 Poll::Ready(counted(frame, &self.intake.bytes, self.body_limit))
             }
-            Source::Translated { body, translator, ended } => loop {
-                match translator.step() {
-                    Ok(RequestStep::Frame(frame)) => return Poll::Ready(Some(Ok(Frame::Data(frame)))),
-                    Ok(RequestStep::End) => return Poll::Ready(None),
-                    Ok(RequestStep::NeedInput) => {}
-                    Err(fault) => return Poll::Ready(Some(Err(fault))),
-                }
-                if *ended {
-                    // A translator that has its whole input and wants more would never end; half a request must not look whole.
-                    let told = "the translation of the request's body has no end";
-                    return Poll::Ready(Some(Err(Fault::new(Kind::Internal, Stage::RequestBody, told))));
-                }
-                let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
-                match counted(frame, &self.intake.bytes, self.body_limit) {
-                    Some(Ok(Frame::Data(data))) => translator.push(data),
-                    Some(Ok(Frame::Trailers(mut trailers))) => {
-                        wire::filter_trailers(&mut trailers);
-                        translator.trailers(trailers);
+            Source::Translated { body, translator, ended } => {
+                let mut fruitless = 0;
+                loop {
+                    match translator.step() {
+                        Ok(RequestStep::Frame(frame)) => return Poll::Ready(Some(Ok(Frame::Data(frame)))),
+                        Ok(RequestStep::End) => return Poll::Ready(None),
+                        Ok(RequestStep::NeedInput) => {}
+                        Err(fault) => return Poll::Ready(Some(Err(fault))),
                     }
-                    Some(Err(fault)) => return Poll::Ready(Some(Err(fault))),
-                    None => {
-                        *ended = true;
-                        translator.finish();
+                    if fruitless == FRUITLESS_PIECES {
+                        // Others have their turn, however fast it comes.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    fruitless += 1;
+                    if *ended {
+                        // A translator that has its whole input and wants more would never end; half a request must not look whole.
+                        let told = "the translation of the request's body has no end";
+                        return Poll::Ready(Some(Err(Fault::new(Kind::Internal, Stage::RequestBody, told))));
+                    }
+                    let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+                    match counted(frame, &self.intake.bytes, self.body_limit) {
+                        Some(Ok(Frame::Data(data))) => translator.push(data),
+                        Some(Ok(Frame::Trailers(mut trailers))) => {
+                            wire::filter_trailers(&mut trailers);
+                            translator.trailers(trailers);
+                        }
+                        Some(Err(fault)) => return Poll::Ready(Some(Err(fault))),
+                        None => {
+                            *ended = true;
+                            translator.finish();
+                        }
                     }
                 }
-            },
+            }
         }
     }
 }
@@ -194,10 +212,10 @@ impl Kept {
             None => self.ended = true,
             Some(Frame::Data(data)) if !self.given_up => {
                 self.bytes = self.bytes.saturating_add(data.len());
-                if self.bytes > self.limit || self.pieces.len() >= KEEP_PIECES {
+                if self.bytes > self.limit {
                     self.give_up();
                 } else {
-                    self.pieces.push(data.clone());
+                    self.append(data);
                 }
             }
             Some(Frame::Data(_)) => {}
@@ -208,11 +226,44 @@ impl Kept {
         }
     }
 
+    fn append(&mut self, data: &Bytes) {
+        if self.pieces.is_empty() && self.tail.is_empty() {
+            // All of it, most often.
+            return self.pieces.push(data.clone());
+        }
+        if self.tail.is_empty()
+            && let [first] = &*self.pieces
+            && first.len() < KEEP_WHOLE
+        {
+            self.tail.extend_from_slice(first);
+            self.pieces.clear();
+        }
+        if data.len() < KEEP_WHOLE || self.pieces.len() >= KEEP_PIECES {
+            self.tail.extend_from_slice(data);
+        } else {
+            self.end_tail();
+            self.pieces.push(data.clone());
+        }
+    }
+
+    fn end_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.pieces.push(std::mem::take(&mut self.tail).freeze());
+        }
+    }
+
+    /// From the beginning.
+    fn replay(&mut self) {
+        self.end_tail();
+        self.replaying = Some(0);
+    }
+
     /// There will be no replay after the one that is under way.
     fn give_up(&mut self) {
         self.given_up = true;
         if self.replaying.is_none() {
             self.pieces = SmallVec::new();
+            self.tail = BytesMut::new();
         }
     }
 
@@ -271,6 +322,68 @@ impl Body for RequestStream {
         match &self.source {
             Source::Relayed(body) => body.exact_len().map(|rest| rest + kept),
             Source::Translated { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn keeping(limit: usize) -> Kept {
+        Kept { limit, ..Kept::default() }
+    }
+
+    /// What a replay would send.
+    fn replayed(kept: &mut Kept) -> Vec<u8> {
+        kept.replay();
+        let mut all = Vec::new();
+        while let Some(Some(Frame::Data(piece))) = kept.again() {
+            all.extend_from_slice(&piece);
+        }
+        all
+    }
+
+    #[test]
+    fn the_only_piece_of_a_body_is_kept_where_it_lies() {
+        for body in [Bytes::from(vec![1; 10]), Bytes::from(vec![1; 60_000])] {
+            let mut kept = keeping(64 * 1024);
+            kept.keep(Some(&Frame::Data(body.clone())));
+            assert_eq!(kept.pieces[0].as_ptr(), body.as_ptr());
+        }
+    }
+
+    #[test]
+    fn small_pieces_do_not_hold_the_buffers_that_they_were_read_into() {
+        let mut kept = keeping(64 * 1024);
+        let buffers: Vec<Bytes> = (0..50_u8).map(|number| Bytes::from(vec![number; 32 * 1024])).collect();
+        for buffer in &buffers {
+            kept.keep(Some(&Frame::Data(buffer.slice(..10))));
+        }
+        assert!(buffers.iter().all(Bytes::is_unique), "held");
+        assert_eq!(replayed(&mut kept), (0..50).flat_map(|number| [number; 10]).collect::<Vec<_>>());
+    }
+
+    proptest! {
+        #[test]
+        fn a_replay_sends_what_was_sent(
+            sizes in proptest::collection::vec(prop_oneof![0..20_usize, 8_000..9_000_usize], 0..100),
+            again in 0..100_usize,
+        ) {
+            let mut kept = keeping(usize::MAX);
+            let mut sent = Vec::new();
+            for (number, size) in sizes.iter().enumerate() {
+                let piece = vec![number as u8; *size];
+                sent.extend_from_slice(&piece);
+                kept.keep(Some(&Frame::Data(piece.into())));
+                if number == again {
+                    prop_assert_eq!(&replayed(&mut kept), &sent);
+                }
+            }
+            prop_assert_eq!(replayed(&mut kept), sent);
+            prop_assert!(kept.pieces.len() <= KEEP_PIECES + 2);
         }
     }
 }
