@@ -43,6 +43,9 @@ impl Lines {
     /// The next line that is not blank; `None` if more bytes are needed, or there are none.
     pub(super) fn next_line(&mut self) -> Result<Option<Bytes>, TooLong> {
         loop {
+            if self.seen == 0 {
+                self.skip_blank();
+            }
             let rest = self.buffer.get(self.seen..).unwrap_or_default();
             let line = match rest.iter().position(|byte| *byte == b'\n') {
                 Some(end) => {
@@ -68,6 +71,24 @@ impl Lines {
                 return Ok(Some(line));
             }
         }
+    }
+
+    /// Lets go of the blank lines at the front in one go: a body may be megabytes of nothing else.
+    fn skip_blank(&mut self) {
+        let (mut start, mut lines) = (0, 0);
+        for (at, byte) in self.buffer.iter().enumerate() {
+            if *byte == b'\n' {
+                // One that is too long is refused as any other.
+                if at - start > self.limit {
+                    break;
+                }
+                (start, lines) = (at + 1, lines + 1);
+            } else if !byte.is_ascii_whitespace() {
+                break;
+            }
+        }
+        self.buffer.advance(start);
+        self.number += lines;
     }
 }
 
@@ -124,6 +145,18 @@ mod tests {
         let mut cutter = Lines::new(5);
         cutter.push(b"1234567");
         assert_eq!(cutter.next_line(), Err(TooLong));
+    }
+
+    #[test]
+    fn a_crowd_of_blank_lines_goes_at_once() {
+        let mut cutter = Lines::new(5);
+        cutter.push("\r\n \n\n".repeat(10_000).as_bytes());
+        cutter.push(b"a\n\n\nb");
+        cutter.skip_blank();
+        assert_eq!((&*cutter.buffer, cutter.number()), (&b"a\n\n\nb"[..], 30_000));
+        assert_eq!(cutter.next_line().unwrap().unwrap(), "a");
+        assert_eq!(cutter.next_line(), Ok(None));
+        assert_eq!((&*cutter.buffer, cutter.number()), (&b"b"[..], 30_003));
     }
 
     proptest! {
