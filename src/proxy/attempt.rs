@@ -16,7 +16,7 @@ use crate::model::{Fault, Kind, Stage};
 use crate::policy::{self, Next};
 use crate::runtime::now;
 use crate::servlet::EndpointId;
-use crate::upstream::{Exchange, NotSent, Protocol};
+use crate::upstream::{Exchange, Protocol};
 
 pub(super) type Answered = (Response<()>, Exchange<RequestStream>);
 
@@ -65,23 +65,18 @@ async fn tries(worker: &Worker, call: &mut Call) -> Result<Answered, Fault> {
 
 /// One try. After a failure the call has its body again, when it can be had.
 async fn once(worker: &Worker, call: &mut Call) -> Result<Answered, Fault> {
-    let (Some(endpoint), Some(body)) = (call.tally.endpoint(), call.body.take()) else {
-        return Err(Fault::new(Kind::Internal, Stage::Pick, "a try without an endpoint, or a body"));
+    let Some(endpoint) = call.tally.endpoint() else {
+        return Err(Fault::new(Kind::Internal, Stage::Pick, "a try without an endpoint"));
     };
     let Plan { mount, deadline, .. } = &call.plan;
     let protocol = match mount.upstream {
         Upstream::Grpc | Upstream::Http2 => Protocol::Http2,
         Upstream::Http1 => Protocol::Http1,
     };
-    let upgrade = if protocol == Protocol::Http1 { body.upgrade() } else { None };
+    let upgrade = call.body.as_ref().filter(|_| protocol == Protocol::Http1).and_then(RequestStream::upgrade);
     let head = || with_time_left(&call.head, mount.upstream, *deadline, now());
-    let mut exchange = match worker.pool.send(endpoint, &mount.connections, protocol, &head, upgrade, body).await {
-        Ok(exchange) => exchange,
-        Err(NotSent { fault, body }) => {
-            call.body = Some(body);
-            return Err(fault);
-        }
-    };
+    let sending = worker.pool.send(endpoint, &mount.connections, protocol, &head, upgrade, &mut call.body);
+    let mut exchange = sending.await?;
     match poll_fn(|cx| exchange.poll_head(cx)).await {
         Ok(response) => {
             call.tally.answered(now());

@@ -15,7 +15,7 @@ mod window;
 use std::time::Duration;
 
 pub use exchange::Exchange;
-pub use pool::{NotSent, Pool, Protocol};
+pub use pool::{Pool, Protocol};
 pub use reflection::reflect;
 
 /// How endpoints are connected to.

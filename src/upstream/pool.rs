@@ -35,13 +35,6 @@ pub enum Protocol {
     Http2,
 }
 
-/// A call that did not get onto a connection, with its body, so that another endpoint may have it.
-#[derive(Debug)]
-pub struct NotSent<B> {
-    pub fault: Fault,
-    pub body: B,
-}
-
 /// The connections of one worker, for request bodies of one type. Owns their tasks: dropping it ends them.
 #[derive(Debug)]
 pub struct Pool<B: 'static> {
@@ -95,7 +88,7 @@ impl<B: Body + Unpin + 'static> Pool<B> {
     /// by then. `upgrade`: the protocol that an HTTP/1.1 caller asks for.
     ///
     /// # Errors
-    /// No connection could be had; nothing was sent.
+    /// No connection could be had; nothing was sent, and the body is where it was, so that another endpoint may have it.
     pub async fn send(
         &self,
         endpoint: &Arc<Endpoint>,
@@ -103,8 +96,8 @@ impl<B: Body + Unpin + 'static> Pool<B> {
         protocol: Protocol,
         head: &impl Fn() -> Request<()>,
         upgrade: Option<HeaderValue>,
-        body: B,
-    ) -> Result<Exchange<B>, NotSent<B>> {
+        body: &mut Option<B>,
+    ) -> Result<Exchange<B>, Fault> {
         let replica = self.replica(endpoint, options);
         match protocol {
             Protocol::Http2 => self.send_http2(&replica, head, body).await,
@@ -158,23 +151,19 @@ impl<B: Body + Unpin + 'static> Pool<B> {
         &self,
         replica: &Rc<Replica<B>>,
         head: &impl Fn() -> Request<()>,
-        body: B,
-    ) -> Result<Exchange<B>, NotSent<B>> {
-        let mut body = body;
+        body: &mut Option<B>,
+    ) -> Result<Exchange<B>, Fault> {
         let mut until = None;
         loop {
             let free = if replica.queue.is_empty() { self.free_http2(replica) } else { None };
             let connection = match free {
                 Some(connection) => connection,
                 // In a box, so that only those who wait pay for it.
-                None => match Box::pin(self.wait_http2(replica, &mut until)).await {
-                    Ok(connection) => connection,
-                    Err(fault) => return Err(NotSent { fault, body }),
-                },
+                None => Box::pin(self.wait_http2(replica, &mut until)).await?,
             };
-            match connection.send(head(), body) {
+            match connection.send(head(), body.take().ok_or_else(no_body)?) {
                 Ok(exchange) => return Ok(Exchange(Kind::Http2(exchange))),
-                Err(unsent) => body = unsent,
+                Err(unsent) => *body = Some(unsent),
             }
         }
     }
@@ -222,22 +211,18 @@ impl<B: Body + Unpin + 'static> Pool<B> {
         replica: &Rc<Replica<B>>,
         head: &impl Fn() -> Request<()>,
         upgrade: Option<HeaderValue>,
-        body: B,
-    ) -> Result<Exchange<B>, NotSent<B>> {
+        body: &mut Option<B>,
+    ) -> Result<Exchange<B>, Fault> {
         let free = if replica.queue.is_empty() { replica.free_http1().await } else { None };
         let place = match free {
-            Some(place) => Ok(place),
-            None => Box::pin(replica.wait_http1()).await,
+            Some(place) => place,
+            None => Box::pin(replica.wait_http1()).await?,
         };
-        let placed = match place {
-            Ok(Place::Kept(connection)) => Ok((connection, true)),
-            Ok(Place::New(open)) => self.connect_http1(replica, open).await.map(|connection| (connection, false)),
-            Err(fault) => Err(fault),
+        let (connection, reused) = match place {
+            Place::Kept(connection) => (connection, true),
+            Place::New(open) => (Box::pin(self.connect_http1(replica, open)).await?, false),
         };
-        let (connection, reused) = match placed {
-            Ok(placed) => placed,
-            Err(fault) => return Err(NotSent { fault, body }),
-        };
+        let body = body.take().ok_or_else(no_body)?;
         let idle = replica.options().tunnel_idle;
         let upgrade = upgrade.map(|protocol| http1::Upgrade { protocol, idle });
         let exchange = http1::send(connection, Rc::clone(&replica.idle), reused, head(), upgrade, body);
@@ -296,6 +281,11 @@ impl<B: Body + Unpin + 'static> Pool<B> {
             }
         });
     }
+}
+
+/// A defect: whoever calls has given the body away already.
+fn no_body() -> Fault {
+    Fault::new(FaultKind::Internal, Stage::Connect, "a call without its body")
 }
 
 /// Sets `endpoint` aside.
