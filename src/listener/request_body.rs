@@ -48,6 +48,15 @@ impl RequestBody {
         self.raw_head.take()
     }
 
+    /// Lets an HTTP/2 caller pause for as long as it likes: its deadline ends the call. HTTP/1 has one side speak after the other,
+    /// and a pause is a stall.
+    pub fn let_rest(&mut self) {
+        match &mut self.source {
+            Source::Http2(incoming) => incoming.let_rest(),
+            Source::Empty | Source::Http1(_) => {}
+        }
+    }
+
     /// The protocol that an HTTP/1.1 caller wants to change to. When the answer is 101, this body starts anew as the raw bytes that
     /// the caller sends after its request, and the reply's body are the raw bytes that go back.
     pub fn upgrade(&self) -> Option<HeaderValue> {

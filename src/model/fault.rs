@@ -34,6 +34,8 @@ pub enum Stage {
     Wait,
     /// Carrying or translating the answer's body.
     ReplyBody,
+    /// Waiting for the caller to take more of the answer.
+    Taking,
 }
 
 /// May the call be tried again?
@@ -216,7 +218,7 @@ fn statuses(kind: Kind) -> (StatusCode, Code) {
 /// Safe only when no servlet can have acted on the call; and once an answer has begun, never.
 fn retry(kind: Kind, stage: Stage) -> Retry {
     match stage {
-        Stage::Head | Stage::Plan | Stage::RequestBody | Stage::Pick | Stage::ReplyBody => Retry::Never,
+        Stage::Head | Stage::Plan | Stage::RequestBody | Stage::Pick | Stage::ReplyBody | Stage::Taking => Retry::Never,
         Stage::Connect | Stage::Wait => match kind {
             Kind::Saturated | Kind::ConnectFailed | Kind::ConnectTimeout | Kind::StreamRefused | Kind::GoneAway => {
                 Retry::Elsewhere
@@ -270,7 +272,7 @@ mod tests {
     #[test]
     fn what_may_have_been_acted_on_is_not_sent_twice() {
         for kind in Kind::ALL {
-            for stage in [Stage::Head, Stage::Plan, Stage::RequestBody, Stage::Pick, Stage::ReplyBody] {
+            for stage in [Stage::Head, Stage::Plan, Stage::RequestBody, Stage::Pick, Stage::ReplyBody, Stage::Taking] {
                 assert_eq!(Fault::new(*kind, stage, "").answer().retry, Retry::Never);
             }
         }

@@ -9,12 +9,13 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
 
 /// What gRPC-Web and Connect send, besides what browsers let through unasked.
-const REQUEST_FIELDS: [&str; 12] = [
+const REQUEST_FIELDS: [&str; 13] = [
     "content-type",
     "authorization",
     "x-grpc-web",
     "x-user-agent",
     "grpc-timeout",
+    "grpc-encoding",
     "grpc-accept-encoding",
     "connect-protocol-version",
     "connect-timeout-ms",
@@ -204,7 +205,7 @@ impl Cors {
     /// Says in the head of an answer who may read it; what the servlet says of that itself does not count. `kept`: whether the answer
     /// may be kept for another caller, by what asked for it.
     pub fn mark(&self, origin: Option<&HeaderValue>, kept: bool, head: &mut HeaderMap) {
-        if (origin.is_some() || kept) && !self.origins.contains(&OriginPattern::Any) && !varies_by_origin(head) {
+        if (origin.is_some() || kept) && !self.answers_any() && !varies_by_origin(head) {
             head.append(header::VARY, HeaderValue::from_static("origin"));
         }
         let Some(origin) = origin else { return };
@@ -227,8 +228,16 @@ impl Cors {
     fn spoken_for(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
         let origin = origin?;
         let text = origin.to_str().ok()?;
-        let pattern = self.origins.iter().find(|pattern| pattern.matches(text))?;
-        Some(if *pattern == OriginPattern::Any { HeaderValue::from_static("*") } else { origin.clone() })
+        if self.answers_any() {
+            return Some(HeaderValue::from_static("*"));
+        }
+        self.origins.iter().any(|pattern| pattern.matches(text)).then(|| origin.clone())
+    }
+
+    /// Whether all origins get the same answer, whatever others are named beside `*`. Never with credentials, for which browsers want
+    /// the origin's own name.
+    fn answers_any(&self) -> bool {
+        !self.credentials && self.origins.contains(&OriginPattern::Any)
     }
 }
 
@@ -347,7 +356,9 @@ mod tests {
         assert_eq!(text(head, "access-control-allow-origin"), Some("https://a"));
         assert_eq!(text(head, "access-control-allow-methods"), Some("GET, HEAD, POST, PUT"));
         let fields = text(head, "access-control-allow-headers").unwrap();
-        for name in ["content-type", "x-grpc-web", "connect-protocol-version", "authorization", "x-mine"] {
+        for name in
+            ["content-type", "x-grpc-web", "connect-protocol-version", "authorization", "grpc-encoding", "x-mine"]
+        {
             assert!(fields.split(", ").any(|field| field == name), "{name}");
         }
         assert_eq!(text(head, "access-control-max-age"), Some("600"));
@@ -373,6 +384,27 @@ mod tests {
         cors.mark(Some(&HeaderValue::from_static("https://b")), true, &mut head);
         assert_eq!(text(&head, "access-control-expose-headers"), Some("*"));
         assert_eq!(text(&head, "vary"), None, "the same for all");
+    }
+
+    #[test]
+    fn a_name_beside_any_changes_nothing() {
+        let origin = HeaderValue::from_static("https://a");
+        for origins in [&["https://a", "*"], &["*", "https://a"]] {
+            let cors = Cors::new(&rules(origins)).unwrap();
+            let mut head = HeaderMap::new();
+            cors.mark(Some(&origin), true, &mut head);
+            assert_eq!((text(&head, "access-control-allow-origin"), text(&head, "vary")), (Some("*"), None));
+            let answer = cors.preflight(&asked("https://a"));
+            assert_eq!(text(answer.headers(), "access-control-allow-origin"), Some("*"));
+        }
+        // With credentials browsers want the name, which the configuration sees to.
+        let cors = Cors::new(&CorsRules { credentials: true, ..rules(&["https://a", "*"]) }).unwrap();
+        let mut head = HeaderMap::new();
+        cors.mark(Some(&origin), true, &mut head);
+        assert_eq!(
+            (text(&head, "access-control-allow-origin"), text(&head, "vary")),
+            (Some("https://a"), Some("origin"))
+        );
     }
 
     #[test]

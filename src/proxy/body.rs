@@ -13,7 +13,7 @@ use super::request_stream::RequestStream;
 use super::tally::Tally;
 use super::worker::cut;
 use crate::model::{Body, Code, Deadline, Fault, Frame, Kind, Outcome, Stage};
-use crate::translate::{Farewell, FieldNames, ReplyStep, ReplyTranslator, Status};
+use crate::translate::{Farewell, FieldNames, GRPC_STATUS, ReplyStep, ReplyTranslator, Status};
 use crate::upstream::Exchange;
 use crate::wire;
 
@@ -36,8 +36,11 @@ const UNWATCHED_FRAMES: u32 = 32;
 enum Source {
     /// All of it.
     Whole(Bytes),
-    /// gRPC to a gRPC caller.
-    Grpc(Exchange<RequestStream>),
+    /// gRPC to a gRPC caller. `early`: what the head says of the status, which counts when nothing follows it.
+    Grpc {
+        exchange: Exchange<RequestStream>,
+        early: Option<Box<HeaderMap>>,
+    },
     /// Untranslated; with the length that the servlet's head promised.
     Http {
         exchange: Exchange<RequestStream>,
@@ -60,7 +63,7 @@ enum Source {
 impl ReplyBody {
     /// All of an answer: how the call ended is known, whether or not the caller takes it (a HEAD request takes none).
     pub(super) fn whole(data: Bytes, outcome: &Outcome, mut tally: Tally) -> ReplyBody {
-        tally.bytes_out = data.len() as u64;
+        tally.bytes_out = if tally.is_head { 0 } else { data.len() as u64 };
         tally.close(outcome);
         let source = if data.is_empty() { Source::Over } else { Source::Whole(data) };
         ReplyBody { late: Late::after(Deadline::NEVER), unwatched: 0, source, names: None, tally }
@@ -72,14 +75,16 @@ impl ReplyBody {
         ReplyBody { late: Late::after(Deadline::NEVER), unwatched: 0, source: Source::Over, names: None, tally }
     }
 
-    /// With no more of its trailers than `names` lets through.
+    /// With no more of its trailers than `names` lets through. `early`: what the head says of the status, though it does not end the
+    /// answer.
     pub(super) fn grpc(
         exchange: Exchange<RequestStream>,
+        early: Option<Box<HeaderMap>>,
         deadline: Deadline,
         tally: Tally,
         names: Option<Arc<FieldNames>>,
     ) -> ReplyBody {
-        ReplyBody { names, ..ReplyBody::carried(Source::Grpc(exchange), deadline, tally) }
+        ReplyBody { names, ..ReplyBody::carried(Source::Grpc { exchange, early }, deadline, tally) }
     }
 
     pub(super) fn http(
@@ -119,11 +124,18 @@ impl Late {
     }
 
     /// Ready with the fault when the deadline has passed; else its waker is set.
-    fn poll(&mut self, tally: &Tally, cx: &mut Context<'_>) -> Poll<Fault> {
+    fn poll(&mut self, tally: &Tally, stage: Stage, cx: &mut Context<'_>) -> Poll<Fault> {
         let Some(at) = self.deadline.at() else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at.into())));
-        timer.as_mut().poll(cx).map(|()| tally.deadline_passed(Stage::ReplyBody))
+        timer.as_mut().poll(cx).map(|()| tally.deadline_passed(stage))
     }
+}
+
+/// Leaves nothing to be taken but the last words, which are counted now: the tally closes before they are taken.
+fn cut_short(source: &mut Source, tally: &mut Tally, fault: Fault) {
+    let ending = source.ending(fault);
+    tally.bytes_out = tally.bytes_out.saturating_add(ending.len());
+    *source = Source::Cut(ending);
 }
 
 /// How an answer that was cut short ends for its caller.
@@ -144,16 +156,41 @@ enum Pulled {
     End(Outcome),
 }
 
+impl Ending {
+    /// Bytes of body that it still gives.
+    fn len(&self) -> u64 {
+        match self {
+            Ending::Trailers(_) => 0,
+            Ending::End(words) | Ending::Break(words, _) => words.len() as u64,
+        }
+    }
+}
+
 impl Source {
+    /// The next frame that holds something: clients take a hundred empty ones in a connection's life (h2), and nothing is no news.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Pulled, Fault>> {
+        loop {
+            match ready!(self.poll_pull(cx)) {
+                Ok(Pulled::Frame(Frame::Data(data))) if data.is_empty() => {}
+                pulled => return Poll::Ready(pulled),
+            }
+        }
+    }
+
     fn poll_pull(&mut self, cx: &mut Context<'_>) -> Poll<Result<Pulled, Fault>> {
         match self {
             Source::Whole(data) => Poll::Ready(Ok(Pulled::Last(Frame::Data(std::mem::take(data)), Outcome::Cancelled))),
-            Source::Grpc(exchange) => {
+            Source::Grpc { exchange, early } => {
                 let frame = ready!(Pin::new(exchange).poll_frame(cx)).transpose()?;
                 Poll::Ready(Ok(match frame {
-                    Some(Frame::Trailers(trailers)) => last_of_grpc(trailers),
-                    Some(data) => Pulled::Frame(data),
-                    None => last_of_grpc(HeaderMap::new()),
+                    Some(Frame::Trailers(trailers)) => last_of_grpc(trailers, early.take()),
+                    Some(Frame::Data(data)) => {
+                        if !data.is_empty() {
+                            *early = None;
+                        }
+                        Pulled::Frame(Frame::Data(data))
+                    }
+                    None => last_of_grpc(HeaderMap::new(), early.take()),
                 }))
             }
             Source::Http { exchange, status, promised } => pull_http(exchange, *status, promised, cx),
@@ -172,7 +209,7 @@ impl Source {
                 Some(_) | None => Outcome::Fault(fault),
             },
             Source::Whole(_)
-            | Source::Grpc(_)
+            | Source::Grpc { .. }
             | Source::Http { .. }
             | Source::Cut(_)
             | Source::Said(_)
@@ -183,7 +220,7 @@ impl Source {
     /// How a fault in mid-stream is told: to gRPC callers in trailers, to others as their dialect has it; plain HTTP breaks.
     fn ending(&mut self, fault: Fault) -> Ending {
         match self {
-            Source::Grpc(_) => {
+            Source::Grpc { .. } => {
                 // Also after a message that was cut: gRPC's clients take the status from the trailers all the same (C core 1.85 and
                 // grpc-js do), and make CANCELLED of a reset, as if the caller had given up.
                 let mut trailers = HeaderMap::new();
@@ -272,14 +309,23 @@ fn pull_translated(
     }
 }
 
-/// A status that is missing or garbled is UNKNOWN, never OK.
-fn last_of_grpc(mut trailers: HeaderMap) -> Pulled {
+/// A status that is missing or garbled is UNKNOWN, never OK. `early`: what the head said of it, and nothing came between.
+fn last_of_grpc(mut trailers: HeaderMap, early: Option<Box<HeaderMap>>) -> Pulled {
+    if let Some(early) = early.filter(|_| !trailers.contains_key(GRPC_STATUS)) {
+        trailers.extend(*early);
+    }
     let status = Status::from_trailers(&trailers);
     let code = status.code;
-    if code == Code::Unknown {
+    if code == Code::Unknown && !says_unknown(&trailers) {
         status.to_trailers(&mut trailers);
     }
     Pulled::Last(Frame::Trailers(trailers), Outcome::Grpc(code))
+}
+
+/// Whether UNKNOWN is the servlet's own word, to be left as it stands, and not what we make of none.
+pub(super) fn says_unknown(trailers: &HeaderMap) -> bool {
+    let mut said = trailers.get_all(GRPC_STATUS).iter();
+    said.next().is_some_and(|said| said == "2") && said.next().is_none()
 }
 
 impl Body for ReplyBody {
@@ -292,10 +338,10 @@ impl Body for ReplyBody {
                 _ => None,
             });
         }
-        let pulled = match this.source.poll_pull(cx) {
+        let pulled = match this.source.poll_next(cx) {
             Poll::Ready(pulled) => pulled,
             Poll::Pending if this.tally.is_cutting() => Err(cut(Stage::ReplyBody)),
-            Poll::Pending => Err(ready!(this.late.poll(&this.tally, cx))),
+            Poll::Pending => Err(ready!(this.late.poll(&this.tally, Stage::ReplyBody, cx))),
         };
         let (mut frame, outcome) = match pulled {
             Ok(Pulled::Frame(frame)) => {
@@ -304,7 +350,7 @@ impl Body for ReplyBody {
                     Poll::Ready(cut(Stage::ReplyBody))
                 } else if this.unwatched >= UNWATCHED_FRAMES {
                     this.unwatched = 0;
-                    this.late.poll(&this.tally, cx)
+                    this.late.poll(&this.tally, Stage::ReplyBody, cx)
                 } else {
                     Poll::Pending
                 };
@@ -312,7 +358,7 @@ impl Body for ReplyBody {
                     Poll::Ready(fault) => {
                         // After this frame: the farewell follows all that the translator has given.
                         let outcome = this.source.outcome_of(fault.clone());
-                        this.source = Source::Cut(this.source.ending(fault));
+                        cut_short(&mut this.source, &mut this.tally, fault);
                         Some(outcome)
                     }
                     Poll::Pending => None,
@@ -345,15 +391,16 @@ impl Body for ReplyBody {
     fn poll_progress(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         let this = self.get_mut();
         match &mut this.source {
-            Source::Grpc(exchange) | Source::Http { exchange, .. } | Source::Translated { exchange, .. } => {
+            Source::Grpc { exchange, .. } | Source::Http { exchange, .. } | Source::Translated { exchange, .. } => {
                 Pin::new(exchange).poll_progress(cx);
             }
             Source::Whole(_) | Source::Cut(_) | Source::Said(_) | Source::Over => return,
         }
-        if let Poll::Ready(fault) = this.late.poll(&this.tally, cx) {
+        if let Poll::Ready(fault) = this.late.poll(&this.tally, Stage::Taking, cx) {
             // The servlet learns of it now, the caller when it reads on.
-            this.tally.close(&Outcome::Fault(fault.clone()));
-            this.source = Source::Cut(this.source.ending(fault));
+            let outcome = this.source.outcome_of(fault.clone());
+            cut_short(&mut this.source, &mut this.tally, fault);
+            this.tally.close(&outcome);
         }
     }
 
@@ -370,7 +417,7 @@ impl Body for ReplyBody {
             Source::Whole(data) => Some(data.len() as u64),
             Source::Http { exchange, promised, .. } => promised.or_else(|| exchange.exact_len()),
             Source::Translated { translator, .. } => translator.promised(),
-            Source::Grpc(_) | Source::Cut(_) | Source::Said(_) => None,
+            Source::Grpc { .. } | Source::Cut(_) | Source::Said(_) => None,
             Source::Over => Some(0),
         }
     }

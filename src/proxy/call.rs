@@ -194,6 +194,9 @@ fn to_stream(
                 bodiless: body.is_end(),
             };
             let mut translator = translation.request(head, &arrival)?;
+            if translation.may_rest() {
+                body.let_rest();
+            }
             translator.expect_len(promised.unwrap_or(0));
             RequestStream::translated(body, translator, &plan.mount, intake)
         }

@@ -14,7 +14,7 @@ use crate::route::{Miss, ServiceMatch, Tier};
 use crate::schema;
 use crate::translate::{
     Codec, ConnectPlan, Dialect, EnvelopePlan, Form, Manner, ReplyCoding, RestPlan, Translation, UnaryPlan, WebPlan,
-    check_connect_head, connect_get_codec, is_envelope,
+    check_connect_head, check_uncoded, connect_get_codec, is_envelope, is_envelope_path,
 };
 
 /// What is decided about a request before anything is done.
@@ -101,10 +101,11 @@ fn choose(routing: &Routing, head: &Parts, manner: Manner, trusted: bool) -> Res
         // Routes come before services, and services are known by their names: REST rules are not for these callers.
         return match table.find_in(Tier::Routes, host, &head.method, path, &head.headers) {
             Ok(found) => to_target(found.target, head, manner, trusted),
-            Err(_) => to_service(routing, head, manner),
+            Err(_) => to_service(routing, head, manner, trusted),
         };
     }
     match table.find(host, &head.method, path, &head.headers) {
+        Ok(found) if head.method == Method::HEAD && is_stream_for_any(found.target) => Err(head_of_stream(path)),
         Ok(found) => to_target(found.target, head, manner, trusted),
         Err(miss) => match as_get(routing, head, &miss) {
             Some(target) if head.method == Method::HEAD => to_target(target, head, manner, trusted),
@@ -128,10 +129,26 @@ fn as_get<'r>(routing: &'r Routing, head: &Parts, miss: &Miss) -> Option<&'r Tar
         .then_some(found.target)
 }
 
+/// Whether a route for any HTTP method leads to a method that streams: the answer to HEAD would run for nobody.
+fn is_stream_for_any(target: &Target) -> bool {
+    let streams = |call: &Call| {
+        call.binding.verb.is_none() && kind_of(&call.method) == CallKind::Streaming && !is_envelope(&call.method.path)
+    };
+    target.mount.upstream == Upstream::Grpc && target.call.as_ref().is_some_and(streams)
+}
+
+fn head_of_stream(path: &str) -> Fault {
+    let told = format!("`{path}` leads to a stream, which HEAD would have run for nobody");
+    let allow = vec![Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    Fault { allow, ..Fault::new(Kind::MethodNotAllowed, Stage::Plan, told) }
+}
+
 /// The caller's path names the method itself.
-fn to_service(routing: &Routing, head: &Parts, manner: Manner) -> Result<Choice, Fault> {
+fn to_service(routing: &Routing, head: &Parts, manner: Manner, trusted: bool) -> Result<Choice, Fault> {
     let path = head.uri.path();
-    let Some(found) = routing.table.service(path) else {
+    // Whoever writes an envelope says who called, and from where: a way around the route into it that only trusted peers have.
+    let known = routing.table.service(path).filter(|_| trusted || !is_envelope_path(path));
+    let Some(found) = known else {
         return Err(Fault::new(Kind::UnknownMethod, Stage::Plan, format!("no servlet serves `{path}`")));
     };
     let mount = Arc::clone(&found.target.mount);
@@ -141,7 +158,10 @@ fn to_service(routing: &Routing, head: &Parts, manner: Manner) -> Result<Choice,
     let known = mount.schema.as_ref().and_then(|schema| schema.method(found.service, found.method)).cloned();
     let kind = known.as_deref().map_or(CallKind::Unknown, kind_of);
     let carriage = match manner {
-        Manner::Grpc => Carriage::Grpc { path: None },
+        Manner::Grpc => {
+            check_post(&head.method, path)?;
+            Carriage::Grpc { path: None }
+        }
         _ => {
             let named = PathAndQuery::try_from(path).map_err(|_| invalid("the path is no gRPC path"))?;
             Carriage::Translated(by_name(manner, head, named, known, mount.message_limit)?)
@@ -158,7 +178,10 @@ fn to_target(target: &Target, head: &Parts, manner: Manner, trusted: bool) -> Re
             let (method, kind) = (Arc::clone(&call.method), kind_of(&call.method));
             let carriage = match manner {
                 _ if is_envelope(&method.path) => enveloped(&method, head, manner, trusted, mount.message_limit),
-                Manner::Grpc => Carriage::Grpc { path: Some(method.path.clone()) },
+                Manner::Grpc => {
+                    check_post(&head.method, method.path.path())?;
+                    Carriage::Grpc { path: Some(method.path.clone()) }
+                }
                 Manner::Rest | Manner::Protobuf(_) | Manner::Http => {
                     let binding = Arc::clone(call.binding_for(&head.method));
                     let plan = RestPlan::new(method, binding, mount.message_limit, &head.headers);
@@ -176,7 +199,10 @@ fn to_target(target: &Target, head: &Parts, manner: Manner, trusted: bool) -> Re
                 return Err(pending(&mount));
             };
             let carriage = match manner {
-                Manner::Grpc => Carriage::Grpc { path: Some(path) },
+                Manner::Grpc => {
+                    check_post(&head.method, path.path())?;
+                    Carriage::Grpc { path: Some(path) }
+                }
                 _ => Carriage::Translated(by_name(manner, head, path, None, mount.message_limit)?),
             };
             Ok((mount, carriage, CallKind::Unknown))
@@ -191,7 +217,7 @@ fn to_target(target: &Target, head: &Parts, manner: Manner, trusted: bool) -> Re
 /// On a route into the envelope every caller speaks plain HTTP, but for trusted peers that call it by its own name: whoever writes an
 /// envelope says who called, and from where.
 fn enveloped(method: &schema::Method, head: &Parts, manner: Manner, trusted: bool, message_limit: usize) -> Carriage {
-    if trusted && manner == Manner::Grpc && head.uri.path() == method.path.path() {
+    if trusted && manner == Manner::Grpc && head.method == Method::POST && head.uri.path() == method.path.path() {
         return Carriage::Grpc { path: None };
     }
     Carriage::Translated(Translation::Envelope(EnvelopePlan::new(head.method == Method::HEAD, message_limit)))
@@ -210,9 +236,11 @@ fn by_name(
         let told = format!("`{path}` is called by POST: it is not declared to have no side effects");
         return Err(Fault { allow: vec![Method::POST], ..Fault::new(Kind::MethodNotAllowed, Stage::Plan, told) });
     }
-    if !get && head.method != Method::POST {
-        let told = format!("`{path}` is called by POST, not {}", head.method);
-        return Err(Fault { allow: vec![Method::POST], ..Fault::new(Kind::MethodNotAllowed, Stage::Plan, told) });
+    if !get {
+        check_post(&head.method, path.path())?;
+    }
+    if !matches!(manner, Manner::ConnectUnary(_)) {
+        check_uncoded(&head.headers)?;
     }
     let connect = |codec, form| {
         check_connect_head(&head.headers, form, codec)?;
@@ -231,6 +259,15 @@ fn by_name(
             Ok(Translation::Unary(UnaryPlan { path, message_limit }))
         }
     }
+}
+
+/// gRPC, and what is made of it, is called by POST (PROTOCOL-HTTP2.md, `Method`).
+fn check_post(method: &Method, path: &str) -> Result<(), Fault> {
+    if method == Method::POST {
+        return Ok(());
+    }
+    let told = format!("`{path}` is called by POST, not {method}");
+    Err(Fault { allow: vec![Method::POST], ..Fault::new(Kind::MethodNotAllowed, Stage::Plan, told) })
 }
 
 /// Holds a Connect call against what is known of its method.

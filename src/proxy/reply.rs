@@ -4,16 +4,17 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
-use http::{Method, Response, StatusCode, header};
+use http::{HeaderMap, Method, Response, StatusCode, header};
 
 use super::attempt::Answered;
-use super::body::ReplyBody;
+use super::body::{ReplyBody, says_unknown};
 use super::plan::{Carriage, Plan};
 use super::request_stream::RequestStream;
 use super::tally::Tally;
 use crate::model::{Body, Code, Deadline, Fault, Kind, Outcome, Stage};
 use crate::translate::{
-    FieldNames, GRPC_STATUS, Manner, ReplyStep, ReplyTranslator, Status, Translation, fault_reply, is_grpc, withhold,
+    FieldNames, GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS, Manner, ReplyStep, ReplyTranslator, Status,
+    Translation, fault_reply, is_grpc, withhold,
 };
 use crate::upstream::Exchange;
 use crate::wire;
@@ -55,13 +56,20 @@ fn grpc(
     if exchange.is_end() {
         let status = Status::from_trailers(response.headers());
         let mut response = response;
-        if status.code == Code::Unknown && response.headers().get(GRPC_STATUS).is_none_or(|said| said != "2") {
+        if status.code == Code::Unknown && !says_unknown(response.headers()) {
             // Missing or garbled: said clearly, beside whatever else the servlet said.
             status.to_trailers(response.headers_mut());
         }
         return response.map(|()| ReplyBody::ended(&Outcome::Grpc(status.code), tally));
     }
-    response.map(|()| ReplyBody::grpc(exchange, deadline, tally, names))
+    let early = response.headers().contains_key(GRPC_STATUS).then(|| Box::new(status_fields(response.headers())));
+    response.map(|()| ReplyBody::grpc(exchange, early, deadline, tally, names))
+}
+
+/// What of a head tells how the call ended.
+fn status_fields(head: &HeaderMap) -> HeaderMap {
+    let said = [GRPC_STATUS, GRPC_MESSAGE, GRPC_STATUS_DETAILS].into_iter();
+    said.filter_map(|name| head.get(&name).map(|value| (name, value.clone()))).collect()
 }
 
 /// What an answer means that is no gRPC at all: an error page of something in between.

@@ -307,6 +307,11 @@ impl Body for RequestStream {
         Poll::Ready(frame)
     }
 
+    fn poll_progress(self: Pin<&mut Self>, _cx: &mut Context<'_>) {
+        // It is the servlet that the call waits for.
+        self.intake.starves.set(false);
+    }
+
     fn is_end(&self) -> bool {
         if self.kept.replaying.is_some_and(|index| index < self.kept.pieces.len()) {
             return false;

@@ -26,6 +26,8 @@ pub(super) struct Tally {
     proxy: Proxy,
     conn: Rc<Connection>,
     pub(super) started: Instant,
+    /// The answer has no body, whatever its head says (RFC 9110 §9.3.2).
+    pub(super) is_head: bool,
     protocol: HttpProtocol,
     pub(super) dialect: Option<Dialect>,
     mount: Option<Arc<Mount>>,
@@ -70,6 +72,7 @@ impl Tally {
             proxy: proxy.clone(),
             conn: Rc::clone(conn),
             started,
+            is_head: head.method == http::Method::HEAD,
             protocol: HttpProtocol::of(head.version),
             dialect: None,
             mount: None,
@@ -209,6 +212,7 @@ impl Tally {
         let told = match stage {
             Stage::RequestBody => "the deadline passed before the request's body was there",
             Stage::ReplyBody => "the deadline passed before the answer was whole",
+            Stage::Taking => "the deadline passed before the caller had taken the answer",
             Stage::Connect | Stage::Pick => "the deadline passed before an endpoint took the call",
             _ => "the deadline passed before the servlet answered",
         };

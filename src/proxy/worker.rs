@@ -116,13 +116,19 @@ impl Worker {
     }
 
     pub(super) fn pick(&self, mount: &Mount, now: Instant, avoid: &[EndpointId]) -> Result<Lease, Fault> {
-        let mut pickers = self.pickers.borrow_mut();
-        let picker = pickers.entry(identity(mount)).or_insert_with(|| {
-            let seed = self.seed.get().wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
-            self.seed.set(seed);
-            mount.servlet.picker(seed)
-        });
-        picker.pick(now, avoid)
+        let identity = identity(mount);
+        if let Some(picker) = self.pickers.borrow_mut().get_mut(&identity) {
+            return picker.pick(now, avoid);
+        }
+        let seed = self.seed.get().wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        self.seed.set(seed);
+        let mut picker = mount.servlet.picker(seed);
+        let lease = picker.pick(now, avoid);
+        // A call that was planned before its servlet was removed must not bring its picker back: nobody would let go of it.
+        if self.routing(|routing| routing.mounts.iter().any(|mount| self::identity(mount) == identity)) {
+            self.pickers.borrow_mut().insert(identity, picker);
+        }
+        lease
     }
 
     /// After a change of the tables: lets go of what is gone, and connects to what is new before its first call.

@@ -7,12 +7,29 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use super::coding::TAKEN;
 use super::connect::{content_type, end_frame, error_json};
 use super::dialect::Manner;
+use super::metadata::vary;
 use super::status::Status;
 use super::web::{self, trailer_frame, web_content_type};
 use crate::model::{Fault, Kind, Stage};
 
 /// The whole answer. Its body is short; a HEAD request gets the head of it.
 pub fn fault_reply(fault: &Fault, manner: Manner) -> Response<Bytes> {
+    let mut response = in_manner(fault, manner);
+    if fault.kind == Kind::UnsupportedCoding && fault.stage == Stage::Plan {
+        // RFC 9110 §15.5.16: what would be taken. Of the body: single messages have fields of their own.
+        let taken = match manner {
+            Manner::ConnectUnary(_) | Manner::Rest | Manner::Protobuf(_) | Manner::Http => TAKEN,
+            Manner::Grpc | Manner::GrpcHttp1 | Manner::GrpcWeb { .. } | Manner::ConnectStream(_) => {
+                *response.status_mut() = fault.answer().http;
+                "identity"
+            }
+        };
+        response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static(taken));
+    }
+    response
+}
+
+fn in_manner(fault: &Fault, manner: Manner) -> Response<Bytes> {
     let status = Status::from_fault(fault);
     let mut response = match manner {
         Manner::Grpc | Manner::GrpcHttp1 => {
@@ -54,9 +71,8 @@ pub fn fault_reply(fault: &Fault, manner: Manner) -> Response<Bytes> {
             response.headers_mut().insert(header::ALLOW, value);
         }
     }
-    if fault.kind == Kind::UnsupportedCoding && fault.stage == Stage::Plan {
-        // RFC 9110 §15.5.16: what would be taken. Of the body: single messages have fields of their own.
-        response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static(TAKEN));
+    if matches!(manner, Manner::Rest | Manner::Protobuf(_)) {
+        vary(response.headers_mut(), "accept");
     }
     response
 }
@@ -129,6 +145,17 @@ mod tests {
                 let expected = serde_json::json!({"code": answer.grpc.number(), "message": fault.message});
                 assert_eq!(body, expected);
             }
+        }
+    }
+
+    #[test]
+    fn a_coding_around_frames_is_refused_by_status() {
+        let fault = Fault::new(Kind::UnsupportedCoding, Stage::Plan, "no");
+        let connect = Manner::ConnectStream(Codec::Proto);
+        for manner in [Manner::GrpcHttp1, Manner::GrpcWeb { text: false }, connect] {
+            let answer = fault_reply(&fault, manner);
+            let taken = answer.headers()["accept-encoding"].to_str().unwrap();
+            assert_eq!((answer.status().as_u16(), taken), (415, "identity"), "{manner:?}");
         }
     }
 

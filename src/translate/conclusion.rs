@@ -15,7 +15,7 @@ pub(super) struct Conclusion {
     pub(super) initial: HeaderMap,
     /// Its trailing metadata, once there.
     trailers: Option<HeaderMap>,
-    /// What the head alone says of the status, should no trailers follow.
+    /// What the head alone says of the status, should nothing follow.
     early: Option<Status>,
     status: Option<Status>,
 }
@@ -37,6 +37,14 @@ impl Conclusion {
             }
             status => Status::from_http(status),
         }));
+    }
+
+    /// Whether a piece of the servlet's answer still matters. Behind one, the head has no word on how the call ended.
+    pub(super) fn takes(&mut self, chunk: &[u8]) -> bool {
+        if !chunk.is_empty() {
+            self.early = None;
+        }
+        self.status.is_none()
     }
 
     /// The servlet's answer has ended.

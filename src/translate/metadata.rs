@@ -10,6 +10,7 @@ use base64::engine::general_purpose::GeneralPurpose;
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::coding::token_list;
 pub use names::{FieldNames, NamePattern, NamePatternError};
 pub use withheld::withhold;
 
@@ -119,6 +120,14 @@ fn belongs_in_head(name: &str) -> bool {
             | "via"
     ) || name.starts_with("x-forwarded-")
         || name.starts_with("access-control-")
+}
+
+/// Says in an answer's head that it hangs on a field of the request (RFC 9110 §12.5.5).
+pub(super) fn vary(fields: &mut HeaderMap, by: &'static str) {
+    let told = token_list(fields, &header::VARY).any(|name| name == b"*" || name.eq_ignore_ascii_case(by.as_bytes()));
+    if !told {
+        fields.append(header::VARY, HeaderValue::from_static(by));
+    }
 }
 
 fn named_by_connection(fields: &HeaderMap, name: &HeaderName) -> bool {

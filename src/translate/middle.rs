@@ -126,7 +126,7 @@ impl dyn ReplyTranslator + '_ {
         }
     }
 
-    /// The whole body of an answer whose servlet has said all. Bounded by the limit of its messages.
+    /// The whole body of an answer whose servlet has said all: an error, or the one message, whose text is bounded.
     ///
     /// # Errors
     /// Those of `step`, and `MalformedReply` for an answer that wants more.

@@ -21,10 +21,12 @@ mod translation;
 mod web;
 
 pub use answer::fault_reply;
-pub use coding::{Accepted, Coding, CodingError, Compression, Decoded, Decoder, Effort, Encoder, ReplyCoding};
+pub use coding::{
+    Accepted, Coding, CodingError, Compression, Decoded, Decoder, Effort, Encoder, ReplyCoding, check_uncoded,
+};
 pub use connect::{Codec, ConnectPlan, Form, check_connect_head, connect_get_codec};
 pub use dialect::{Dialect, Manner, is_grpc};
-pub use envelope::{Arrival, EnvelopePlan, is_envelope};
+pub use envelope::{Arrival, EnvelopePlan, is_envelope, is_envelope_path};
 pub use frame::{FrameDecoder, FrameError, HEADER_LEN, Message, frame_header};
 pub use metadata::{FieldNames, NamePattern, NamePatternError, reply_headers, request_metadata, withhold};
 pub use middle::{Farewell, ReplyStep, ReplyTranslator, RequestStep, RequestTranslator};

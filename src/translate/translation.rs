@@ -76,6 +76,17 @@ impl Translation {
         }
     }
 
+    /// Whether the request may rest in the middle of its body, for as long as the call may last: it is one side of a conversation.
+    pub fn may_rest(&self) -> bool {
+        match self {
+            Translation::Rest(rest) => rest.method.client_streaming,
+            Translation::Envelope(_) => true,
+            Translation::Connect(connect) => connect.form == Form::Stream,
+            // Their listener knows by the content type.
+            Translation::Web(_) | Translation::Unary(_) => false,
+        }
+    }
+
     /// The request's half.
     ///
     /// # Errors

@@ -1,12 +1,20 @@
-//! Carries a request's body onto an HTTP/2 stream, as far as the servlet has room.
+//! Carries a request's body onto an HTTP/2 stream, as far as the servlet has room. Small pieces that are there go on together: a server
+//! counts those that its handler has not read, and over too many of them ends the connection, with every other call on it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h2::{Reason, SendStream};
+use http::HeaderMap;
 
 use crate::model::{Body, Fault, Frame};
+
+/// A piece of fewer bytes waits for what stands behind it, if that is there already. Servers on `h2` count frames of under 256.
+const SMALL: usize = 1024;
+
+/// What is joined goes on from so many bytes: about a frame.
+const JOINED: usize = 12 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Pump<B> {
@@ -46,37 +54,187 @@ impl<B: Body + Unpin> Pump<B> {
                 match self.send.poll_capacity(cx) {
                     Poll::Ready(Some(Ok(_))) => {}
                     Poll::Ready(Some(Err(_)) | None) => self.done = true,
-                    Poll::Pending => return Ok(()),
+                    Poll::Pending => {
+                        Pin::new(&mut self.body).poll_progress(cx);
+                        return Ok(());
+                    }
                 }
                 continue;
             }
-            let sent = match Pin::new(&mut self.body).poll_frame(cx) {
-                Poll::Ready(Some(Ok(Frame::Data(data)))) => {
-                    let end = self.body.is_end();
-                    self.begun = true;
-                    self.done = end;
-                    self.send.send_data(data, end)
-                }
-                Poll::Ready(Some(Ok(Frame::Trailers(trailers)))) => {
-                    self.done = true;
-                    self.send.send_trailers(trailers)
-                }
-                Poll::Ready(None) => {
-                    self.done = true;
-                    self.send.send_data(Bytes::new(), true)
-                }
-                Poll::Ready(Some(Err(fault))) => {
-                    self.done = true;
-                    self.send.send_reset(Reason::CANCEL);
-                    self.fault = Some(fault);
-                    break;
-                }
-                Poll::Pending => return Ok(()),
-            };
-            if sent.is_err() {
-                self.done = true;
+            let (joined, stop) = self.gather(cx);
+            if self.send_on(joined, stop) {
+                return Ok(());
             }
         }
         self.fault.clone().map_or(Ok(()), Err)
+    }
+
+    /// What of the body is there, up to about a frame, and what it stopped at.
+    fn gather(&mut self, cx: &mut Context<'_>) -> (Bytes, Stop) {
+        let mut first = Bytes::new();
+        let mut joined = BytesMut::new();
+        let stop = loop {
+            match Pin::new(&mut self.body).poll_frame(cx) {
+                // Nothing is no frame: servers take a hundred of those in a connection's life.
+                Poll::Ready(Some(Ok(Frame::Data(data)))) if data.is_empty() && !self.body.is_end() => {}
+                Poll::Ready(Some(Ok(Frame::Data(data)))) => {
+                    let (end, large) = (self.body.is_end(), data.len() >= SMALL);
+                    if first.is_empty() && joined.is_empty() {
+                        first = data;
+                    } else if large {
+                        break Stop::Large(data, end);
+                    } else {
+                        joined.extend_from_slice(&std::mem::take(&mut first));
+                        joined.extend_from_slice(&data);
+                    }
+                    if end {
+                        break Stop::End;
+                    }
+                    if large || joined.len() >= JOINED {
+                        break Stop::Full;
+                    }
+                }
+                Poll::Ready(Some(Ok(Frame::Trailers(trailers)))) => break Stop::Trailers(trailers),
+                Poll::Ready(Some(Err(fault))) => break Stop::Fault(fault),
+                Poll::Ready(None) => break Stop::End,
+                Poll::Pending => break Stop::Starved,
+            }
+        };
+        (if joined.is_empty() { first } else { joined.freeze() }, stop)
+    }
+
+    /// Hands on what was gathered. Whether that was nothing, and more will come.
+    fn send_on(&mut self, joined: Bytes, stop: Stop) -> bool {
+        if let Stop::Fault(fault) = stop {
+            self.done = true;
+            self.send.send_reset(Reason::CANCEL);
+            self.fault = Some(fault);
+            return false;
+        }
+        let end = matches!(stop, Stop::End);
+        let nothing = joined.is_empty() && matches!(stop, Stop::Starved);
+        self.begun |= !joined.is_empty();
+        let mut sent = if end || !joined.is_empty() { self.send.send_data(joined, end) } else { Ok(()) };
+        let mut last = end;
+        match stop {
+            Stop::Trailers(trailers) => {
+                last = true;
+                sent = sent.and_then(|()| self.send.send_trailers(trailers));
+            }
+            Stop::Large(data, end) => {
+                last = end;
+                sent = sent.and_then(|()| self.send.send_data(data, end));
+            }
+            Stop::Full | Stop::Starved | Stop::End | Stop::Fault(_) => {}
+        }
+        self.done = last || sent.is_err();
+        nothing
+    }
+}
+
+/// Why no more is joined.
+enum Stop {
+    /// There is enough.
+    Full,
+    /// This piece is not small, and goes on as it is; whether it is the last.
+    Large(Bytes, bool),
+    /// More will come.
+    Starved,
+    End,
+    Trailers(HeaderMap),
+    Fault(Fault),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::future::poll_fn;
+
+    use super::*;
+
+    #[derive(Clone, Copy, Debug)]
+    enum Item {
+        Data(usize),
+        /// Nothing is there yet.
+        Wait,
+        /// The end, which was not told with the last piece.
+        End,
+    }
+    use Item::{Data, End, Wait};
+
+    #[derive(Debug)]
+    struct Script(VecDeque<Item>);
+
+    impl Body for Script {
+        fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
+            match self.0.pop_front() {
+                Some(Data(len)) => Poll::Ready(Some(Ok(Frame::Data(vec![7; len].into())))),
+                Some(Wait) => {
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                Some(End) | None => Poll::Ready(None),
+            }
+        }
+
+        fn is_end(&self) -> bool {
+            self.0.is_empty()
+        }
+    }
+
+    /// The sizes of the frames that a server gets.
+    async fn frames(script: &[Item]) -> Vec<usize> {
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let (client, server) = tokio::join!(h2::client::handshake(near), h2::server::handshake(far));
+        let ((client, connection), mut server) = (client.unwrap(), server.unwrap());
+        let (driven, served) = (tokio::spawn(connection), async {
+            let (request, mut respond) = server.accept().await.unwrap().unwrap();
+            let serving = tokio::spawn(async move { while server.accept().await.is_some() {} });
+            let mut body = request.into_body();
+            let mut sizes = Vec::new();
+            while let Some(data) = body.data().await {
+                let data = data.unwrap();
+                body.flow_control().release_capacity(data.len()).unwrap();
+                sizes.push(data.len());
+            }
+            respond.send_response(http::Response::new(()), true).unwrap();
+            (sizes, serving)
+        });
+        let sent = async {
+            let mut client = client.ready().await.unwrap();
+            let (response, send) =
+                client.send_request(http::Request::post("http://a/").body(()).unwrap(), false).unwrap();
+            let mut pump = Pump::new(Script(script.iter().copied().collect()), send, false);
+            poll_fn(|cx| {
+                pump.poll(cx).unwrap();
+                if pump.done { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            response.await.unwrap();
+        };
+        let ((sizes, serving), ()) = tokio::join!(served, sent);
+        serving.abort();
+        driven.abort();
+        sizes
+    }
+
+    #[tokio::test]
+    async fn small_pieces_that_are_there_go_on_together() {
+        let many = vec![Data(5); 3000];
+        let cases: &[(&[Item], &[usize])] = &[
+            (&[Data(5)], &[5]),
+            (&[Data(5), End], &[5]),
+            (&[Data(20_000)], &[16_384, 3_616]),
+            (&many, &[12_290, 2_710]),
+            // Nothing waits for what is not there.
+            (&[Data(5), Wait, Data(6), Data(7), Wait, Wait, Data(8)], &[5, 13, 8]),
+            // What is not small is not copied.
+            (&[Data(5), Data(6), Data(2000), Data(7), Data(8)], &[11, 2000, 15]),
+            (&[Data(2000), Data(2000)], &[2000, 2000]),
+            (&[Data(0), Data(0), Wait, Data(3), Data(0), Data(4)], &[7]),
+        ];
+        for (script, expected) in cases {
+            assert_eq!(frames(script).await, *expected, "{:?}", script.get(..8).unwrap_or(script));
+        }
     }
 }

@@ -203,6 +203,8 @@ async fn a_deadline_ends_a_call_whose_caller_reads_nothing() {
     let response = response.await.unwrap();
     until(|| servlet.seen()[0].reset).await;
     proxy.at_rest("echo").await;
+    // The servlet had more to say than anybody took.
+    assert_eq!(proxy.endpoints("echo").await[0]["failures"], 0);
     drop(response);
 }
 

@@ -9,6 +9,7 @@ use crate::support::{Call, Running, Servlet, framed};
 
 const SAY: &str = "/echo.v1.Echo/Say";
 const CHAT: &str = "/echo.v1.Echo/Chat";
+const JOIN: &str = "/echo.v1.Echo/Join";
 
 #[tokio::test]
 async fn a_unary_call_arrives_as_it_was_sent_and_so_does_its_answer() {
@@ -195,4 +196,89 @@ async fn connections_are_shared_and_warm() {
     }
     assert!(servlet.connections() <= 2, "one a worker, not one a call: {}", servlet.connections());
     let _ = read;
+}
+
+#[tokio::test]
+async fn unknown_is_told_in_the_servlets_own_words() {
+    let servlet = Servlet::start(|mut call: Call| async move {
+        call.read().await;
+        call.reply(&[b"x"], "2", Some(&format!("%ff{}", "x".repeat(5000))));
+    })
+    .await;
+    let proxy = Running::echo(&[(&servlet.address, 1)]).await;
+    let answer = Caller::connect(&proxy.address).await.call(SAY, b"").await;
+    assert_eq!((answer.grpc_status(), answer.grpc_message().len()), ("2", 5003));
+    assert!(answer.grpc_message().starts_with("%ff"));
+}
+
+#[tokio::test]
+async fn a_status_in_the_head_counts_only_when_nothing_follows_it() {
+    for (said, messages, counts) in [("5", 0, "5"), ("0", 0, "0"), ("0", 1, "2")] {
+        let servlet = Servlet::start(move |mut call: Call| async move {
+            call.read().await;
+            let head = http::Response::builder().header("content-type", "application/grpc").header("grpc-status", said);
+            let mut send = call.respond.send_response(head.body(()).unwrap(), false).unwrap();
+            send.send_data(framed(b"x").repeat(messages).into(), true).unwrap();
+        })
+        .await;
+        let proxy = Running::echo(&[(&servlet.address, 1)]).await;
+        let answer = Caller::connect(&proxy.address).await.call(SAY, b"").await;
+        assert_eq!((answer.grpc_status(), answer.messages.len()), (counts, messages), "{said} {messages}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_made_by_post_alone() {
+    let servlet = Servlet::start(servlet::echo).await;
+    let proxy = Running::echo(&[(&servlet.address, 1)]).await;
+    let caller = Caller::connect(&proxy.address).await;
+    for method in ["GET", "HEAD", "PUT"] {
+        let mut request = Caller::request(SAY);
+        *request.method_mut() = method.parse().unwrap();
+        let answer = caller.send(request, &[b""]).await.unwrap();
+        assert_eq!(answer.grpc_status(), "12", "{method}");
+    }
+    assert_eq!(servlet.calls(), 0);
+}
+
+#[tokio::test]
+async fn many_small_messages_that_a_servlet_is_slow_to_take_cost_nobody_else_a_call() {
+    use std::sync::Arc;
+    let go = Arc::new(tokio::sync::Semaphore::new(0));
+    let sign = Arc::clone(&go);
+    let servlet = Servlet::start(move |mut call: Call| {
+        let sign = Arc::clone(&sign);
+        async move {
+            if call.head.uri.path().ends_with("Join") {
+                drop(sign.acquire().await.unwrap());
+            }
+            let body = call.read().await;
+            call.reply(&[&crate::support::text_field(1, &body.len().to_string())], "0", None);
+        }
+    })
+    .await;
+    let proxy = Running::echo(&[(&servlet.address, 1)]).await;
+    let caller = Caller::connect(&proxy.address).await;
+    // In lines, and as gRPC does it.
+    for (path, content_type, message) in
+        [("/v1/join", "application/x-ndjson", &b"{}\n"[..]), (JOIN, "application/grpc", &[0; 5])]
+    {
+        let calls = servlet.calls();
+        let mut ready = caller.send.clone().ready().await.unwrap();
+        let request = Request::post(format!("http://proxy.test{path}")).header("content-type", content_type);
+        let (response, mut send) =
+            ready.send_request(request.header("te", "trailers").body(()).unwrap(), false).unwrap();
+        send.send_data(message.repeat(3000).into(), true).unwrap();
+        servlet.called(calls + 1).await;
+        assert_eq!(caller.call(SAY, b"").await.grpc_status(), "0");
+        go.add_permits(1);
+        let (parts, mut body) = response.await.unwrap().into_parts();
+        let mut told = Vec::new();
+        while let Some(data) = body.data().await {
+            told.extend_from_slice(&data.unwrap());
+        }
+        assert!(parts.status == 200 && String::from_utf8_lossy(&told).contains("15000"), "{path}: {told:?}");
+        go.forget_permits(1);
+    }
+    assert_eq!(servlet.connections(), 1);
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::support::http1::Caller;
+use crate::support::proxy::{ECHO, ECHO_PROTO, table};
 use crate::support::servlet::{talk, trailers};
 use crate::support::{Call, Running, Servlet, framed, http2, text_field, unframed, until};
 
@@ -258,4 +259,52 @@ async fn a_caller_that_takes_no_form_of_ours_gets_json() {
     }
     assert!(servlet.seen().iter().all(|seen| !seen.headers.contains_key("accept")));
     proxy.at_rest("echo").await;
+}
+
+#[tokio::test]
+async fn one_side_of_a_conversation_may_rest_longer_than_a_body_may_stall() {
+    let servlet = Servlet::start(talk).await;
+    let proxy = Running::echo_within(&[(&servlet.address, 1)], "body_timeout: 50ms").await;
+    let mut ready = http2::connect(&proxy.address).await.ready().await.unwrap();
+    let request = http2::request("POST", "/v1/chat").header("content-type", LINES).header("accept", LINES);
+    let (response, mut send) = ready.send_request(request.body(()).unwrap(), false).unwrap();
+    send.send_data(record(LINES, "a").into(), false).unwrap();
+    let mut body = response.await.unwrap().into_body();
+    assert_eq!(body.data().await.unwrap().unwrap(), record(LINES, "a"));
+    // Bodies that began after this one rested stall, one after the other.
+    for _ in 0..2 {
+        let mut ready = ready.clone().ready().await.unwrap();
+        let stalled = http2::request("POST", "/v1/say").header("content-type", "application/json");
+        let (response, _send) = ready.send_request(stalled.body(()).unwrap(), false).unwrap();
+        assert_eq!(response.await.unwrap().status(), 408);
+    }
+    send.send_data(record(LINES, "b").into(), true).unwrap();
+    assert_eq!(body.data().await.unwrap().unwrap(), record(LINES, "b"));
+    assert!(body.data().await.is_none());
+}
+
+#[tokio::test]
+async fn a_stream_does_not_run_for_head() {
+    let servlet = Servlet::start(talk).await;
+    let routes = "routes:\n  - { match: { path: /any/stream }, call: echo.v1.Echo/Count }\n  - { match: { path: /any/one }, call: echo.v1.Echo/Say }\n";
+    let files = [
+        ("protos/echo.proto", ECHO_PROTO),
+        ("servlets/echo.yaml", &format!("{ECHO}{routes}")),
+        ("endpoints/echo.yaml", &table(&[(&servlet.address, 1)])),
+    ];
+    let proxy = Running::with(&files, "access_log: access.log\n").await;
+    let ask = |path: &str| format!("HEAD {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let ask = async |path: &str| {
+        let mut caller = Caller::connect(&proxy.address).await;
+        caller.write(ask(path)).await;
+        String::from_utf8(caller.rest().await.0).unwrap().to_ascii_lowercase()
+    };
+    let refused = ask("/any/stream").await;
+    assert!(refused.starts_with("http/1.1 405") && refused.contains("\r\nallow: get, post, put, patch, delete\r\n"));
+    assert_eq!(servlet.calls(), 0);
+    assert!(ask("/any/one").await.starts_with("http/1.1 200"));
+    // What HEAD is spared is not counted as sent.
+    let log = || std::fs::read_to_string(proxy.path("access.log")).unwrap_or_default();
+    until(|| log().lines().count() == 2).await;
+    assert!(log().lines().all(|line| line.contains("\"bytes_out\":0")), "{}", log());
 }

@@ -297,3 +297,20 @@ async fn a_stream_over_http1_is_refused_before_a_servlet_is_asked() {
     }
     assert_eq!(servlet.calls(), 0);
 }
+
+#[tokio::test]
+async fn a_coding_around_the_frames_is_refused() {
+    let servlet = Servlet::start(echo_marked).await;
+    let proxy = echo(&servlet.address, "").await;
+    for content_type in [WEB, TEXT, "application/grpc", "application/connect+proto"] {
+        for (coding, status) in [("gzip", 415), ("identity", 200)] {
+            let fields = format!("Content-Type: {content_type}\r\nContent-Encoding: {coding}\r\nContent-Length: 0");
+            let request = format!("POST {SAY} HTTP/1.1\r\nHost: a\r\n{fields}\r\nConnection: close\r\n\r\n");
+            let answer = Caller::once(&proxy.address, &request).await;
+            // Connect has it that a unary method is not called by a stream.
+            let unfit = content_type.contains("connect") && status == 200;
+            assert_eq!(answer.status, if unfit { 415 } else { status }, "{content_type} {coding}");
+            assert_eq!(answer.header("accept-encoding"), (coding == "gzip").then_some("identity"), "{content_type}");
+        }
+    }
+}

@@ -439,6 +439,12 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
+    /// No pause ends it from now on.
+    pub(super) fn let_rest(&mut self) {
+        self.may_rest = true;
+        self.stall = None;
+    }
+
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
         let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
         let polled = match stream.poll_data(cx) {

@@ -40,6 +40,18 @@ pub(in crate::translate) fn content_codings(headers: &HeaderMap) -> Result<Small
     Ok(codings)
 }
 
+/// Refuses every content coding: of a body that is frames, whose messages have a coding of their own.
+///
+/// # Errors
+/// `UnsupportedCoding`.
+pub fn check_uncoded(headers: &HeaderMap) -> Result<(), Fault> {
+    let mut codings = token_list(headers, &header::CONTENT_ENCODING);
+    match codings.find(|name| !name.eq_ignore_ascii_case(b"identity")) {
+        None => Ok(()),
+        Some(_) => Err(unsupported("a body of framed messages has no Content-Encoding: compress each message".into())),
+    }
+}
+
 fn unsupported(told: String) -> Fault {
     Fault::new(Kind::UnsupportedCoding, Stage::Plan, told)
 }

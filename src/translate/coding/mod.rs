@@ -13,6 +13,7 @@ mod request;
 use std::fmt;
 
 pub use accept::Accepted;
+pub use accept::check_uncoded;
 pub(super) use accept::{content_codings, token_list};
 pub use decoder::{Decoded, Decoder};
 pub use encoder::{Effort, Encoder};

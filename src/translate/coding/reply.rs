@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use super::encoder::{Effort, Encoder};
 use super::{Accepted, Coding, CodingError, token_list};
 use crate::model::{Fault, Kind, Stage};
+use crate::translate::metadata::vary;
 use crate::translate::middle::{Farewell, ReplyStep, ReplyTranslator};
 use crate::translate::status::Status;
 
@@ -66,7 +67,8 @@ impl EncodedReply {
         if !may_be_coded(&head) {
             return Ok(ReplyStep::Head(head));
         }
-        vary(head.headers_mut());
+        // Also where it is left as it is.
+        vary(head.headers_mut(), "Accept-Encoding");
         let Some(coding) = self.agreed.accepted.coding else { return Ok(ReplyStep::Head(head)) };
         let promised: Option<u64> =
             head.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -185,7 +187,8 @@ fn may_be_coded(head: &Response<()>) -> bool {
     let status = head.status();
     let fixed = token_list(fields, &header::CACHE_CONTROL).any(|word| word.eq_ignore_ascii_case(b"no-transform"))
         || fields.contains_key(header::CONTENT_ENCODING)
-        || fields.contains_key("repr-digest");
+        || fields.contains_key("repr-digest")
+        || fields.contains_key("content-digest");
     let carried = status.is_success() && !matches!(status, StatusCode::NO_CONTENT | StatusCode::PARTIAL_CONTENT);
     carried && !fixed && fields.get(header::CONTENT_TYPE).is_some_and(|value| is_text(value.as_bytes()))
 }
@@ -213,15 +216,6 @@ fn is_text(content_type: &[u8]) -> bool {
             | "wasm"
     );
     kind == "text" || (kind == "application" && known) || subtype.ends_with("+json") || subtype.ends_with("+xml")
-}
-
-/// The answer depends on what the caller takes (RFC 9110 §12.5.5), also where it was left as it is.
-fn vary(fields: &mut HeaderMap) {
-    let told =
-        token_list(fields, &header::VARY).any(|name| name == b"*" || name.eq_ignore_ascii_case(b"accept-encoding"));
-    if !told {
-        fields.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-    }
 }
 
 /// Tells the coding, and what of the servlet's own words is no longer so.

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 
-use super::json::{ReadOptions, WriteOptions, from_wire, to_wire};
+use super::json::{ReadOptions, WriteOptions, from_wire, most_text, to_wire};
 use crate::model::{Fault, Kind, Stage};
 use crate::schema::{Messages, Method};
 
@@ -101,12 +101,21 @@ impl ConnectPlan {
         match (self.codec, &self.method) {
             (Codec::Proto, _) => out.extend_from_slice(message),
             (Codec::Json, Some(method)) => {
-                from_wire(&method.messages, method.output, message, &WriteOptions::default(), out)
+                // More could not be framed either.
+                let most = most_text(self.message_limit).min(u32::MAX as usize);
+                let options = WriteOptions { most, ..WriteOptions::default() };
+                from_wire(&method.messages, method.output, message, &options, out)
                     .map_err(|error| refused(format!("the reply has no JSON form: {error}")))?;
             }
             (Codec::Json, None) => return Err(refused("JSON needs a schema, which the servlet has none of".into())),
         }
         Ok(())
+    }
+
+    /// The length of a message as its frame tells it.
+    fn frame_len(&self, len: usize) -> Result<u32, Fault> {
+        u32::try_from(len)
+            .map_err(|_| Fault::new(Kind::UntranslatableReply, Stage::ReplyBody, "a message of 4 GiB or more"))
     }
 
     fn too_large(&self) -> Fault {
@@ -130,13 +139,8 @@ pub(super) fn content_type(stream: bool, codec: Codec) -> HeaderValue {
     })
 }
 
-/// The protocol's own header fields become gRPC's, or end here.
+/// The protocol's own header fields become gRPC's, where gRPC has such.
 pub(super) fn metadata(from: &HeaderMap, form: Form, codec: Codec, to: &mut HeaderMap) {
-    for name in
-        ["connect-protocol-version", "connect-timeout-ms", "connect-content-encoding", "connect-accept-encoding"]
-    {
-        to.remove(name);
-    }
     if form == Form::Stream && codec == Codec::Proto {
         to.insert("grpc-accept-encoding", HeaderValue::from_static("identity"));
         for (connect, grpc) in &ENCODINGS {
@@ -147,11 +151,11 @@ pub(super) fn metadata(from: &HeaderMap, form: Form, codec: Codec, to: &mut Head
     }
 }
 
-/// A frame of a stream: flag, length, message.
+/// The last frame of a stream: flag, length, what it says.
 fn frame(flag: u8, message: &[u8]) -> Bytes {
     let mut frame = Vec::with_capacity(message.len() + 5);
     frame.push(flag);
-    // Messages are bounded by their limit, which is far below 4 GiB.
+    // It tells how a call ended, and is bounded by the limit of the head that said so.
     frame.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
     frame.extend_from_slice(message);
     Bytes::from(frame)

@@ -31,7 +31,7 @@ impl ConnectRequest {
     /// `headers`: those of the request, for the encoding of a stream's messages.
     pub(crate) fn new(plan: &ConnectPlan, headers: &HeaderMap) -> ConnectRequest {
         let input = match plan.form {
-            Form::Post | Form::Get => Input::One(BytesMut::new()),
+            Form::Post | Form::Get => Input::One(BytesMut::from(&frame_header(0)[..])),
             Form::Stream => {
                 let coding = MessageCoding::of(headers, &CONTENT_ENCODING);
                 Input::Frames(FrameDecoder::new(plan.message_limit), coding)
@@ -46,7 +46,7 @@ impl ConnectRequest {
             Input::One(message) => {
                 let message = std::mem::take(message);
                 self.input = Input::Ended;
-                framed(&self.plan, &message).map(RequestStep::Frame)
+                behind_prefix(&self.plan, message).map(RequestStep::Frame)
             }
             Input::Frames(frames, coding) => match frames.next().map_err(|error| error.in_request())? {
                 Some(message) => {
@@ -74,7 +74,7 @@ impl RequestTranslator for ConnectRequest {
 
     fn push(&mut self, chunk: Bytes) {
         match &mut self.input {
-            Input::One(message) if message.len() + chunk.len() > self.plan.message_limit => {
+            Input::One(message) if message.len() - HEADER_LEN + chunk.len() > self.plan.message_limit => {
                 self.failed.get_or_insert_with(|| self.plan.too_large());
             }
             Input::One(message) => message.extend_from_slice(&chunk),
@@ -145,6 +145,19 @@ impl RequestTranslator for GetRequest {
     fn is_end(&self) -> bool {
         self.frame.is_none() && self.failed.is_none()
     }
+}
+
+/// The same of a message that stands behind room for its prefix already: one of protobuf stays where it is.
+fn behind_prefix(plan: &ConnectPlan, mut message: BytesMut) -> Result<Bytes, Fault> {
+    let content = message.get(HEADER_LEN..).unwrap_or_default();
+    if plan.codec == Codec::Json {
+        return framed(plan, content);
+    }
+    let header = prefix(content.len());
+    for (byte, prefix) in message.iter_mut().zip(header) {
+        *byte = prefix;
+    }
+    Ok(message.freeze())
 }
 
 /// A caller's message as gRPC frames it.

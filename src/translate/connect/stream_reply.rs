@@ -6,11 +6,11 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header};
 
-use super::{Codec, ConnectPlan, ENCODINGS, end_frame, frame};
+use super::{Codec, ConnectPlan, ENCODINGS, end_frame};
 use crate::model::Fault;
 use crate::translate::coding::{GRPC_ENCODING, MessageCoding};
 use crate::translate::conclusion::Conclusion;
-use crate::translate::frame::{FrameDecoder, FrameError};
+use crate::translate::frame::{FrameDecoder, FrameError, HEADER_LEN, frame_header};
 use crate::translate::middle::{Farewell, ReplyStep, ReplyTranslator};
 use crate::translate::relay::Walker;
 use crate::translate::status::Status;
@@ -94,9 +94,14 @@ fn write_next(
 ) -> Result<bool, Fault> {
     let Some(message) = decoder.next().map_err(FrameError::in_reply)? else { return Ok(false) };
     let message = coding.open_reply(message, plan.message_limit)?;
-    let mut json = Vec::with_capacity(message.len() * 2);
-    plan.write(&message, &mut json)?;
-    out.extend_from_slice(&frame(0, &json));
+    let start = out.len();
+    out.reserve(HEADER_LEN + message.len() * 2);
+    out.extend_from_slice(&frame_header(0));
+    let written = plan.write(&message, out).and_then(|()| plan.frame_len(out.len() - start - HEADER_LEN));
+    let len = written.inspect_err(|_| out.truncate(start))?;
+    for (byte, prefix) in out.iter_mut().skip(start).zip(frame_header(len)) {
+        *byte = prefix;
+    }
     Ok(true)
 }
 
@@ -134,7 +139,7 @@ impl ReplyTranslator for StreamReply {
     }
 
     fn push(&mut self, chunk: Bytes) {
-        if self.conclusion.status().is_some() {
+        if !self.conclusion.takes(&chunk) {
             return;
         }
         match &mut self.messages {

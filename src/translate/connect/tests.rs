@@ -18,7 +18,8 @@ use crate::translate::relay::Walker;
 const LIMIT: usize = 64;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
-    let text = "syntax = \"proto3\"; package t; message Words { string text = 1; int64 number = 2; } \
+    let text = "syntax = \"proto3\"; package t; message Words { string text = 1; int64 number = 2; repeated Long many = 3; } \
+                enum Long { A_NAME_THAT_IS_LONGER_THAN_THE_MESSAGE_THAT_IT_STANDS_IN = 0; } \
                 service S { rpc Say(Words) returns (Words); }";
     let source = Source::Proto { name: "t.proto".into(), text: text.into() };
     Schema::build(&[source], &mut |_| None).unwrap_or_else(|errors| panic!("{errors:?}"))
@@ -460,4 +461,25 @@ fn many_small_messages_go_on_together_up_to_the_one_that_cannot() {
 
 fn words_json(text: &str) -> Vec<u8> {
     json!({ "text": text }).to_string().into_bytes()
+}
+
+#[test]
+fn the_json_of_an_answer_is_bounded() {
+    let long = [&[26, 50][..], &[0; 50]].concat();
+    let body = framed(&[words("a"), long.clone()]);
+    let stream = told(StreamReply::new(&plan(Form::Stream, Codec::Json)), grpc(), &body, &[usize::MAX], ok());
+    assert_eq!(frames(&stream.body), [(0, br#"{"text":"a"}"#.to_vec())], "nothing of what cannot be told");
+    assert_eq!(stream.end.unwrap_err().0, Kind::UntranslatableReply);
+    let unary = told(UnaryReply::new(&plan(Form::Post, Codec::Json)), grpc(), &framed(&[long]), &[9], ok());
+    assert_eq!(unary.end.unwrap_err().0, Kind::UntranslatableReply);
+}
+
+#[test]
+fn a_status_in_the_head_counts_only_when_nothing_follows_it() {
+    let early = || (StatusCode::OK, map(&[("content-type", "application/grpc"), ("grpc-status", "0")]));
+    for codec in [Codec::Proto, Codec::Json] {
+        let stream = |body: &[u8]| told(StreamReply::new(&plan(Form::Stream, codec)), early(), body, &[4], Ok(None));
+        assert_eq!(end_of(&stream(&framed(&[words("a")])).body)["error"]["code"], "unknown");
+        assert_eq!(end_of(&stream(b"").body), json!({}));
+    }
 }

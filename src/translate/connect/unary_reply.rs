@@ -96,7 +96,7 @@ impl ReplyTranslator for UnaryReply {
     }
 
     fn push(&mut self, chunk: Bytes) {
-        if self.conclusion.status().is_none() {
+        if self.conclusion.takes(&chunk) {
             self.decoder.push(chunk);
         }
     }

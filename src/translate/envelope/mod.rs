@@ -25,7 +25,12 @@ const PATH: &str = "/telamon.v1.HttpServlet/Serve";
 
 /// Whether a method takes whole exchanges.
 pub fn is_envelope(method: &PathAndQuery) -> bool {
-    method.path() == PATH
+    is_envelope_path(method.path())
+}
+
+/// The same of a request's path.
+pub fn is_envelope_path(path: &str) -> bool {
+    path == PATH
 }
 
 /// What is known of a call that is enveloped.

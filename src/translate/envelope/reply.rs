@@ -168,7 +168,7 @@ impl ReplyTranslator for EnvelopeReply {
     }
 
     fn push(&mut self, chunk: Bytes) {
-        if self.conclusion.status().is_none() && !matches!(self.state, State::Over) {
+        if self.conclusion.takes(&chunk) && !matches!(self.state, State::Over) {
             self.decoder.push(chunk);
         }
     }

@@ -33,7 +33,7 @@ pub use items::ArrayItems;
 pub use place::{JsonError, WireError};
 pub use read::{ReadOptions, field_to_wire, to_wire};
 pub use text::scalar_from_text;
-pub use write::{WriteOptions, field_from_wire, from_wire};
+pub use write::{WriteOptions, field_from_wire, from_wire, most_text};
 
 /// Objects and arrays inside each other, either way. What protobuf's own parsers allow for messages; deeper input only serves to
 /// exhaust a stack.

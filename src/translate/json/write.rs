@@ -11,8 +11,11 @@ use super::write_text::{is_zero, put_scalar, put_string, zero};
 use crate::schema::{Cardinality, Field, FieldKind, Message, MessageId, Messages, WellKnown};
 
 /// How JSON is written.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct WriteOptions {
+    /// The most bytes of text, and about the most of memory besides. One byte of a packed enum becomes a name as long as its author
+    /// liked, and two of an empty message the names of all that it is in.
+    pub most: usize,
     /// Write fields without presence even when they hold zero, and empty lists and maps.
     pub always_print_primitive_fields: bool,
     /// Enum values as numbers instead of names.
@@ -21,14 +24,31 @@ pub struct WriteOptions {
     pub preserve_proto_names: bool,
 }
 
+impl Default for WriteOptions {
+    fn default() -> WriteOptions {
+        WriteOptions {
+            most: usize::MAX,
+            always_print_primitive_fields: false,
+            enums_as_ints: false,
+            preserve_proto_names: false,
+        }
+    }
+}
+
+/// The most bytes of text for a message of up to `message_limit` bytes: more than any string takes whose every byte is escaped, and
+/// than numbers take, packed as tightly as they can be, with names of a usual length.
+pub fn most_text(message_limit: usize) -> usize {
+    message_limit.saturating_mul(8)
+}
+
 /// JSON is about twice as long as the wire format; but no message is believed for more than this many bytes before they are there.
 const FIRST_ROOM: usize = 64 * 1024;
 
 /// Appends the JSON form of a message on the wire, its fields in the order of their numbers, without whitespace.
 ///
 /// # Errors
-/// The bytes are no such message, or JSON has no form for it (a timestamp in the year 20000, an Any of an unknown type). `out`
-/// then holds a part of the text, to be thrown away.
+/// The bytes are no such message, or JSON has no form for it (a timestamp in the year 20000, an Any of an unknown type), or a longer
+/// one than the options allow. `out` then holds a part of the text, to be thrown away.
 pub fn from_wire(
     messages: &Messages,
     id: MessageId,
@@ -59,11 +79,18 @@ pub fn field_from_wire(
     writer.write(|writer| writer.only(messages.get(id), field, &[Span::new(0, wire.len())]))
 }
 
+#[cold]
+pub(super) fn too_long(options: &WriteOptions) -> WireError {
+    WireError::new(0, format!("its JSON is over the limit of {} bytes", options.most))
+}
+
 pub(super) struct Writer<'a, 'o> {
     pub(super) messages: &'a Messages,
     pub(super) options: WriteOptions,
     pub(super) wire: &'a [u8],
     pub(super) out: &'o mut Vec<u8>,
+    /// Where the text is to end at the latest.
+    end: usize,
     depth: u32,
     order: Order,
 }
@@ -99,19 +126,27 @@ impl<'a, 'o> Writer<'a, 'o> {
         if u32::try_from(wire.len()).is_err() {
             return Err(WireError::new(0, "a message of 4 GiB or more"));
         }
-        Ok(Writer { messages, options: *options, wire, out, depth: 0, order: Order::Assumed })
+        let end = out.len().saturating_add(options.most);
+        Ok(Writer { messages, options: *options, wire, out, end, depth: 0, order: Order::Assumed })
     }
 
     /// Writes; and, when something is wrong, once more with the order of fields looked over: perhaps it was that alone, and in the
     /// right order a later field takes the place of what is wrong. So nothing costs more than twice.
     fn write(&mut self, mut write: impl FnMut(&mut Self) -> Result<(), WireError>) -> Result<(), WireError> {
         let start = self.out.len();
-        write(self).or_else(|_| {
+        let written = write(self).or_else(|_| {
             self.out.truncate(start);
             self.depth = 0;
             self.order = Order::Checked;
             write(self)
-        })
+        });
+        written.and_then(|()| self.check_end())
+    }
+
+    /// Holds the text to its limit: asked wherever there may be any number of what follows.
+    #[inline]
+    pub(super) fn check_end(&self) -> Result<(), WireError> {
+        if self.out.len() > self.end { Err(too_long(&self.options)) } else { Ok(()) }
     }
 
     /// A message, whatever its form.
@@ -135,7 +170,7 @@ impl<'a, 'o> Writer<'a, 'o> {
         }
         self.depth += 1;
         self.out.push(bracket);
-        Ok(())
+        self.check_end()
     }
 
     pub(super) fn close(&mut self, bracket: u8) {
@@ -197,7 +232,7 @@ impl<'a, 'o> Writer<'a, 'o> {
                 let mut next = Some(record);
                 while let Some(record) = next {
                     if let WireValue::Len(span) = record.value {
-                        entries.push((self.map_key(key, span)?, span));
+                        self.entry(&mut entries, key, span)?;
                     }
                     next = fields.next_of(field)?;
                 }
@@ -283,7 +318,7 @@ impl<'a, 'o> Writer<'a, 'o> {
         }
         self.value(field.kind, value).map_err(|error| error.in_index(*index))?;
         *index += 1;
-        Ok(())
+        self.check_end()
     }
 
     /// One element of any kind.

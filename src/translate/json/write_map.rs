@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::place::{WireError, excerpt};
 use super::wire::{Malformed, Records, Span, WireType, WireValue, unzigzag, wire_type};
-use super::write::Writer;
+use super::write::{Writer, too_long};
 use super::write_text::{put_integer, put_string, utf8, zero};
 use crate::schema::FieldKind;
 
@@ -71,6 +71,16 @@ impl<'a> Writer<'a, '_> {
         })
     }
 
+    /// Keeps an entry until all are there. It takes far more memory than the two bytes that it may be on the wire, where the same key
+    /// can come any number of times, so that it counts as text does.
+    pub(super) fn entry(&self, entries: &mut Entries<'a>, kind: FieldKind, entry: Span) -> Result<(), WireError> {
+        if entries.len() >= self.options.most / size_of::<(MapKey<'_>, Span)>() {
+            return Err(too_long(&self.options));
+        }
+        entries.push((self.map_key(kind, entry)?, entry));
+        Ok(())
+    }
+
     /// An object of entries. Without a kind, their values are `google.protobuf.Value`s.
     pub(super) fn map(&mut self, mut entries: Entries<'a>, kind: Option<FieldKind>) -> Result<(), WireError> {
         self.open(b'{', &[])?;
@@ -89,6 +99,7 @@ impl<'a> Writer<'a, '_> {
             key.put(self.out);
             self.out.push(b':');
             self.map_value(*entry, kind).map_err(|error| error.in_key(&key.to_string()))?;
+            self.check_end()?;
         }
         self.close(b'}');
         Ok(())

@@ -48,7 +48,7 @@ impl<'a> Writer<'a, '_> {
                     let expected = tag;
                     while tag == expected {
                         let span = records.span()?;
-                        entries.push((self.map_key(key, span)?, span));
+                        self.entry(&mut entries, key, span)?;
                         start = records.offset();
                         tag = records.raw_tag()?;
                     }

@@ -137,6 +137,7 @@ impl Writer<'_, '_> {
                 self.out.push(b',');
             }
             self.dynamic(&[span]).map_err(|error| error.in_index(index))?;
+            self.check_end()?;
             index += 1;
         }
         self.close(b']');
@@ -148,7 +149,7 @@ impl Writer<'_, '_> {
         let mut records = Parts::new(self.wire, parts);
         while let Some(record) = records.next()? {
             if let (1, WireValue::Len(span)) = (record.number, record.value) {
-                entries.push((self.map_key(FieldKind::String, span)?, span));
+                self.entry(&mut entries, FieldKind::String, span)?;
             }
         }
         self.map(entries, None)

@@ -188,6 +188,11 @@ impl<'m> Fields<'m> {
 
     pub(super) fn into_bytes(self) -> Vec<u8> {
         let mut all = Vec::new();
+        self.append_to(&mut all);
+        all
+    }
+
+    pub(super) fn append_to(self, all: &mut Vec<u8>) {
         for entry in self.entries {
             let wrapped = entry.parents.iter().rev().fold(entry.bytes, |inner, parent| {
                 let mut outer = Vec::with_capacity(inner.len() + 8);
@@ -196,7 +201,6 @@ impl<'m> Fields<'m> {
             });
             all.extend_from_slice(&wrapped);
         }
-        all
     }
 }
 

@@ -10,8 +10,12 @@ use super::super::protobuf::{put_len, put_message};
 use super::bound::{Fields, excerpt, resolve};
 use super::http_body;
 use super::multipart::{Event, Multipart, PartHead};
+use super::request::room;
 use crate::model::{Fault, Kind, Stage};
 use crate::schema::{Cardinality, Field, FieldKind, MessageId, Messages, WellKnown};
+
+/// What stands around the bytes of a file in its message: tags, lengths, a content type.
+const FRAMING: usize = 128;
 
 /// What a part costs beside its bytes.
 const PART_COST: usize = 64;
@@ -65,7 +69,7 @@ enum State {
 #[derive(Debug)]
 pub(super) enum Step {
     NeedInput,
-    /// To be appended to a message that is empty so far.
+    /// Behind room for a prefix.
     Message(Vec<u8>),
     End,
 }
@@ -113,7 +117,7 @@ impl FormData {
                     self.state = State::File { head, told: false, pieces: VecDeque::new() };
                 }
                 (Some(Event::Part(head)), _) => {
-                    self.grow(PART_COST + head.name.len() + head.content_type.len(), shape.limit)?;
+                    self.grow(head.cost(), shape.limit)?;
                     self.parts.push((head, Vec::new()));
                     self.state = State::Field;
                 }
@@ -142,7 +146,7 @@ impl FormData {
                 (Some(Event::End), State::Sent) => self.state = State::Done,
                 (Some(Event::End), _) => {
                     self.state = State::Done;
-                    return self.message(shape).map(Step::Message);
+                    return self.message(shape, None).map(Step::Message);
                 }
             }
         }
@@ -165,19 +169,18 @@ impl FormData {
             // Its content type alone may have made it a file, which it still is.
             head.file_name.get_or_insert_with(|| "unnamed".to_owned());
         }
-        self.parts.push((head, piece.to_vec()));
-        self.message(shape).map(Step::Message)
+        self.message(shape, Some((&head, piece))).map(Step::Message)
     }
 
-    /// One message of all parts, which are let go.
-    fn message(&mut self, shape: &Shape<'_>) -> Result<Vec<u8>, Fault> {
+    /// One message of all parts, which are let go, and of `last`, whose bytes are copied once, into the message.
+    fn message(&mut self, shape: &Shape<'_>, last: Option<(&PartHead, &[u8])>) -> Result<Vec<u8>, Fault> {
         self.size = 0;
         let parts = std::mem::take(&mut self.parts);
-        let chosen = |(head, content): &&(PartHead, Vec<u8>)| !(unchosen(head) && content.is_empty());
+        let parts = parts.iter().map(|(head, content)| (head, content.as_slice())).chain(last);
         let mut fields = Fields::default();
-        let mut out = Vec::new();
+        let mut out = room(last.map_or(0, |(_, bytes)| bytes.len() + FRAMING));
         let mut content = None;
-        for (head, bytes) in parts.iter().filter(chosen) {
+        for (head, bytes) in parts.filter(|(head, bytes)| !(unchosen(head) && bytes.is_empty())) {
             if shape.raw && shape.is_content(head) {
                 if content.replace((head, bytes)).is_some() {
                     return Err(of_part(&head.name, "the body is one file, and this is another"));
@@ -188,7 +191,7 @@ impl FormData {
         }
         match shape.body_field {
             Some(field) if !shape.raw => put_message(&mut out, field.number, field.delimited, &fields.into_bytes()),
-            _ => out = fields.into_bytes(),
+            _ => fields.append_to(&mut out),
         }
         if let Some((head, bytes)) = content {
             http_body::put(&mut out, shape.body_field, head.content_type.as_bytes(), bytes);
@@ -252,6 +255,13 @@ impl<'a> Shape<'a> {
                 fields.put(self.messages, &steps, text)
             }
         }
+    }
+}
+
+impl PartHead {
+    /// What is kept for it.
+    fn cost(&self) -> usize {
+        PART_COST + self.name.len() + self.content_type.len() + self.file_name.as_ref().map_or(0, String::len)
     }
 }
 

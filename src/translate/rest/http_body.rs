@@ -2,11 +2,18 @@
 
 use std::borrow::Cow;
 
+use http::header::{self, HeaderName};
+
 use super::super::protobuf::{Malformed, WireType, put_len, put_message, put_tag, put_varint, records};
 use crate::schema::Field;
 
 const CONTENT_TYPE: u32 = 1;
 const DATA: u32 = 2;
+
+/// Header fields of the bytes themselves, which the servlet alone knows: their coding, and digests (RFC 9530). Of any other answer they
+/// would be about bytes that nobody gets.
+pub(super) const SAID_OF_BYTES: [HeaderName; 3] =
+    [header::CONTENT_ENCODING, HeaderName::from_static("content-digest"), HeaderName::from_static("repr-digest")];
 
 /// What of a message is an HTTP answer.
 #[derive(Debug, PartialEq, Eq)]

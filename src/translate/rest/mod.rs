@@ -32,7 +32,7 @@ pub(crate) use request::RestRequest;
 pub struct RestPlan {
     pub method: Arc<Method>,
     pub binding: Arc<Binding>,
-    /// The most bytes of one message, as JSON or as protobuf, either way.
+    /// The most bytes of one message: as protobuf either way, and as JSON of a request's. An answer's text may be longer (`most_text`).
     pub message_limit: usize,
     /// The form of the answer.
     pub form: AnswerForm,

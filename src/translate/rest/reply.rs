@@ -6,24 +6,28 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use super::super::coding::{GRPC_ENCODING, MessageCoding};
 use super::super::conclusion::Conclusion;
 use super::super::frame::FrameDecoder;
-use super::super::json::{WriteOptions, field_from_wire, from_wire};
-use super::super::metadata::reply_headers;
+use super::super::json::{WriteOptions, field_from_wire, from_wire, most_text};
+use super::super::metadata::{reply_headers, vary};
 use super::super::middle::{Farewell, ReplyStep, ReplyTranslator};
 use super::super::status::Status;
 use super::{AnswerForm, RestPlan, http_body, is_http_body};
 use crate::model::{Fault, Kind, Stage};
+
+/// Items that are there go on together up to about so many bytes: a frame of HTTP/2 for each of many tiny ones costs both ends far more
+/// than the items do, and some clients take it for abuse.
+const PIECE: usize = 8 * 1024;
 
 /// One reply.
 ///
 /// ```text
 ///               ┌──no gRPC answer, or an error status──▶ Head(4xx, 5xx) Data(google.rpc.Status) End
 /// head ─▶ Open ─┼──unary: one message, and OK──────────▶ Head(200) Data End
-///               └──streaming: each message─────────────▶ Head(200) Data ─▶ Data … ──OK──▶ Data(]) End
+///               └──streaming: the messages that are there▶ Head(200) Data ─▶ Data … ──OK──▶ Data(]) End
 ///                                                                            └──error──▶ Err: a record, and break off
 /// ```
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub(crate) struct RestReply {
     conclusion: Conclusion,
     /// A unary reply's message, until the status is known.
     message: Option<Bytes>,
+    /// What is wrong with an item, until those before it have been given out.
+    failed: Option<Fault>,
     ready: VecDeque<ReplyStep>,
     head_sent: bool,
     ended: bool,
@@ -49,6 +55,7 @@ impl RestReply {
             coding: MessageCoding::default(),
             conclusion: Conclusion::default(),
             message: None,
+            failed: None,
             ready: VecDeque::new(),
             head_sent: false,
             ended: false,
@@ -78,6 +85,7 @@ impl RestReply {
         let mut response = Response::from_parts(parts, ());
         append(response.headers_mut(), self.conclusion.metadata());
         status.put_retry_after(response.headers_mut());
+        self.mark_negotiated(response.headers_mut());
         self.ended = true;
         self.ready.push_back(ReplyStep::Data(body));
         Ok(self.send_head(response))
@@ -111,40 +119,80 @@ impl RestReply {
     fn answer(&mut self, content_type: Option<HeaderValue>, body: Bytes) -> ReplyStep {
         let mut response = head_of(content_type, self.conclusion.metadata());
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-        self.mark_events(&mut response);
+        if self.raw && !body.is_empty() {
+            self.keep_coding(response.headers_mut());
+        }
+        self.mark_form(&mut response);
         if !body.is_empty() {
             self.ready.push_back(ReplyStep::Data(body));
         }
         self.send_head(response)
     }
 
-    /// One message of a stream.
-    fn item(&mut self, message: &Bytes) -> Result<ReplyStep, Fault> {
-        let (content_type, body) = if self.raw {
-            self.raw_body(message)?
-        } else {
-            let (before, after): (&[u8], &[u8]) = match self.plan.form {
-                AnswerForm::Lines(_) => (b"", b"\n"),
-                AnswerForm::Events => (b"data: ", b"\n\n"),
-                AnswerForm::Json | AnswerForm::Protobuf(_) if self.head_sent => (b",", b""),
-                AnswerForm::Json | AnswerForm::Protobuf(_) => (b"[", b""),
-            };
-            let mut text = Vec::with_capacity(message.len() * 2 + 8);
-            text.extend_from_slice(before);
-            // One line: the writer puts none of JSON's white space, and within strings it is escaped.
-            self.put_json(message, &mut text)?;
-            text.extend_from_slice(after);
-            (Some(self.plan.form.content_type()), Bytes::from(text))
+    /// The messages of a stream that are there, up to about a piece.
+    fn items(&mut self) -> Result<Option<ReplyStep>, Fault> {
+        let mut text = Vec::new();
+        while self.failed.is_none() && text.len() < PIECE {
+            match self.put_item(&mut text) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(fault) => self.failed = Some(fault),
+            }
+        }
+        match &self.failed {
+            _ if !text.is_empty() => {
+                let content_type = Some(self.plan.form.content_type());
+                Ok(Some(self.begun(content_type, Bytes::from(text))))
+            }
+            Some(fault) => Err(fault.clone()),
+            None => Ok(None),
+        }
+    }
+
+    /// The next message behind `text`; false when more is needed. Leaves nothing of one that has no JSON form.
+    fn put_item(&mut self, text: &mut Vec<u8>) -> Result<bool, Fault> {
+        let Some(message) = self.next_message()? else { return Ok(false) };
+        let start = text.len();
+        let (before, after): (&[u8], &[u8]) = match self.plan.form {
+            AnswerForm::Lines(_) => (b"", b"\n"),
+            AnswerForm::Events => (b"data: ", b"\n\n"),
+            AnswerForm::Json | AnswerForm::Protobuf(_) if self.head_sent || start > 0 => (b",", b""),
+            AnswerForm::Json | AnswerForm::Protobuf(_) => (b"[", b""),
         };
+        text.reserve(message.len() * 2 + 8);
+        text.extend_from_slice(before);
+        // One line: the writer puts none of JSON's white space, and within strings it is escaped.
+        self.put_json(&message, text).inspect_err(|_| text.truncate(start))?;
+        text.extend_from_slice(after);
+        Ok(true)
+    }
+
+    /// The next raw message of a stream. One without bytes is no piece; the first of
+    /// them begins the answer all the same, with its content type.
+    fn raw_item(&mut self) -> Result<Option<ReplyStep>, Fault> {
+        while let Some(message) = self.next_message()? {
+            let (content_type, body) = self.raw_body(&message)?;
+            if !self.head_sent || !body.is_empty() {
+                return Ok(Some(self.begun(content_type, body)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A piece of a stream, behind the head if that has not gone out.
+    fn begun(&mut self, content_type: Option<HeaderValue>, body: Bytes) -> ReplyStep {
         if self.head_sent {
-            return Ok(ReplyStep::Data(body));
+            return ReplyStep::Data(body);
         }
         let mut response = head_of(content_type, reply_headers(&self.conclusion.initial, None));
-        self.mark_events(&mut response);
+        if self.raw {
+            self.keep_coding(response.headers_mut());
+        }
+        self.mark_form(&mut response);
         if !body.is_empty() {
             self.ready.push_back(ReplyStep::Data(body));
         }
-        Ok(self.send_head(response))
+        self.send_head(response)
     }
 
     /// The end of a stream.
@@ -164,11 +212,32 @@ impl RestReply {
         })
     }
 
-    /// Events are news: one that was kept is none. What the servlet says of it counts more.
-    fn mark_events(&self, response: &mut Response<()>) {
-        if self.plan.form == AnswerForm::Events && !self.raw && self.plan.method.server_streaming {
+    /// What an answer that is not raw says of its form. Events are news: one that was kept is none. What the servlet says of it counts
+    /// more.
+    fn mark_form(&self, response: &mut Response<()>) {
+        if self.raw {
+            return;
+        }
+        self.mark_negotiated(response.headers_mut());
+        if self.plan.form == AnswerForm::Events && self.plan.method.server_streaming {
             let cached = response.headers_mut().entry(header::CACHE_CONTROL);
             cached.or_insert(HeaderValue::from_static("no-cache"));
+        }
+    }
+
+    /// Whoever keeps answers must know that another `Accept` has another one. Only those to GET are kept.
+    fn mark_negotiated(&self, fields: &mut HeaderMap) {
+        if self.plan.binding.verb.as_ref().is_none_or(|verb| verb == Method::GET) {
+            vary(fields, "accept");
+        }
+    }
+
+    /// What the servlet says of its own bytes: they go out as they are.
+    fn keep_coding(&self, fields: &mut HeaderMap) {
+        for name in http_body::SAID_OF_BYTES {
+            for value in self.conclusion.initial.get_all(&name) {
+                fields.append(&name, value.clone());
+            }
         }
     }
 
@@ -178,7 +247,8 @@ impl RestReply {
     }
 
     fn put_json(&self, message: &[u8], json: &mut Vec<u8>) -> Result<(), Fault> {
-        let (messages, output, options) = (self.plan.messages(), self.plan.method.output, WriteOptions::default());
+        let (messages, output) = (self.plan.messages(), self.plan.method.output);
+        let options = WriteOptions { most: most_text(self.plan.message_limit), ..WriteOptions::default() };
         match self.plan.response_field() {
             None => from_wire(messages, output, message, &options, json),
             Some(field) => field_from_wire(messages, output, field, message, &options, json),
@@ -234,7 +304,7 @@ impl ReplyTranslator for RestReply {
     }
 
     fn push(&mut self, chunk: Bytes) {
-        if self.conclusion.status().is_none() {
+        if self.conclusion.takes(&chunk) {
             self.decoder.push(chunk);
         }
     }
@@ -251,10 +321,10 @@ impl ReplyTranslator for RestReply {
             return Ok(ReplyStep::End);
         }
         let streaming = self.plan.method.server_streaming;
+        if streaming && let Some(step) = if self.raw { self.raw_item()? } else { self.items()? } {
+            return Ok(step);
+        }
         while let Some(message) = self.next_message()? {
-            if streaming {
-                return self.item(&message);
-            }
             if self.message.is_some() {
                 return Err(malformed("more than one message in the reply of a unary method"));
             }

@@ -108,11 +108,7 @@ impl RestRequest {
             },
             Input::FormData(form) => match form.step(&shape(&self.method, self.body_field.as_ref(), limit))? {
                 Step::NeedInput | Step::End => None,
-                Step::Message(message) => {
-                    let mut out = room(message.len());
-                    out.extend_from_slice(&message);
-                    Some(self.frame(out)?)
-                }
+                Step::Message(message) => Some(self.frame(message)?),
             },
             Input::Pieces(pieces, content_type) => match next_piece(pieces, piece_of(limit)) {
                 None if !self.finished || !self.first => None,
@@ -284,7 +280,7 @@ impl RequestTranslator for RestRequest {
 }
 
 /// A buffer with room for the prefix, and about as much message.
-fn room(len: usize) -> Vec<u8> {
+pub(super) fn room(len: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEADER_LEN + len);
     out.extend_from_slice(&frame_header(0));
     out

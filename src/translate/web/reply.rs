@@ -79,7 +79,7 @@ impl ReplyTranslator for WebReply {
     }
 
     fn push(&mut self, chunk: Bytes) {
-        if self.conclusion.status().is_some() || self.failed.is_some() {
+        if !self.conclusion.takes(&chunk) || self.failed.is_some() {
             return;
         }
         let (data, stopped) = self.take(chunk);

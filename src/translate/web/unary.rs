@@ -65,7 +65,7 @@ impl ReplyTranslator for UnaryReply {
     }
 
     fn push(&mut self, chunk: Bytes) {
-        if self.conclusion.status().is_none() && self.failed.is_none() {
+        if self.conclusion.takes(&chunk) && self.failed.is_none() {
             self.failed = self.take(&chunk).err();
         }
     }

@@ -219,3 +219,17 @@ async fn an_upgrade_is_asked_for_in_vain() {
     let asked = asked(&servlet.seen()[0].body);
     assert!(asked.all("upgrade").is_empty() && asked.all("connection").is_empty());
 }
+
+#[tokio::test]
+async fn no_name_of_a_service_leads_a_stranger_around_the_route() {
+    let servlet = answering(vec![head(200, &[]), body(b"plain")], "0").await;
+    let own = "services: [\"*\"]\nroutes: [{ match: { host: shop.example, path: \"/**\" }, call: telamon.v1.HttpServlet/Serve }]\n";
+    let proxy = routed(&servlet, own).await;
+    for content_type in ["application/grpc", "application/grpc-web", "application/connect+proto"] {
+        let forged = http2::request("POST", "/telamon.v1.HttpServlet/Serve").header("content-type", content_type);
+        let answer = http2::once(&proxy.address, forged.body(()).unwrap(), b"\0\0\0\0\0").await.unwrap();
+        let told = format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body));
+        assert!(told.contains("12") || told.contains("unimplemented"), "{content_type}: {told}");
+    }
+    assert_eq!(servlet.calls(), 0);
+}

@@ -355,3 +355,37 @@ fn groups_are_read_in_pieces_and_any_depth() {
     assert_eq!(write_as("t.Old", &raw().bytes(4, "").0).unwrap(), "{}");
     assert_eq!(write(&raw().tag(17, WireType::StartGroup).tag(17, WireType::EndGroup).0).unwrap(), "{}");
 }
+
+#[test]
+fn the_text_is_bounded_whatever_makes_it_long() {
+    let many = |number: u32, bytes: &[u8]| (0..1000).fold(raw(), |all, _| all.bytes(number, bytes));
+    let nulls = many(1, b"");
+    let deep = (0..40).fold(raw(), |inner, _| raw().message(17, inner));
+    let cases = [
+        ("enums of a byte each", raw().bytes(38, [2; 1000])),
+        ("empty messages", many(39, b"")),
+        ("objects in objects", (0..50).fold(raw(), |all, _| all.message(39, raw().bytes(17, &deep.0)))),
+        ("timestamps", many(91, b"")),
+        ("nulls", raw().bytes(76, &nulls.0)),
+        ("members of a Struct", raw().bytes(74, &nulls.0)),
+        ("entries of one key", many(51, b"")),
+        ("one string", raw().bytes(14, [1; 1000])),
+    ];
+    for (what, wire) in cases {
+        let mut whole = Vec::new();
+        from_wire(&MESSAGES, id("t.Rich"), &wire.0, &WriteOptions::default(), &mut whole).unwrap();
+        for most in [whole.len(), 500, 0] {
+            let options = WriteOptions { most, ..WriteOptions::default() };
+            let mut out = b"before".to_vec();
+            let written = from_wire(&MESSAGES, id("t.Rich"), &wire.0, &options, &mut out);
+            if whole.len() > most {
+                assert!(written.unwrap_err().message().contains("over the limit"), "{what}");
+                // An item more, at the most, and no more memory than that.
+                assert!(out.len() <= 6 + most + 6100, "{what}: {}", out.len());
+            } else if what != "entries of one key" && what != "members of a Struct" {
+                written.unwrap();
+                assert_eq!(&out[6..], whole, "{what}");
+            }
+        }
+    }
+}

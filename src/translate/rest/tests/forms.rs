@@ -246,3 +246,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_files_name_counts_as_its_content_does() {
+    let many: String =
+        (0..20).map(|_| part("nested.tags", &format!("; filename=\"{}\"", "x".repeat(100)), "a")).collect();
+    let fault = messages("/fill/p", MULTIPART, (many + "--b--\r\n").as_bytes()).unwrap_err();
+    assert_eq!(fault.kind, Kind::BodyTooLarge, "{fault}");
+}

@@ -23,6 +23,7 @@ fn a_unary_reply_is_json_with_its_length_and_metadata() {
         ("x-trailing", "2"),
         ("content-type", "application/json"),
         ("content-length", "16"),
+        ("vary", "accept"),
         ("grpc-status", "0"),
     ];
     assert_eq!(answer.head.as_ref().unwrap().1, head(&expected));
@@ -209,4 +210,88 @@ fn an_http_body_is_the_answer_itself() {
 
     let split = framed("google.api.HttpBody", &[json!({"contentType": "a\nset-cookie: b"})]);
     assert_eq!(whole(("GET", "/download"), &split, OK).fault, Some(Kind::UntranslatableReply));
+}
+
+#[test]
+fn a_status_in_the_head_counts_only_when_nothing_follows_it() {
+    let message = framed("library.Message", &[json!({"text": "x"})]);
+    let early = [GRPC[0], ("grpc-status", "0")];
+    let after = answer(UNARY, 200, &early, &message, &[3], None);
+    assert_eq!((after.status(), after.header("grpc-status")), (500, Some("2")));
+    let stream = answer(WATCH, 200, &early, &message, &[usize::MAX], None);
+    assert_eq!((stream.text(), stream.fault), (r#"[{"text":"x"}"#, Some(Kind::StreamReset)));
+    assert_eq!(answer(WATCH, 200, &early, b"", &[1], None).text(), "[]");
+    assert_eq!(answer(UNARY, 200, &early, &message, &[3], OK).status(), 200);
+}
+
+#[test]
+fn what_is_kept_says_that_it_hangs_on_accept() {
+    let message = framed("library.Message", &[json!({"text": "x"})]);
+    let none_left: Option<Fields<'_>> = Some(&[("grpc-status", "5")]);
+    for (route, trailers) in [(UNARY, OK), (UNARY, none_left), (WATCH, OK)] {
+        assert_eq!(whole(route, &message, trailers).header("vary"), Some("accept"), "{route:?} {trailers:?}");
+    }
+    assert_eq!(whole(WATCH, b"", OK).header("vary"), Some("accept"));
+    // POST is not kept, and an HttpBody is what it is.
+    assert_eq!(whole(("POST", "/library.Messaging/Unruled"), &message, OK).header("vary"), None);
+    let raw = framed("google.api.HttpBody", &[json!({"contentType": "a/b", "data": "AQ=="})]);
+    assert_eq!(whole(("GET", "/download"), &raw, OK).header("vary"), None);
+    let own = answer(UNARY, 200, &[GRPC[0], ("vary", "Cookie, Accept")], &message, &[9], OK);
+    assert_eq!(own.header("vary"), Some("Cookie, Accept"));
+}
+
+#[test]
+fn raw_bytes_keep_what_is_said_of_them() {
+    let said =
+        [GRPC[0], ("content-encoding", "gzip"), ("repr-digest", "sha-256=:AA==:"), ("content-digest", "a=:AA==:")];
+    let raw = framed("google.api.HttpBody", &[json!({"contentType": "text/css", "data": "AQ=="})]);
+    let empty = framed("google.api.HttpBody", &[json!({})]);
+    let message = framed("library.Message", &[json!({"text": "x"})]);
+    let none_left: Option<Fields<'_>> = Some(&[("grpc-status", "5")]);
+    for (route, body, trailers, kept) in [
+        (("GET", "/download"), &raw, OK, true),
+        (("GET", "/download/stream"), &raw, OK, true),
+        (("GET", "/download"), &empty, OK, false),
+        (("GET", "/download"), &raw, none_left, false),
+        (UNARY, &message, OK, false),
+        (WATCH, &message, OK, false),
+    ] {
+        let told = answer(route, 200, &said, body, &[usize::MAX], trailers);
+        for (name, value) in &said[1..] {
+            assert_eq!(told.header(name), kept.then_some(*value), "{route:?} {name}");
+        }
+    }
+}
+
+/// The pieces that a reply comes in when all of it is there, and what stopped it.
+fn steps(route: (&str, &str), asked: Fields<'_>, body: Vec<u8>) -> (Vec<usize>, Option<Kind>) {
+    let (plan, _) = plan_for(&route.0.parse().unwrap(), route.1, &head(asked));
+    let mut reply = RestReply::new(&plan);
+    reply.head(StatusCode::OK, head(GRPC));
+    reply.push(body.into());
+    let mut sizes = Vec::new();
+    loop {
+        match reply.step() {
+            Ok(ReplyStep::Head(_)) => {}
+            Ok(ReplyStep::Data(data)) => sizes.push(data.len()),
+            Ok(ReplyStep::NeedInput | ReplyStep::End) => return (sizes, None),
+            Err(fault) => return (sizes, Some(fault.kind)),
+        }
+    }
+}
+
+#[test]
+fn items_that_are_there_go_on_together() {
+    for asked in [&[][..], &[("accept", "application/x-ndjson")], &[("accept", "text/event-stream")]] {
+        let tiny = framed("library.Message", &vec![json!({}); 6000]);
+        let (sizes, fault) = steps(WATCH, asked, tiny.clone());
+        assert!(sizes.len() < 10 && sizes.iter().all(|size| *size < 9000) && fault.is_none(), "{sizes:?}");
+        // Those before one that cannot be told go on, and the fault stays.
+        let (sizes, fault) = steps(WATCH, asked, [&tiny[..10], &[0, 0, 0, 0, 1, 0xff]].concat());
+        assert_eq!((sizes.len(), fault), (1, Some(Kind::UntranslatableReply)));
+        assert_eq!(steps(WATCH, asked, vec![0, 0, 0, 0, 1, 0xff]), (vec![], Some(Kind::UntranslatableReply)));
+    }
+    // Raw messages without bytes are no pieces.
+    let empties = framed("google.api.HttpBody", &vec![json!({}); 500]);
+    assert_eq!(steps(("GET", "/download/stream"), &[], empties), (vec![], None));
 }
