@@ -218,14 +218,18 @@ impl Serve for Proxy {
             Ok(call) => call,
             Err(answer) => return *answer,
         };
-        let carried = call.carry(self.worker()).await;
+        let mut carried = call.carry(self.worker()).await;
+        let begun = match (&call.plan.carriage, &mut carried) {
+            (Carriage::Translated(translation), Ok(answered)) => {
+                Some(reply::begun(&call.plan, translation, answered, &call.tally).await)
+            }
+            _ => None,
+        };
         let Call { plan, method, origin, tally, .. } = call;
-        let mut response = match carried {
-            Err(fault) => reply::told(&fault, plan.manner(), tally),
-            Ok(answered) => match &plan.carriage {
-                Carriage::Translated(translation) => reply::translated(&plan, translation, answered, tally).await,
-                Carriage::Grpc { .. } | Carriage::Http => reply::relayed(&plan, &method, answered, tally),
-            },
+        let mut response = match (carried, begun) {
+            (Err(fault), _) => reply::told(&fault, plan.manner(), tally),
+            (Ok(answered), Some(begun)) => reply::translated(&plan, begun, answered, tally),
+            (Ok(answered), None) => reply::relayed(&plan, &method, answered, tally),
         };
         mark(plan.mount.cors.as_deref(), origin.as_ref(), &method, &mut response);
         response

@@ -107,47 +107,58 @@ fn http(
     response.map(|()| ReplyBody::http(exchange, status, promised, deadline, tally))
 }
 
-/// A gRPC answer in another dialect: whole when its head waits for the status, else as soon as there is a head.
-pub(super) async fn translated(
+/// The beginning of an answer in another dialect: its head, and what goes on from there.
+type Begun = (Response<()>, Box<dyn ReplyTranslator>);
+
+/// Begins a gRPC answer in another dialect.
+pub(super) async fn begun(
     plan: &Plan,
     translation: &Translation,
-    answered: Answered,
-    mut tally: Tally,
-) -> Response<ReplyBody> {
-    let (mut response, mut exchange) = answered;
+    answered: &mut Answered,
+    tally: &Tally,
+) -> Result<Begun, Fault> {
+    let (response, exchange) = answered;
     wire::strip_reply(response.headers_mut());
     let mut translator = withhold(translation.reply(), plan.mount.metadata.reply.as_ref());
     if let Some(coding) = plan.coding {
         translator = coding.around(translator);
     }
-    let deadline = plan.deadline;
-    let (parts, ()) = response.into_parts();
-    translator.head(parts.status, parts.headers);
-    let begun = {
-        let beginning = pin!(begin(&mut *translator, &mut exchange));
+    translator.head(response.status(), std::mem::take(response.headers_mut()));
+    let head = {
+        let beginning = pin!(begin(&mut *translator, exchange));
         let beginning = pin!(tally.unless_cut(Stage::ReplyBody, beginning));
-        match deadline.at() {
+        match plan.deadline.at() {
             Some(at) => match tokio::time::timeout_at(at.into(), beginning).await {
-                Ok(begun) => begun,
-                Err(_) => Err(tally.deadline_passed(Stage::ReplyBody)),
+                Ok(begun) => begun?,
+                Err(_) => return Err(tally.deadline_passed(Stage::ReplyBody)),
             },
-            None => beginning.await,
+            None => beginning.await?,
         }
     };
-    let head = match begun {
-        Ok(head) => head,
-        Err(fault) => return told(&fault, translation.manner(), tally),
+    Ok((head, translator))
+}
+
+/// What was begun: whole when its head waited for the status, else as it comes.
+pub(super) fn translated(
+    plan: &Plan,
+    begun: Result<Begun, Fault>,
+    answered: Answered,
+    mut tally: Tally,
+) -> Response<ReplyBody> {
+    let (head, mut translator) = match begun {
+        Ok(begun) => begun,
+        Err(fault) => return told(&fault, plan.manner(), tally),
     };
     let Some(code) = translator.status().map(|status| status.code) else {
         tally.heading(head.status());
-        return head.map(|()| ReplyBody::translated(exchange, translator, deadline, tally));
+        return head.map(|()| ReplyBody::translated(answered.1, translator, plan.deadline, tally));
     };
     match translator.gather() {
         Ok(data) => {
             tally.heading(head.status());
             head.map(|()| ReplyBody::whole(data, &Outcome::Grpc(code), tally))
         }
-        Err(fault) => told(&fault, translation.manner(), tally),
+        Err(fault) => told(&fault, plan.manner(), tally),
     }
 }
 

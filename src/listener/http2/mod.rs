@@ -265,18 +265,18 @@ async fn call<S: Serve>(
     service: Rc<S>,
     limits: Rc<Limits>,
 ) {
-    let Asked { request, unread } = asked;
-    let is_head = request.method() == Method::HEAD;
-    // Gone before the answer is written: the two take the same place.
-    let response = {
-        let mut serving = pin!(service.call(&conn, request));
+    let is_head = asked.request.method() == Method::HEAD;
+    let unread = asked.unread;
+    let Some(mut response) = ({
+        let mut serving = pin!(service.call(&conn, asked.request));
         let response = poll_fn(|cx| match serving.as_mut().poll(cx) {
             Poll::Ready(response) => Poll::Ready(Some(response)),
             Poll::Pending => respond.poll_reset(cx).map(|_| None),
         });
         response.await
+    }) else {
+        return;
     };
-    let Some(mut response) = response else { return };
     let head = head_of(&mut response);
     let ended = response.body().is_end() || is_head;
     let Ok(mut send) = respond.send_response(head, ended) else { return };
