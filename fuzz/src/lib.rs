@@ -29,6 +29,7 @@ pub mod wire_request;
 
 mod calls;
 mod draw;
+mod fitting;
 mod rich;
 
 #[allow(unused_imports, reason = "for the sources that are included here and name it as of their own crate")]

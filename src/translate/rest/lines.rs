@@ -1,5 +1,6 @@
 //! The lines of an NDJSON body as its bytes arrive (github.com/ndjson/ndjson-spec): each line whole, the body never. Lines end with
-//! a line feed or `\r\n`, the last one may lack its end, and a blank one is no message.
+//! a line feed or `\r\n`, the last one may lack its end, and a blank one is no message. Blank is what holds JSON's whitespace alone
+//! (RFC 8259 §2): a form feed or anything else is a value that cannot be read.
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -67,7 +68,7 @@ impl Lines {
             if line.len() > self.limit {
                 return Err(TooLong);
             }
-            if !line.iter().all(u8::is_ascii_whitespace) {
+            if !line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r')) {
                 return Ok(Some(line));
             }
         }
@@ -130,6 +131,7 @@ mod tests {
             ("a\n\n \t\r\nb", &[(1, "a"), (4, "b")]),
             ("a\rb\n", &[(1, "a\rb")]),
             ("a\r", &[(1, "a")]),
+            (" \x0c\n\x0b\r\n\r\r\n\u{a0}", &[(1, " \x0c"), (2, "\x0b"), (4, "\u{a0}")]),
         ];
         for (body, expected) in cases {
             let expected: Vec<_> = expected.iter().map(|(number, line)| (*number, line.as_bytes().to_vec())).collect();
