@@ -1,4 +1,5 @@
-//! Bodies of gRPC-Web, of Connect and of gRPC over HTTP/1, both ways: the same for any split, and what is relayed is what came.
+//! Bodies of gRPC-Web, of Connect and of gRPC over HTTP/1, both ways: the same for any split, and what is relayed is what came, with
+//! a whole message always.
 
 use std::sync::LazyLock;
 
@@ -10,7 +11,7 @@ use telamon::model::{Fault, Kind, Stage};
 use telamon::schema::{Schema, Source};
 use telamon::translate::{
     Arrival, Codec, ConnectPlan, Farewell, Form, ReplyStep, ReplyTranslator, RequestStep, Translation, UnaryPlan,
-    WebPlan,
+    WebPlan, frame_header,
 };
 use telamon::wire::Forwarding;
 
@@ -138,6 +139,10 @@ pub fn check(data: &[u8]) {
         };
         if relays && let Ok(sent) = &sent {
             assert_eq!(sent, bytes);
+        }
+        if relays && bytes.len() <= LIMIT {
+            let whole = [&frame_header(bytes.len() as u32)[..], bytes].concat();
+            assert_eq!(asked(translation, whole.chunks(7)), Ok(whole.clone()), "{translation:?}");
         }
         let answer = told(translation, [bytes], *how);
         assert_eq!(told(translation, parts.clone(), *how), answer, "{translation:?}");

@@ -2,10 +2,12 @@
 //! is as long as its head promised, or broken off; a request's body comes out as it went in.
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use telamon::model::Kind;
-use telamon::translate::{Arrival, EnvelopePlan, FrameDecoder, ReplyStep, ReplyTranslator, RequestStep, Translation};
+use telamon::translate::{
+    Arrival, EnvelopePlan, FrameDecoder, ReplyStep, ReplyTranslator, RequestStep, Translation, frame_header,
+};
 use telamon::wire::Forwarding;
 
 use super::draw::pieces;
@@ -91,9 +93,33 @@ fn asked<'a>(plan: &Translation, parts: impl IntoIterator<Item = &'a [u8]>) -> V
     messages.map(|message| message.bytes).collect()
 }
 
+/// A field of bytes, short enough for a length of one byte.
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    assert!(content.len() < 128);
+    [&[number << 3 | 2, content.len() as u8][..], content].concat()
+}
+
+/// A page in these pieces is told as it is.
+fn check_made<'a>(parts: impl Iterator<Item = &'a [u8]>) {
+    let framed = |message: Vec<u8>| [&frame_header(message.len() as u32)[..], &message].concat();
+    let status = [8, 200, 1];
+    let kind = [field(1, b"Content-Type"), field(2, b"text/plain")].concat();
+    let mut answer = framed(field(1, &[&status[..], &field(3, &kind)].concat()));
+    let mut body = Vec::new();
+    for part in parts.filter(|part| part.len() < 128) {
+        answer.extend(framed(field(2, part)));
+        body.extend_from_slice(part);
+    }
+    let told = told(&Translation::Envelope(EnvelopePlan::new(false, LIMIT)), answer.chunks(11));
+    assert!(told.whole && told.body == body, "{told:?}");
+    let head = told.head.expect("a head");
+    assert_eq!((head.0, head.1.get(CONTENT_TYPE)), (StatusCode::OK, Some(&HeaderValue::from_static("text/plain"))));
+}
+
 pub fn check(data: &[u8]) {
     let Some((how, rest)) = data.split_first() else { return };
     let Some((bytes, parts)) = pieces(rest) else { return };
+    check_made(parts.clone());
     let plan = Translation::Envelope(EnvelopePlan::new(how & 1 == 1, LIMIT));
     let answer = told(&plan, [bytes]);
     assert_eq!(told(&plan, parts.clone()), answer);

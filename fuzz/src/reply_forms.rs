@@ -30,6 +30,22 @@ fn forms() -> Vec<Translation> {
     ]
 }
 
+/// A reply of one message is that message, as it is or in JSON, in the forms that have no frames of their own.
+fn check_one(text: &str) {
+    let (message, forms) = (words(text.as_bytes()), forms());
+    let body = |form: usize| {
+        let told = reply(&forms[form], framed(&message).chunks(3), Some("0"));
+        assert_eq!(told.end, Ok(()), "form {form}");
+        told.body
+    };
+    assert_eq!([body(2), body(8)], [message.clone(), message.clone()]);
+    assert_eq!(body(6), framed(&message));
+    for form in [3, 7] {
+        let json: serde_json::Value = serde_json::from_slice(&body(form)).expect("JSON");
+        assert_eq!(json["text"].as_str().unwrap_or_default(), text, "form {form}");
+    }
+}
+
 pub fn check(data: &[u8]) {
     let Some((bytes, parts)) = pieces(data) else { return };
     for (form, translation) in forms().iter().enumerate() {
@@ -44,6 +60,7 @@ pub fn check(data: &[u8]) {
             }
         }
     }
+    check_one(&String::from_utf8_lossy(bytes).chars().take(5).collect::<String>());
     // The bytes as texts of good messages: each form has as many of them.
     let texts = String::from_utf8_lossy(bytes).chars().collect::<Vec<_>>();
     let texts: Vec<String> = texts.chunks(5).map(|text| text.iter().collect()).collect();

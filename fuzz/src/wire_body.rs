@@ -1,7 +1,8 @@
-//! Request bodies: the same data, trailers and end for any split, and never a byte of what follows; and a body with a length is
-//! that many bytes, whatever they are.
+//! Request bodies: the same data, trailers and end for any split, and never a byte of what follows; a body with a length is that
+//! many bytes, and one in chunks is what is in them, whatever that is.
 
 use bytes::BytesMut;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use telamon::wire::{BodyDecoder, Framing, Piece};
 
 use super::draw::pieces;
@@ -34,8 +35,24 @@ fn read<'a>(framing: Framing, parts: impl IntoIterator<Item = &'a [u8]>) -> Read
     (data, trailers, end, buf.to_vec())
 }
 
+/// The pieces as chunks are read as what they are, up to what follows.
+fn check_made(bytes: &[u8], chunks: std::slice::Chunks<'_, u8>) {
+    let mut sent = Vec::new();
+    for chunk in chunks {
+        sent.extend([format!("0{:X};a=b\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
+    }
+    sent.extend_from_slice(b"0\r\nX-Sum: 1\r\n\r\nGET");
+    let trailers = HeaderMap::from_iter([(HeaderName::from_static("x-sum"), HeaderValue::from_static("1"))]);
+    let expected = (bytes.to_vec(), Some(format!("{trailers:?}")), Some(Ok(())), b"GET".to_vec());
+    assert_eq!(read(Framing::Chunked, sent.chunks(5)), expected);
+}
+
 pub fn check(data: &[u8]) {
     let Some((bytes, parts)) = pieces(data) else { return };
+    // What extensions may hold in all is bounded.
+    if parts.len() < 1000 {
+        check_made(bytes, parts.clone());
+    }
     let whole = read(Framing::Chunked, [bytes]);
     assert_eq!(read(Framing::Chunked, parts.clone()), whole);
     if whole.2 == Some(Ok(())) {

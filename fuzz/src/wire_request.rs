@@ -1,5 +1,5 @@
 //! A connection of HTTP/1 requests and their bodies. However its bytes arrive, the same is read; nothing after an anomaly is read;
-//! and a head that was taken has one way to be written, which is read the same again.
+//! a head that was taken has one way to be written, which is read the same again; and well-made requests with any bodies are taken.
 
 use bytes::BytesMut;
 use http::Version;
@@ -147,8 +147,37 @@ fn meant(head: &RequestHead) -> String {
     format!("{request:?} {framing:?} {keep_alive} {expects_continue} {accepts_trailers} {upgrade:?}")
 }
 
+/// Two requests with these bytes, the first with their length and the other in chunks, are read as what they are.
+fn check_made(bytes: &[u8], chunks: std::slice::Chunks<'_, u8>) {
+    let field = format!("content-length: {}\r\n\r\n", bytes.len());
+    let mut sent = [b"PUT /a HTTP/1.1\r\nHost: a\r\n", field.as_bytes(), bytes].concat();
+    sent.extend_from_slice(b"POST /b?c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for chunk in chunks {
+        sent.extend([format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
+    }
+    sent.extend_from_slice(b"0\r\n\r\n");
+    for step in [1, 9, usize::MAX] {
+        let reader = Reader::of(sent.chunks(step));
+        let heads: Vec<_> = reader.heads.iter().map(|head| (head.request.uri().to_string(), head.framing)).collect();
+        let length = Framing::Length(bytes.len() as u64);
+        assert_eq!(heads, [("/a".to_owned(), length), ("/b?c".to_owned(), Framing::Chunked)]);
+        let (mut ends, mut bodies) = (0, Vec::new());
+        for said in reader.said {
+            match said {
+                Said::Head(_) => {}
+                Said::Body(body) => bodies.push(body),
+                Said::End => ends += 1,
+                Said::Trailers(_) | Said::Fault(_) => panic!("{said:?}"),
+            }
+        }
+        assert_eq!(ends, 2);
+        assert!(bodies.iter().all(|body| body == bytes) && bodies.len() == if bytes.is_empty() { 0 } else { 2 });
+    }
+}
+
 pub fn check(data: &[u8]) {
     let Some((bytes, parts)) = pieces(data) else { return };
+    check_made(bytes, parts.clone());
     let mut whole = Reader::of([bytes]);
     assert_eq!(whole.said, Reader::of(parts).said);
     whole.heads.iter().for_each(check_written);
