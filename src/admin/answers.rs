@@ -73,11 +73,17 @@ impl Answers {
             },
             Page::OpenApi(name) => match (self.openapi)(&name) {
                 Some(document) => json_reply(StatusCode::OK, &document),
-                None if (self.servlets)().iter().any(|servlet| servlet.name == name) => {
-                    let error = format!("servlet `{name}` has no schema, and so no REST surface");
-                    json_reply(StatusCode::NOT_FOUND, &json!({ "error": error }))
-                }
-                None => self.no_servlet(&name),
+                None => match (self.servlets)().into_iter().find(|servlet| servlet.name == name) {
+                    Some(ServletSummary { schema_pending: Some(why), .. }) => {
+                        let error = format!("the schema of servlet `{name}` is not known yet: {why}");
+                        json_reply(StatusCode::NOT_FOUND, &json!({ "error": error }))
+                    }
+                    Some(_) => {
+                        let error = format!("servlet `{name}` has no schema, and so no REST surface");
+                        json_reply(StatusCode::NOT_FOUND, &json!({ "error": error }))
+                    }
+                    None => self.no_servlet(&name),
+                },
             },
             Page::Reloads => json_reply(StatusCode::OK, &json!({ "reloads": (self.reloads)() })),
             Page::Legacy => json_reply(StatusCode::OK, &Legacy::new((self.legacy)())),

@@ -76,12 +76,13 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::view::SchemaState;
     use super::*;
 
     #[test]
     fn names_cannot_become_markup() {
         let name = "<script>\"'&/";
-        let summary = ServletSummary::new(name, name, name, Vec::new(), 0, &[]);
+        let summary = ServletSummary::new(name, name, name, Vec::new(), 0, SchemaState::None, &[]);
         let page = html(&Err(name.to_owned()), &[summary]);
         assert!(!page.contains("<script>"), "{page}");
         assert_eq!(page.matches("&lt;script&gt;&quot;&#39;&amp;/").count(), 4);

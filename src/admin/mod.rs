@@ -9,4 +9,4 @@ mod view;
 
 pub use answers::Answers;
 pub use server::Admin;
-pub use view::ServletSummary;
+pub use view::{SchemaState, ServletSummary};

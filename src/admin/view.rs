@@ -19,12 +19,26 @@ pub struct ServletSummary {
     pub services: Vec<String>,
     /// How many routes it has beside them.
     pub routes: usize,
+    /// `none`; `pending` while no endpoint has told it; `known`.
+    pub schema: &'static str,
+    /// Why it is pending; `null` unless it is.
+    pub schema_pending: Option<String>,
     pub endpoints: usize,
     /// Those that take new calls.
     pub serving: usize,
     pub in_flight: u64,
     pub requests: u64,
     pub failures: u64,
+}
+
+/// How far a servlet's schema is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SchemaState {
+    /// It has none.
+    None,
+    /// Its endpoints are to tell it, and none has so far, for this reason.
+    Pending(String),
+    Known,
 }
 
 impl ServletSummary {
@@ -35,8 +49,14 @@ impl ServletSummary {
         policy: &str,
         services: Vec<String>,
         routes: usize,
+        schema: SchemaState,
         endpoints: &[EndpointView],
     ) -> ServletSummary {
+        let (schema, schema_pending) = match schema {
+            SchemaState::None => ("none", None),
+            SchemaState::Pending(why) => ("pending", Some(why)),
+            SchemaState::Known => ("known", None),
+        };
         let takes_calls = |endpoint: &&EndpointView| match endpoint.state {
             State::Serving | State::Penalised => true,
             State::Draining | State::SetAside => false,
@@ -47,6 +67,8 @@ impl ServletSummary {
             policy: policy.to_owned(),
             services,
             routes,
+            schema,
+            schema_pending,
             endpoints: endpoints.len(),
             serving: endpoints.iter().filter(takes_calls).count(),
             in_flight: endpoints.iter().map(|endpoint| endpoint.in_flight).sum(),

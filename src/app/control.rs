@@ -7,8 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 use super::reflection::Fetcher;
 use super::routing::{Fleet, Running, mount, routing};
 use super::state::{Shared, Vital};
-use crate::config::{Change, Event, ReloadReport, Reloader};
+use crate::config::{Change, Event, ReloadReport, Reloader, ServletDef};
 use crate::runtime::watch::{Notice, Watcher};
+use crate::servlet::Servlet;
 
 /// What the loop is told.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ impl Control {
             let events = self.reloader.reload(now);
             let standing = if asked { self.reloader.standing(&events) } else { Vec::new() };
             if !events.is_empty() {
-                self.apply(events);
+                self.apply(&events);
             }
             // It is in the reports already: the log answers whoever asked.
             for event in standing {
@@ -90,28 +91,33 @@ impl Control {
         }
     }
 
-    fn apply(&mut self, events: Vec<Event>) {
+    /// Everything is built aside, so that nothing stands between the stores: a route that met the endpoints of another version would send
+    /// them what they do not know.
+    fn apply(&mut self, events: &[Event]) {
         let now = Instant::now();
         let mut rerouted = false;
-        let mut removed = Vec::new();
-        for event in &events {
-            self.tell(event);
+        let (mut removed, mut tables, mut tables_with_routes) = (Vec::new(), Vec::new(), Vec::new());
+        for event in events {
             match event {
-                Event::Accepted { servlet: def, change, .. } => {
-                    if *change == Change::Nothing {
-                        continue;
+                Event::Accepted { change: Change::Nothing, .. } => {}
+                Event::Accepted { servlet: def, change: Change::Table, .. } => {
+                    tables.push(def);
+                    if let Some(running) = self.fleet.get_mut(&*def.name) {
+                        running.def = Arc::clone(def);
                     }
-                    let policy = def.options.balance.policy;
-                    let applied = self.shared.registry.apply(&def.name, policy, &def.table, now);
-                    if *change == Change::Table {
-                        if let Some(running) = self.fleet.get_mut(&*def.name) {
-                            running.def = Arc::clone(def);
+                }
+                Event::Accepted { servlet: def, change: Change::New | Change::Whole, .. } => {
+                    let servlet = match self.shared.registry.get(&def.name) {
+                        Some(servlet) => {
+                            tables_with_routes.push(def);
+                            servlet
                         }
-                    } else {
-                        let mount = mount(def, applied.servlet, &self.shared.metrics);
-                        self.fleet.insert(def.name.to_string(), Running { def: Arc::clone(def), mount });
-                        rerouted = true;
-                    }
+                        // No route leads to it yet.
+                        None => self.table(def, now),
+                    };
+                    let mount = mount(def, servlet, &self.shared.metrics);
+                    self.fleet.insert(def.name.to_string(), Running { def: Arc::clone(def), mount });
+                    rerouted = true;
                 }
                 Event::Removed { name, .. } => {
                     self.fleet.remove(name);
@@ -124,26 +130,38 @@ impl Control {
                 | Event::Unchanged { .. } => {}
             }
         }
+        let routing = rerouted.then(|| routing(&self.fleet));
+        // Told before it is in force: what is seen of it has its report.
+        events.iter().for_each(|event| self.tell(event));
+        for def in tables.into_iter().chain(tables_with_routes) {
+            self.table(def, now);
+        }
+        match routing {
+            Some(Ok(routing)) => self.shared.routing.store(Arc::new(routing)),
+            Some(Err(conflicts)) => {
+                for conflict in conflicts {
+                    tracing::error!(%conflict, "the routes stay as they were");
+                }
+            }
+            None => {}
+        }
         if rerouted {
             self.shared.runs(&self.fleet);
-            self.reroute();
         }
         for name in removed {
-            self.shared.registry.remove(name);
+            if let Some(servlet) = self.shared.registry.remove(name) {
+                self.shared.leave(servlet.snapshot().endpoints());
+            }
             self.shared.metrics.forget_servlet(name);
         }
         self.shared.wake();
     }
 
-    fn reroute(&self) {
-        match routing(&self.fleet) {
-            Ok(routing) => self.shared.routing.store(Arc::new(routing)),
-            Err(conflicts) => {
-                for conflict in conflicts {
-                    tracing::error!(%conflict, "the routes stay as they were");
-                }
-            }
-        }
+    /// Makes the table of this version the truth.
+    fn table(&self, def: &ServletDef, now: Instant) -> Arc<Servlet> {
+        let applied = self.shared.registry.apply(&def.name, def.options.balance.policy, &def.table, now);
+        self.shared.leave(&applied.change.removed);
+        applied.servlet
     }
 
     /// Logs, counts and keeps what was found.
@@ -151,11 +169,13 @@ impl Control {
         let time = SystemTime::now();
         let report = event.report(time);
         log(event, &report);
-        if report.accepted {
+        if event.waits_for_restart() {
+            self.shared.metrics.reload_postponed();
+        } else if report.accepted {
             self.shared.metrics.reload_accepted(time);
         } else {
             self.shared.metrics.reload_rejected();
-            if event.is_gated() {
+            if event.is_newly_gated() {
                 self.shared.metrics.schema_change_refused();
             }
         }

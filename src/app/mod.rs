@@ -92,6 +92,7 @@ impl Process {
     pub fn start(file: &Path) -> Result<Process, AppError> {
         let (loaded, reloader) = Reloader::start(file).map_err(AppError::new)?;
         raise_descriptor_limit();
+        reloader.clear_leftovers();
         let metrics = Metrics::new();
         let (fleet, registry) = muster(&loaded, &metrics);
         let routing = route(&fleet)?;

@@ -1,7 +1,7 @@
 //! Schemas that endpoints tell: who is asked, when, and again when. On a thread of its own, so that a replica that hangs stalls neither
 //! traffic nor reloads; what was fetched goes to the control loop, which treats it like a changed file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -14,7 +14,7 @@ use super::control::Message;
 use super::routing::Fleet;
 use crate::config::{Reloader, ServletDef};
 use crate::discovery::ContentHash;
-use crate::model::Address;
+use crate::model::{Address, Table};
 use crate::schema::Reflection;
 use crate::upstream::{self, Options};
 
@@ -90,16 +90,25 @@ impl Drop for Fetcher {
 }
 
 fn wanted(def: &ServletDef, reloader: &Reloader) -> Option<(Arc<str>, Wanted)> {
-    let services = reloader.asks(&def.name)?.to_vec();
-    let all = || def.table.groups.iter().flat_map(|group| group.endpoints.iter().map(move |one| (group.weight, one)));
-    // What is drained may be an old version on its way out; it is better than nobody.
-    let mut endpoints: Vec<Address> =
-        all().filter(|(group, one)| *group > 0 && one.weight > 0).map(|(_, one)| one.address.clone()).collect();
-    if endpoints.is_empty() {
-        endpoints = all().map(|(_, one)| one.address.clone()).collect();
+    let asks = reloader.asks(&def.name)?;
+    let mut endpoints = to_ask(&def.table);
+    // Endpoints that are to come may be the only ones to know services that are to come with them.
+    if let Some(table) = asks.table.as_ref().filter(|table| **table != def.table) {
+        let mut first = to_ask(table);
+        let known: HashSet<Address> = first.iter().cloned().collect();
+        first.extend(endpoints.into_iter().filter(|address| !known.contains(address)));
+        endpoints = first;
     }
-    let wanted = Wanted { services, endpoints, connect_timeout: def.options.connect_timeout };
+    let wanted = Wanted { services: asks.services.clone(), endpoints, connect_timeout: def.options.connect_timeout };
     Some((Arc::clone(&def.name), wanted))
+}
+
+/// The endpoints of a table that may be asked. What is drained may be an old version on its way out; it is better than nobody.
+fn to_ask(table: &Table) -> Vec<Address> {
+    let all = || table.groups.iter().flat_map(|group| group.endpoints.iter().map(move |one| (group.weight, one)));
+    let serving: Vec<Address> =
+        all().filter(|(group, one)| *group > 0 && one.weight > 0).map(|(_, one)| one.address.clone()).collect();
+    if serving.is_empty() { all().map(|(_, one)| one.address.clone()).collect() } else { serving }
 }
 
 fn start(found: Sender<Message>) -> Option<(mpsc::UnboundedSender<Order>, JoinHandle<()>)> {

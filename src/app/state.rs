@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -12,7 +12,7 @@ use super::routing::Fleet;
 use crate::config::{ReloadReport, ServletDef};
 use crate::proxy::Routing;
 use crate::runtime::Drain;
-use crate::servlet::{Registry, Servlet};
+use crate::servlet::{Endpoint, Registry, Servlet};
 use crate::telemetry::{AccessLog, LegacyCallers, Metrics};
 
 /// Reports that are kept for operators.
@@ -34,6 +34,8 @@ pub(super) struct Shared {
     /// All workers accept.
     pub(super) serving: AtomicBool,
     reports: Mutex<VecDeque<ReloadReport>>,
+    /// Endpoints that are in no table any more and may have calls yet.
+    leaving: Mutex<Vec<Weak<Endpoint>>>,
     /// The first part of the process that ended by a defect.
     broken: OnceLock<String>,
 }
@@ -58,6 +60,7 @@ impl Shared {
             generation: watch::Sender::new(0),
             serving: AtomicBool::new(false),
             reports: Mutex::default(),
+            leaving: Mutex::default(),
             broken: OnceLock::new(),
         }
     }
@@ -87,7 +90,16 @@ impl Shared {
     pub(super) fn in_flight(&self) -> u64 {
         let servlets = self.registry.all();
         let of = |servlet: &Servlet| servlet.snapshot().endpoints().map(|endpoint| endpoint.in_flight()).sum::<u64>();
-        servlets.values().map(|servlet| of(servlet)).sum()
+        let leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        let left: u64 = leaving.iter().filter_map(Weak::upgrade).map(|endpoint| endpoint.in_flight()).sum();
+        servlets.values().map(|servlet| of(servlet)).sum::<u64>() + left
+    }
+
+    /// These endpoints are in no table any more; their calls go on.
+    pub(super) fn leave<'e>(&self, endpoints: impl IntoIterator<Item = &'e Arc<Endpoint>>) {
+        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        leaving.retain(|endpoint| endpoint.strong_count() > 0);
+        leaving.extend(endpoints.into_iter().map(Arc::downgrade));
     }
 
     /// A part of the process has ended by a defect and will not come back; the rest goes on.
@@ -162,6 +174,26 @@ mod tests {
         assert_eq!(shared.not_alive(), None);
         assert!(part("worker-1", true));
         assert!(shared.not_alive().unwrap().starts_with("worker-1 ended"));
+    }
+
+    #[test]
+    fn calls_on_endpoints_that_are_gone_are_in_flight_until_they_end() {
+        let (shared, _control) = shared();
+        let now = std::time::Instant::now();
+        let table = |address: &str| {
+            crate::model::Table::flat(vec![crate::model::EndpointSpec { address: address.parse().unwrap(), weight: 1 }])
+        };
+        let policy = crate::balance::Policy::RoundRobin;
+        let servlet = shared.registry.apply("a", policy, &table("127.0.0.1:1"), now).servlet;
+        let mut picker = servlet.picker(1);
+        let one = picker.pick(now, &[]).ok().unwrap();
+        shared.leave(&shared.registry.apply("a", policy, &table("127.0.0.1:2"), now).change.removed);
+        let two = picker.pick(now, &[]).ok().unwrap();
+        assert_eq!(shared.in_flight(), 2);
+        shared.leave(shared.registry.remove("a").unwrap().snapshot().endpoints());
+        assert_eq!(shared.in_flight(), 2);
+        drop((one, two));
+        assert_eq!(shared.in_flight(), 0);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::state::Shared;
-use crate::admin::{Answers, ServletSummary};
+use crate::admin::{Answers, SchemaState, ServletSummary};
 use crate::config;
 use crate::proxy::{Mount, Upstream};
 use crate::schema::Comments;
@@ -58,6 +58,11 @@ fn summary(mount: &Mount) -> ServletSummary {
         Upstream::Http1 => "http1",
         Upstream::Http2 => "http2",
     };
+    let schema = match (&mount.schema, &mount.pending) {
+        (_, Some(why)) => SchemaState::Pending(why.clone()),
+        (Some(_), None) => SchemaState::Known,
+        (None, None) => SchemaState::None,
+    };
     let views = mount.servlet.views(Instant::now());
     ServletSummary::new(
         &mount.name,
@@ -65,6 +70,7 @@ fn summary(mount: &Mount) -> ServletSummary {
         mount.servlet.policy().name(),
         mount.services.clone(),
         mount.routes,
+        schema,
         &views,
     )
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::load::Attempt;
 use super::protos::Compiled;
+use super::routing::Owners;
 use super::{Loaded, RouteBinding, RouteDef, SchemaChanges, ServletDef, Upstream};
 use crate::discovery::{Position, Problem};
 use crate::schema::{BodyRule, Breaks, Change, Place, Reach, Schema, compare as compare_schemas};
@@ -88,21 +89,36 @@ pub struct Differences {
     pub changes: Vec<SchemaChange>,
     /// The changes for which the new version would be refused.
     pub problems: Vec<Problem>,
+    /// Why the schemas were not compared, when one of them is not known.
+    pub unknown: Option<&'static str>,
 }
 
 /// What separates two sets of files, by servlet: what a process that runs `old` would say of `new`. Only servlets that are in both.
 pub fn compare(old: &Loaded, new: &Loaded) -> BTreeMap<String, Differences> {
     let both = new.servlets.iter().filter_map(|(name, now)| Some((name, old.servlets.get(name)?, now)));
+    let [before_fleet, new_fleet] = [old, new].map(|loaded| loaded.servlets.values().collect::<Vec<_>>());
     let compared = both.map(|(name, before, now)| {
-        (name.clone(), Differences::between(before, now, new.compiled.get(name).map(Arc::as_ref)))
+        let compiled = new.compiled.get(name).map(Arc::as_ref);
+        (name.clone(), Differences::between([before, now], compiled, [&before_fleet, &new_fleet]))
     });
     compared.collect()
 }
 
 impl Differences {
-    fn between(old: &ServletDef, new: &ServletDef, compiled: Option<&Compiled>) -> Differences {
+    /// Of the old version and the new one; `fleets` are all servlets beside each, with it.
+    fn between(
+        [old, new]: [&Arc<ServletDef>; 2],
+        compiled: Option<&Compiled>,
+        fleets: [&[&Arc<ServletDef>]; 2],
+    ) -> Differences {
+        let unknown = match (old.pending(), new.pending()) {
+            (_, Some(_)) => Some("the new schema is not known"),
+            (Some(_), None) => Some("the schema before is not known"),
+            (None, None) => None,
+        };
+        let of_schema = if unknown.is_some() { Vec::new() } else { schema_changes(old, new, fleets) };
         let of_schema: Vec<SchemaChange> =
-            schema_changes(old, new).into_iter().map(|change| SchemaChange::of_schema(change, compiled)).collect();
+            of_schema.into_iter().map(|change| SchemaChange::of_schema(change, compiled)).collect();
         let problems = match new.options.schema_changes {
             SchemaChanges::Allow => Vec::new(),
             SchemaChanges::Refuse => {
@@ -111,15 +127,18 @@ impl Differences {
             }
         };
         let changes = of_schema.into_iter().chain(own_changes(old, new)).collect();
-        Differences { changes, problems }
+        Differences { changes, problems, unknown }
     }
 }
 
 impl Attempt {
-    /// Holds it against the version that runs: an attempt that would break callers fails, unless it is allowed to.
-    pub(super) fn pass_gate(&mut self, running: &ServletDef) {
+    /// Holds it against the version that runs, of a fleet: an attempt that would break callers fails, unless it is allowed to.
+    pub(super) fn pass_gate(&mut self, running: &Arc<ServletDef>, fleet: &[Arc<ServletDef>]) {
         let Ok(new) = &self.result else { return };
-        let found = Differences::between(running, new, self.compiled.as_deref());
+        let before: Vec<&Arc<ServletDef>> = fleet.iter().collect();
+        let now: Vec<&Arc<ServletDef>> =
+            fleet.iter().map(|def| if Arc::ptr_eq(def, running) { new } else { def }).collect();
+        let found = Differences::between([running, new], self.compiled.as_deref(), [&before, &now]);
         self.changes = found.changes;
         if !found.problems.is_empty() {
             self.gated = true;
@@ -129,24 +148,26 @@ impl Attempt {
 }
 
 /// What the schemas say of all that both versions serve.
-fn schema_changes(old: &ServletDef, new: &ServletDef) -> Vec<Change> {
+fn schema_changes(
+    old: &Arc<ServletDef>,
+    new: &Arc<ServletDef>,
+    [before_fleet, new_fleet]: [&[&Arc<ServletDef>]; 2],
+) -> Vec<Change> {
     let Some(before) = &old.schema else { return Vec::new() };
-    if new.upstream != Upstream::Grpc {
+    let same = new.schema.as_ref().is_some_and(|now| Arc::ptr_eq(before, now));
+    if new.upstream != Upstream::Grpc || same {
         return Vec::new();
     }
-    let serves = |service: &str| claims(old, service) && claims(new, service);
+    // A service is its owner's, whoever else has it in a schema or a pattern.
+    let (owned_before, owned_now) = (Owners::of(before_fleet), Owners::of(new_fleet));
+    let serves_now = |service: &str| owned_now.line(new, service).is_some();
+    let serves = |service: &str| owned_before.line(old, service).is_some() && serves_now(service);
     let Some(now) = &new.schema else { return schema_gone(before, new, &serves) };
-    if Arc::ptr_eq(before, now) {
-        return Vec::new();
-    }
-    let called = |servlet: &ServletDef, call: &(String, String)| {
-        servlet.routes.iter().any(|route| route.call.as_ref() == Some(call)) || claims(servlet, &call.0)
-    };
     let calls: Vec<(&str, &str)> = old
         .routes
         .iter()
         .filter_map(|route| route.call.as_ref())
-        .filter(|call| called(new, call))
+        .filter(|call| new.routes.iter().any(|route| route.call.as_ref() == Some(call)) || serves_now(&call.0))
         .map(|(service, method)| (service.as_str(), method.as_str()))
         .collect();
     compare_schemas(before, now, &Reach { serves: &serves, calls: &calls })
@@ -164,15 +185,6 @@ fn schema_gone(before: &Schema, new: &ServletDef, serves: &dyn Fn(&str) -> bool)
         told: "removed: there is no schema any more".to_owned(),
     };
     methods.flat_map(|method| method.mappings()).map(|binding| removed(binding)).collect()
-}
-
-/// Whether one of the servlet's lines takes this service.
-fn claims(servlet: &ServletDef, service: &str) -> bool {
-    servlet.services.iter().any(|line| match line.pattern.strip_suffix('*') {
-        Some("") => true,
-        Some(package) => service.starts_with(package),
-        None => line.pattern == service,
-    })
 }
 
 /// What the servlet's own file says otherwise than before.

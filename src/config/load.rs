@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::bindings::bind;
 use super::checks::check;
-use super::last_good::{self, Fetched};
+use super::last_good::{self, Asks};
 use super::protos::{self, Compiled};
 use super::reading::{Reading, Recorder, Sources};
 use super::servlet_file::{self, RouteLine, SchemaLine, ServicePattern, ServletFile};
@@ -22,8 +22,8 @@ pub(super) struct Attempt {
     pub(super) sources: Sources,
     /// The last schema that could be compiled, by this attempt or an earlier one.
     pub(super) compiled: Option<Arc<Compiled>>,
-    /// The services that its file asks the endpoints about, whether or not it is whole.
-    pub(super) asks: Option<Vec<String>>,
+    /// What its endpoints are asked, whether or not it is whole.
+    pub(super) asks: Option<Asks>,
     /// What differs for callers from the version that runs; to be told when this one is taken.
     pub(super) changes: Vec<SchemaChange>,
     /// Whether it failed for these changes alone.
@@ -46,12 +46,11 @@ pub(super) struct Surroundings<'s> {
     pub(super) root: &'s Path,
     /// The directory of what is kept from run to run.
     pub(super) state: &'s Path,
-    /// The descriptors that endpoints have told in this run.
-    pub(super) fetched: &'s Fetched,
     pub(super) defaults: &'s Defaults,
 }
 
-/// Loads the servlet `name` from the file at `path`. `compiled` is what the attempt before it had.
+/// Loads the servlet `name` from the file at `path`. `compiled` is what the attempt before it had; `starts`: nothing runs that has a schema
+/// which its endpoints told.
 ///
 /// Descriptors that were kept from an earlier run may be broken, or older than the files that are to go with them. They are no
 /// operator's mistake: a servlet that starts and would be whole without them is taken so, and waits for new ones.
@@ -61,9 +60,9 @@ pub(super) fn servlet(
     around: &Surroundings<'_>,
     reading: &mut Reading,
     compiled: Option<Arc<Compiled>>,
+    starts: bool,
 ) -> Attempt {
     let kept = last_good::path(around.state, name);
-    let starts = compiled.is_none() && !around.fetched.has(&kept);
     let descriptors = Descriptors { path: kept, ignored: None, compiled, asks: None };
     let first = attempt(name, path, around, reading, descriptors.clone());
     match &first.result {
@@ -116,6 +115,9 @@ fn assemble(
     let (file, options) = servlet_file::parse(text, reader, around.defaults)?;
     let table =
         file.value.endpoints.0.as_ref().and_then(|path| read_table(name, path.as_ref(), files, reader, elsewhere));
+    if let Some(Some(SchemaLine::Reflection(_))) = &file.value.schema.0 {
+        descriptors.asks = Some(Asks { services: file.value.asked_services(), table: table.clone() });
+    }
     let mut reflected = None;
     let schema = match &file.value.schema.0 {
         Some(Some(SchemaLine::Files(paths))) => {
@@ -129,7 +131,6 @@ fn assemble(
             }
         }
         Some(Some(SchemaLine::Reflection(_))) => {
-            descriptors.asks = Some(file.value.asked_services());
             let told = descriptors.read(name, files, elsewhere);
             reflected = told.as_ref().map(|(_, how)| how.clone());
             told.map(|(schema, _)| schema)
@@ -148,6 +149,7 @@ fn assemble(
     Some(ServletDef {
         name: Arc::from(name),
         file: Arc::from(reader.file()),
+        compiled: descriptors.compiled.clone().filter(|_| schema.as_ref().is_some_and(Option::is_some)),
         schema: schema?,
         reflected,
         upstream: upstream.0.unwrap_or(Upstream::Grpc),
@@ -174,8 +176,8 @@ struct Descriptors {
     ignored: Option<String>,
     /// The last schema that could be compiled.
     compiled: Option<Arc<Compiled>>,
-    /// What the endpoints are asked about.
-    asks: Option<Vec<String>>,
+    /// What the endpoints are asked.
+    asks: Option<Asks>,
 }
 
 impl Descriptors {

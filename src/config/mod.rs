@@ -26,10 +26,12 @@ mod servlet;
 mod servlet_file;
 mod settings;
 mod settle;
+mod trial;
 
 pub use cidr::Cidr;
 pub use cors::Cors;
 pub use gate::{Differences, SchemaChange, compare};
+pub use last_good::Asks;
 pub use machine::warnings;
 pub use metadata::{FieldPattern, Metadata, MetadataNames};
 pub use openapi::{openapi, openapi_of};

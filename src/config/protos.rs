@@ -327,6 +327,7 @@ fn imports_of(text: &str) -> Vec<String> {
         let (name, _) = rest.get(1..)?.split_once(quote)?;
         Some(name.to_owned())
     };
+    let text = text.trim_start_matches('\u{feff}');
     text.split([';', '\n']).filter_map(import).collect()
 }
 

@@ -71,6 +71,14 @@ impl Reading {
         file
     }
 
+    /// Lets `read` stand for what is at the path from now on, or the disk; what stood for it before.
+    pub(super) fn put(&mut self, path: &Path, read: Option<Read>) -> Option<Read> {
+        match read {
+            Some(read) => self.files.insert(path.to_owned(), read),
+            None => self.files.remove(path),
+        }
+    }
+
     pub(super) fn seen(&mut self, path: &Path) -> Seen {
         match &*self.file(path) {
             Ok(file) => Ok(file.hash),

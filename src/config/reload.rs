@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::directory::{Listed, list};
-use super::last_good::Fetched;
+use super::last_good::{self, Fetched};
 use super::load::{Attempt, Surroundings, servlet};
 use super::protos::Compiled;
 use super::reading::{Reading, Seen, Sources};
@@ -47,7 +47,12 @@ pub struct Reloader {
 /// One servlet.
 pub(super) struct Entry {
     listed: Listed,
+    /// What its files come to, with the schema that its endpoints told and that was accepted.
     pub(super) attempt: Attempt,
+    /// The same with what an endpoint told since; there as long as that is held back.
+    pub(super) trial: Option<Attempt>,
+    /// What was told last of a trial: what was tried, and what is wrong with it.
+    pub(super) held: Option<(Seen, Vec<Problem>)>,
     /// What the attempt was made with: a servlet whose file was away when they changed is still to follow.
     inherited: Defaults,
     pub(super) running: Option<Running>,
@@ -58,7 +63,16 @@ pub(super) struct Entry {
 
 impl Entry {
     fn new(listed: Listed, attempt: Attempt, inherited: &Defaults) -> Entry {
-        Entry { listed, attempt, inherited: inherited.clone(), running: None, told: None, gone_since: None }
+        Entry {
+            listed,
+            attempt,
+            trial: None,
+            held: None,
+            inherited: inherited.clone(),
+            running: None,
+            told: None,
+            gone_since: None,
+        }
     }
 }
 
@@ -86,11 +100,11 @@ impl Reloader {
         let mut entries = BTreeMap::new();
         let defaults = settings.as_ref().map(|settings| settings.defaults.clone()).unwrap_or_default();
         let state = settings.as_ref().map(|settings| settings.state.0.clone()).unwrap_or_default();
-        let around = Surroundings { root, state: &state, fetched: &Fetched::default(), defaults: &defaults };
+        let around = Surroundings { root, state: &state, defaults: &defaults };
         match list(&directory) {
             Ok(listed) => {
                 for (name, listed) in listed {
-                    let attempt = attempt(&name, &listed, &around, &mut reading, None);
+                    let attempt = attempt(&name, &listed, &around, &mut reading, None, true);
                     entries.insert(name, Entry::new(listed, attempt, around.defaults));
                 }
             }
@@ -117,7 +131,7 @@ impl Reloader {
                 None
             }
         };
-        for event in reloader.iter_mut().flat_map(Reloader::settle) {
+        for event in reloader.iter_mut().flat_map(|reloader| reloader.settle(&mut reading)) {
             if let Event::Refused { problems: more, .. } = event {
                 problems.extend(more);
             }
@@ -154,35 +168,39 @@ impl Reloader {
         let around = Surroundings {
             root: directory_of(&self.file),
             state: &self.settings.state.0,
-            fetched: &self.fetched,
             defaults: &self.settings.defaults,
         };
+        let running: Vec<Arc<ServletDef>> =
+            self.entries.values().filter_map(|entry| Some(Arc::clone(&entry.running.as_ref()?.def))).collect();
         for (name, listed) in listed {
             let known = self.entries.get_mut(&name);
+            let kept = last_good::path(around.state, &name);
             let unchanged = known.as_ref().is_some_and(|entry| {
-                entry.inherited == *around.defaults && entry.listed == listed && reading.matches(&entry.attempt.sources)
+                entry.inherited == *around.defaults
+                    && entry.listed == listed
+                    && !self.fetched.is_untried(&kept)
+                    && reading.matches(&entry.attempt.sources)
             });
             match known {
                 Some(entry) if unchanged => entry.gone_since = None,
                 Some(entry) => {
                     dirty = true;
-                    entry.attempt = attempt(&name, &listed, &around, &mut reading, entry.attempt.compiled.take());
-                    if let Some(running) = &entry.running {
-                        entry.attempt.pass_gate(&running.def);
-                    }
+                    let on_trial = self.fetched.on_trial(&kept).map(|read| (kept.as_path(), read));
+                    entry.try_again(&name, &listed, &around, &mut reading, on_trial);
+                    entry.pass_gate(&running);
                     entry.inherited = around.defaults.clone();
                     entry.listed = listed;
                     entry.gone_since = None;
                 }
                 None => {
                     dirty = true;
-                    let attempt = attempt(&name, &listed, &around, &mut reading, None);
+                    let attempt = attempt(&name, &listed, &around, &mut reading, None, true);
                     self.entries.insert(name, Entry::new(listed, attempt, around.defaults));
                 }
             }
         }
         if dirty {
-            events.extend(self.settle());
+            events.extend(self.settle(&mut reading));
         }
         events
     }
@@ -269,6 +287,9 @@ impl Reloader {
                 return true;
             }
             if let Some(running) = &entry.running {
+                if running.def.reflected.is_some() {
+                    self.fetched.forget(last_good::path(&self.settings.state.0, name));
+                }
                 events.push(Event::Removed { name: name.clone(), files: running.sources.names() });
             }
             false
@@ -277,15 +298,16 @@ impl Reloader {
     }
 }
 
-fn attempt(
+pub(super) fn attempt(
     name: &str,
     listed: &Listed,
     around: &Surroundings<'_>,
     reading: &mut Reading,
     compiled: Option<Arc<Compiled>>,
+    starts: bool,
 ) -> Attempt {
     match listed.path(name) {
-        Ok(path) => servlet(name, path, around, reading, compiled),
+        Ok(path) => servlet(name, path, around, reading, compiled, starts),
         Err(problem) => Attempt::new(Err(vec![*problem]), Sources::default(), compiled),
     }
 }

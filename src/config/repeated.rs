@@ -11,8 +11,9 @@ impl Reloader {
         let mut standing = self.to_see_to();
         standing.retain(|one| !told.iter().any(|told| is_about_the_same(one, told)));
         if told.is_empty() && standing.is_empty() {
-            let servlets = self.entries.values().filter(|entry| entry.running.is_some()).count();
-            standing.push(Event::Unchanged { file: display_name(&self.file), servlets });
+            let running = || self.entries.iter().filter_map(|(name, entry)| Some((name, &entry.running.as_ref()?.def)));
+            let pending = running().filter(|(_, def)| def.pending().is_some()).map(|(name, _)| name.clone()).collect();
+            standing.push(Event::Unchanged { file: display_name(&self.file), servlets: running().count(), pending });
         }
         standing
     }
@@ -30,13 +31,18 @@ impl Reloader {
         }
         standing.extend(self.directory_told.iter().map(|problem| refused(vec![problem.clone()])));
         standing.extend(self.entries.iter().filter_map(|(name, entry)| {
-            let (sources, problems) = entry.told.as_ref()?;
+            let (attempt, problems) = match (&entry.told, &entry.trial, &entry.held) {
+                (Some((_, problems)), ..) => (&entry.attempt, problems),
+                (None, Some(trial), Some((_, problems))) => (trial, problems),
+                (None, ..) => return None,
+            };
             Some(Event::Refused {
                 name: name.clone(),
                 running: entry.running.is_some(),
-                files: sources.names(),
+                files: attempt.sources.names(),
                 problems: problems.clone(),
-                changes: if entry.attempt.gated { entry.attempt.changes.clone() } else { Vec::new() },
+                changes: if attempt.gated { attempt.changes.clone() } else { Vec::new() },
+                again: true,
             })
         }));
         standing

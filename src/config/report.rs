@@ -80,15 +80,24 @@ pub enum Event {
     /// Its file is gone.
     Removed { name: String, files: Vec<String> },
     /// Not accepted; `running` when an earlier version goes on. `changes` when it is only refused because it would break callers:
-    /// all changes of the schema, of which `problems` are those that do.
-    Refused { name: String, running: bool, files: Vec<String>, problems: Vec<Problem>, changes: Vec<SchemaChange> },
+    /// all changes of the schema, of which `problems` are those that do. `again` when nothing differs from what was refused before but
+    /// the table.
+    Refused {
+        name: String,
+        running: bool,
+        files: Vec<String>,
+        problems: Vec<Problem>,
+        changes: Vec<SchemaChange>,
+        again: bool,
+    },
     /// `telamon.yaml` or the servlets' directory cannot be read; everything goes on as it was.
     SettingsRefused { file: String, problems: Vec<Problem> },
     /// `telamon.yaml` has changed. `defaults` are in force, by an event for each servlet that they touch; `restart` lists the keys
     /// that wait for a restart.
     SettingsChanged { file: String, settings: Box<Settings>, restart: Vec<&'static str> },
-    /// The operator asked for a reload, everything was read again, and all of it is as it runs.
-    Unchanged { file: String, servlets: usize },
+    /// The operator asked for a reload, everything was read again, and all of it is as it runs. `pending` are the servlets whose schemas
+    /// no endpoint has told.
+    Unchanged { file: String, servlets: usize, pending: Vec<String> },
 }
 
 /// An event as it is kept for operators.
@@ -122,6 +131,11 @@ impl Event {
     /// Whether it is a reload that was refused for nothing but what it would break.
     pub fn is_gated(&self) -> bool {
         matches!(self, Event::Refused { changes, .. } if !changes.is_empty())
+    }
+
+    /// Whether it is the first of the reloads that were refused for what this schema would break.
+    pub fn is_newly_gated(&self) -> bool {
+        self.is_gated() && matches!(self, Event::Refused { again: false, .. })
     }
 
     /// The event as it is kept; `time` is when it was found.
@@ -164,11 +178,20 @@ impl Event {
                 };
                 report(None, true, summary, std::slice::from_ref(file), &[])
             }
-            Event::Unchanged { file, servlets } => {
-                let summary = format!("nothing changed ({})", count(*servlets, "servlet"));
+            Event::Unchanged { file, servlets, pending } => {
+                let waiting = match pending.as_slice() {
+                    [] => String::new(),
+                    names => format!("; no endpoint has told the schema of {}", names.join(", ")),
+                };
+                let summary = format!("nothing changed ({}){waiting}", count(*servlets, "servlet"));
                 report(None, true, summary, std::slice::from_ref(file), &[])
             }
         }
+    }
+
+    /// Whether it is accepted, and in force only after a restart.
+    pub fn waits_for_restart(&self) -> bool {
+        matches!(self, Event::SettingsChanged { restart, .. } if !restart.is_empty())
     }
 
     /// Whether the operator has to do something about it.

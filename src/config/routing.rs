@@ -150,16 +150,16 @@ fn origin(servlet: &ServletDef, at: Position, rule: Option<(&Arc<Method>, &Arc<B
     match rule {
         None => Origin::new(place),
         Some((method, binding)) => {
-            Origin::new(format!("{place} ({}/{} at {})", method.service, method.name, binding.place))
+            Origin::new(format!("{place} ({}/{} at {})", method.service, method.name, servlet.shown(&binding.place)))
         }
     }
 }
 
 /// Who claims which service. Of two that claim the same the first has it, until the conflict is told.
-struct Owners<'s>(HashMap<&'s str, (&'s Arc<ServletDef>, usize, &'s ServiceDef)>);
+pub(super) struct Owners<'s>(HashMap<&'s str, (&'s Arc<ServletDef>, usize, &'s ServiceDef)>);
 
 impl<'s> Owners<'s> {
-    fn of(servlets: &[&'s Arc<ServletDef>]) -> Self {
+    pub(super) fn of(servlets: &[&'s Arc<ServletDef>]) -> Self {
         let mut owners = HashMap::new();
         for servlet in servlets {
             for (index, line) in servlet.services.iter().enumerate() {
@@ -170,7 +170,7 @@ impl<'s> Owners<'s> {
     }
 
     /// The line by which `servlet` has this service, if it does.
-    fn line(&self, servlet: &Arc<ServletDef>, service: &str) -> Option<(usize, &'s ServiceDef)> {
+    pub(super) fn line(&self, servlet: &Arc<ServletDef>, service: &str) -> Option<(usize, &'s ServiceDef)> {
         let packages = service.rmatch_indices('.').filter_map(|(dot, _)| service.get(..dot));
         let best = self
             .0

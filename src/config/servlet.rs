@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use http::Method;
 
+use super::protos::Compiled;
 use super::{ServletOptions, Upstream};
 use crate::discovery::Position;
 use crate::model::Table;
 use crate::route::{HeaderMatch, HostPattern};
-use crate::schema::{self, Binding, Schema, Template};
+use crate::schema::{self, Binding, Place, Schema, Template};
 
 /// A servlet, ready to run.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct ServletDef {
     pub file: Arc<str>,
     /// What the dialects are translated by; without one only gRPC callers are served.
     pub schema: Option<Arc<Schema>>,
+    /// What that was made from.
+    pub(super) compiled: Option<Arc<Compiled>>,
     /// With `schema: reflection`: how far it is known.
     pub reflected: Option<Reflected>,
     pub upstream: Upstream,
@@ -45,10 +48,14 @@ impl ServletDef {
         }
     }
 
-    /// How long a call may take. `unary` is a gRPC call with one message each way.
-    pub fn call_timeout(&self, unary: bool) -> Option<Duration> {
-        let inherited = (unary && self.upstream == Upstream::Grpc).then_some(self.unary_timeout);
-        self.timeout.or(inherited)
+    /// A place in its schema as an operator would open it.
+    pub(super) fn shown(&self, place: &Place) -> String {
+        let Some(compiled) = &self.compiled else { return place.to_string() };
+        let shown = Place { file: compiled.shown(&place.file).into(), ..place.clone() };
+        match self.reflected {
+            Some(_) => format!("{shown}, as the endpoints of {} tell it", self.name),
+            None => shown.to_string(),
+        }
     }
 }
 

@@ -5,38 +5,56 @@ use std::sync::Arc;
 
 use super::conflicts::conflicts;
 use super::differences::summary;
+use super::last_good;
+use super::load::Attempt;
+use super::reading::Reading;
 use super::reload::{Entry, Reloader, Running};
 use super::routing::{Claim, claims};
-use super::{Change, Event, ServletDef};
+use super::{Change, Event, Reflected, ServletDef};
 use crate::discovery::Problem;
 
 impl Reloader {
     /// Puts in force every servlet that is whole and claims nothing that another has. A conflict is settled for what runs: the
-    /// servlets in it that changed go back to what they were, until nobody is in another's way.
-    pub(super) fn settle(&mut self) -> Vec<Event> {
-        let (accepted, conflicting) = self.free_of_conflicts();
+    /// servlets in it that changed go back to what they were, until nobody is in another's way: from what an endpoint told to what its
+    /// own files say, and from there to what runs.
+    pub(super) fn settle(&mut self, reading: &mut Reading) -> Vec<Event> {
+        let Settled { accepted, trials, own } = self.free_of_conflicts();
         let mut events = Vec::new();
         for (name, entry) in &mut self.entries {
+            let (kept, taken) = (last_good::path(&self.settings.state.0, name), accepted.get(name));
+            if let Some(trial) = entry.trial.take_if(|trial| taken.is_some_and(|taken| is_of(trial, taken))) {
+                entry.attempt = trial;
+                self.fetched.accept_trial(&kept);
+            }
             let problems = match &entry.attempt.result {
                 Err(problems) => Some(problems),
-                Ok(_) => conflicting.get(name),
+                Ok(_) => own.get(name),
             };
-            match (problems, accepted.get(name)) {
+            match (problems, taken) {
                 (Some(problems), _) => events.extend(entry.refuse(name, problems.clone())),
-                (None, Some(def)) => events.extend(entry.accept(Arc::clone(def))),
+                (None, Some(def)) => {
+                    events.extend(entry.hold(name, &kept, trials.get(name)));
+                    events.extend(entry.accept(Arc::clone(def)));
+                }
                 (None, None) => {}
+            }
+            let runs = entry.running.as_ref().map(|running| &running.def.reflected);
+            if runs.is_some_and(|reflected| *reflected == Some(Reflected::Known(kept.clone()))) {
+                self.fetched.accept_kept(&kept, reading);
             }
         }
         events
     }
 
-    fn free_of_conflicts(&self) -> (BTreeMap<String, Arc<ServletDef>>, HashMap<String, Vec<Problem>>) {
+    fn free_of_conflicts(&self) -> Settled {
         let mut accepted: BTreeMap<String, Arc<ServletDef>> = BTreeMap::new();
         for (name, entry) in &self.entries {
-            let def = entry.attempt.result.as_ref().ok().or(entry.running.as_ref().map(|running| &running.def));
+            let trial = entry.trial.as_ref().and_then(|trial| trial.result.as_ref().ok());
+            let def =
+                trial.or(entry.attempt.result.as_ref().ok()).or(entry.running.as_ref().map(|running| &running.def));
             accepted.extend(def.map(|def| (name.clone(), Arc::clone(def))));
         }
-        let mut conflicting: HashMap<String, Vec<Problem>> = HashMap::new();
+        let (mut trials, mut own) = (HashMap::new(), HashMap::new());
         let mut held = Held { reloader: self, claims: HashMap::new() };
         // Each round takes at least one changed servlet back, so there are no more rounds than servlets.
         loop {
@@ -49,17 +67,38 @@ impl Reloader {
                 }
             }
             if back.is_empty() {
-                return (accepted, conflicting);
+                return Settled { accepted, trials, own };
             }
             for (name, problems) in back {
-                match self.running(&name) {
-                    Some(running) => drop(accepted.insert(name.clone(), Arc::clone(running))),
+                let Some(entry) = self.entries.get(&name) else { continue };
+                let was_trial = entry.trial.as_ref().zip(accepted.get(&name)).is_some_and(|(one, def)| is_of(one, def));
+                let next = if was_trial { entry.attempt.result.as_ref().ok() } else { None };
+                match next.or(self.running(&name)) {
+                    Some(next) => drop(accepted.insert(name.clone(), Arc::clone(next))),
                     None => drop(accepted.remove(&name)),
                 }
-                conflicting.insert(name, problems);
+                if was_trial {
+                    trials.insert(name, problems)
+                } else {
+                    own.insert(name, problems)
+                };
             }
         }
     }
+}
+
+/// What may be in force beside each other.
+struct Settled {
+    accepted: BTreeMap<String, Arc<ServletDef>>,
+    /// Of what endpoints told: what of it another servlet has.
+    trials: HashMap<String, Vec<Problem>>,
+    /// The same of what the servlets' own files say.
+    own: HashMap<String, Vec<Problem>>,
+}
+
+/// Whether the attempt made this version.
+fn is_of(attempt: &Attempt, version: &Arc<ServletDef>) -> bool {
+    attempt.result.as_ref().is_ok_and(|def| Arc::ptr_eq(def, version))
 }
 
 impl Reloader {
@@ -97,10 +136,12 @@ impl Entry {
         if self.told.as_ref() == Some(&told) {
             return None;
         }
-        self.told = Some(told);
+        let before = self.told.replace(told);
+        let again = before
+            .is_some_and(|(sources, before)| before == problems && self.attempt.sources.differ_in_table_only(&sources));
         let files = self.attempt.sources.names();
         let changes = if self.attempt.gated { self.attempt.changes.clone() } else { Vec::new() };
-        Some(Event::Refused { name: name.to_owned(), running: self.running.is_some(), files, problems, changes })
+        Some(Event::Refused { name: name.to_owned(), running: self.running.is_some(), files, problems, changes, again })
     }
 
     fn accept(&mut self, def: Arc<ServletDef>) -> Option<Event> {

@@ -128,7 +128,9 @@ pub struct Reflection {
     /// By name, so that the same files make the same set whatever the order of the answers.
     files: BTreeMap<String, Bytes>,
     bytes: usize,
-    /// The services that the replica does not know.
+    /// The services that are asked for by name.
+    named: BTreeSet<String>,
+    /// Those of them that the replica does not know.
     missing: Vec<String>,
 }
 
@@ -143,7 +145,7 @@ impl Reflection {
                 None => drop(exact.insert(pattern.to_owned())),
             }
         }
-        let mut queue: VecDeque<Question> = exact.into_iter().map(Question::FileContainingSymbol).collect();
+        let mut queue: VecDeque<Question> = exact.iter().cloned().map(Question::FileContainingSymbol).collect();
         if !packages.is_empty() {
             queue.push_front(Question::ListServices(String::new()));
         }
@@ -154,6 +156,7 @@ impl Reflection {
             imports: BTreeSet::new(),
             files: BTreeMap::new(),
             bytes: 0,
+            named: exact,
             missing: Vec::new(),
         }
     }
@@ -183,7 +186,10 @@ impl Reflection {
             (Some(Question::FileContainingSymbol(name)), Some(Answer::Error(error)))
                 if error.error_code == NOT_FOUND =>
             {
-                self.missing.push(name);
+                // One that it lists and cannot describe is one that nobody asked it for.
+                if self.named.contains(&name) {
+                    self.missing.push(name);
+                }
                 Ok(())
             }
             // What lacks it is told when the schema is compiled, with the file that imports it.
@@ -199,13 +205,13 @@ impl Reflection {
     /// What was told, as a `google.protobuf.FileDescriptorSet`; the same bytes for the same files.
     ///
     /// # Errors
-    /// None of the services is known to the replica.
+    /// A service that was asked for by name is not known to the replica, or none is: another replica may know more.
     pub fn into_descriptor_set(self) -> Result<Vec<u8>, ReflectionError> {
+        if !self.missing.is_empty() {
+            return Err(wrong(format!("it does not know {}", self.missing.join(", "))));
+        }
         if self.files.is_empty() {
-            return Err(wrong(match self.missing.as_slice() {
-                [] => "it tells of no service that is wanted".to_owned(),
-                missing => format!("it does not know {}", missing.join(", ")),
-            }));
+            return Err(wrong("it tells of no service that is wanted"));
         }
         Ok(FileSet { file: self.files.into_values().collect() }.encode_to_vec())
     }

@@ -83,7 +83,12 @@ impl Metrics {
         self.0.unrouted.inc(kind);
     }
 
-    /// A reload of one servlet that took effect at `now`.
+    /// A change of `telamon.yaml` that is right and waits for a restart.
+    pub fn reload_postponed(&self) {
+        self.0.reloads.accepted.inc();
+    }
+
+    /// A reload of one servlet, or of `telamon.yaml`, that took effect at `now`.
     pub fn reload_accepted(&self, now: SystemTime) {
         self.0.reloads.accepted.inc();
         self.loaded(now);
@@ -96,12 +101,12 @@ impl Metrics {
         }
     }
 
-    /// A reload of one servlet that changed nothing, because something in its files is wrong.
+    /// A reload that changed nothing, because something in the files is wrong.
     pub fn reload_rejected(&self) {
         self.0.reloads.rejected.inc();
     }
 
-    /// A rejected reload whose files are right, but whose schema would break callers.
+    /// A rejected reload whose files are right, but whose new schema would break callers.
     pub fn schema_change_refused(&self) {
         self.0.reloads.schema_changes_refused.inc();
     }
@@ -185,17 +190,17 @@ struct Reloads {
 
 impl Reloads {
     fn new(register: &Register) -> Reloads {
-        let reloads = register.counters("telamon_reloads_total", "Reloads of one servlet, by result.", &["result"]);
+        let reloads = register.counters("telamon_reloads_total", "Files read anew and accepted or rejected, a servlet at a time: servlets that come, change or go, and telamon.yaml.", &["result"]);
         Reloads {
             accepted: reloads.with_label_values(&["accepted"]),
             rejected: reloads.with_label_values(&["rejected"]),
             schema_changes_refused: register.counter(
                 "telamon_schema_changes_refused_total",
-                "Reloads of one servlet that were refused because its new schema would break callers.",
+                "New schemas that were refused because they would break callers, each counted once for as long as it is refused.",
             ),
             last_accepted: register.gauge(
                 "telamon_last_reload_accepted_timestamp_seconds",
-                "When files were last accepted, at the start or by a reload, in seconds since 1970.",
+                "When files were last put in force, at the start or by a reload, in seconds since 1970. What waits for a restart is not.",
             ),
         }
     }

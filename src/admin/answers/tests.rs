@@ -4,6 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::Request;
 
+use super::super::view::SchemaState;
 use super::*;
 use crate::balance::Policy;
 use crate::model::{EndpointSpec, Table};
@@ -26,7 +27,8 @@ pub(in crate::admin) fn answers() -> (Answers, Arc<AtomicBool>) {
         ready: Box::new(move || if ready.load(Ordering::Relaxed) { Err("draining".into()) } else { Ok(()) }),
         metrics: Box::new(|| "telamon_up 1\n".into()),
         servlets: Box::new(move || {
-            vec![ServletSummary::new("echo", "grpc", "fair_least_request", vec!["a.B".into()], 2, &views)]
+            let services = vec!["a.B".into()];
+            vec![ServletSummary::new("echo", "grpc", "fair_least_request", services, 2, SchemaState::None, &views)]
         }),
         endpoints: Box::new(move |name| (name == "echo").then(|| servlet.views(Instant::now()))),
         openapi: Box::new(|name| (name == "papers").then(|| json!({ "openapi": "3.1.0" }))),
@@ -89,6 +91,7 @@ fn endpoints_tell_weights_shares_and_reasons() {
 fn lists_have_the_shape_that_tools_read() {
     let servlet = json!({
         "name": "echo", "upstream": "grpc", "policy": "fair_least_request", "services": ["a.B"], "routes": 2,
+        "schema": "none", "schema_pending": null,
         "endpoints": 3, "serving": 2, "in_flight": 0, "requests": 0, "failures": 0
     });
     let caller = json!({
@@ -158,4 +161,15 @@ fn a_document_is_there_for_servlets_with_a_rest_surface() {
         assert_eq!(status, StatusCode::NOT_FOUND);
         assert!(body.contains(told), "{body}");
     }
+}
+
+#[test]
+fn a_schema_that_is_not_known_yet_is_no_schema_that_is_not_there() {
+    let (mut answers, _) = answers();
+    let pending = SchemaState::Pending("nobody told it".into());
+    let summary = ServletSummary::new("lib", "grpc", "round_robin", Vec::new(), 0, pending, &[]);
+    assert_eq!((summary.schema, summary.schema_pending.as_deref()), ("pending", Some("nobody told it")));
+    answers.servlets = Box::new(move || vec![summary.clone()]);
+    let (status, body, _) = ask(&answers, "GET", "/api/v1/servlets/lib/openapi", None);
+    assert!(status == StatusCode::NOT_FOUND && body.contains("is not known yet: nobody told it"), "{body}");
 }

@@ -243,3 +243,34 @@ fn two_trees_are_compared_without_running_either() {
     assert_eq!((found["a"].changes.len(), found["a"].problems.len()), (1, 0));
     assert!(compare(&load(&old), &load(&old))["a"].changes.is_empty());
 }
+
+#[test]
+fn a_service_that_another_servlet_has_is_not_this_ones_to_break() {
+    let tree = files("  string a = 1;", "get: \"/v1/a\"");
+    tree.write("servlets/all.yaml", "schema: ../protos/all.proto\nservices: [\"*\"]\n");
+    tree.write("endpoints/all.yaml", "endpoints: []\n");
+    tree.write("protos/all.proto", proto("  string a = 1;", "get: \"/v1/a\""));
+    let (_, reloader) = Reloader::start(&tree.path("telamon.yaml")).unwrap();
+    let mut rig = Rig { tree, reloader };
+    rig.tree.write("protos/all.proto", proto("  string other = 2;", "get: \"/v9/a\""));
+    let [(true, problems, changes)] = &rig.reload()[..] else { panic!() };
+    assert!(problems.is_empty() && changes.is_empty(), "a.v1.S is the other's: {changes:?}");
+    // What it does have is held against it.
+    rig.tree.write(
+        "protos/all.proto",
+        proto("  string other = 2;", "get: \"/v9/a\"").replace("string n = 1", "bytes other = 2"),
+    );
+    assert!(!rig.reload()[0].0);
+}
+
+#[test]
+fn what_is_not_known_is_not_compared() {
+    let (old, new) = (files("  string a = 1;", "get: \"/v1/a\""), files("", ""));
+    new.write("servlets/a.yaml", "schema: reflection\nservices: [a.v1.S]\n");
+    let load = |tree: &Tree| load(&tree.path("telamon.yaml")).unwrap();
+    for (old, new, told) in [(&old, &new, "the new schema"), (&new, &old, "the schema before")] {
+        let found = &compare(&load(old), &load(new))["a"];
+        assert!(found.unknown.is_some_and(|why| why.starts_with(told)), "{found:?}");
+        assert!(found.changes.is_empty() && found.problems.is_empty(), "{found:?}");
+    }
+}

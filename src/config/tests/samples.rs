@@ -17,19 +17,17 @@ fn the_samples_load() {
     assert_eq!(loaded.settings.limits, crate::config::Limits::default());
 
     let echo = &loaded.servlets["echo"];
-    assert_eq!(echo.call_timeout(true), Some(Duration::from_secs(5)));
-    assert_eq!(echo.call_timeout(false), Some(Duration::from_secs(5)));
+    assert_eq!(echo.timeout, Some(Duration::from_secs(5)));
     assert_eq!(echo.table.endpoints().map(|one| one.weight).collect::<Vec<_>>(), [3, 2, 1, 0]);
 
     let greeter = &loaded.servlets["greeter"];
-    assert_eq!(greeter.call_timeout(true), Some(Duration::from_secs(15)));
-    assert_eq!(greeter.call_timeout(false), None);
+    assert_eq!((greeter.timeout, greeter.unary_timeout), (None, Duration::from_secs(15)));
     let groups: Vec<_> = greeter.table.groups.iter().map(|group| (&*group.name, group.weight)).collect();
     assert_eq!(groups, [("stable", 95), ("canary", 5)]);
 
     assert!(loaded.servlets["ledger"].schema.is_none());
     let monolith = &loaded.servlets["monolith"];
-    assert_eq!((monolith.upstream, monolith.call_timeout(true)), (Upstream::Http1, None));
+    assert_eq!((monolith.upstream, monolith.timeout), (Upstream::Http1, None));
     assert_eq!(monolith.routes[1].matches.host, HostPattern::Any);
 }
 

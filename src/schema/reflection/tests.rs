@@ -84,8 +84,18 @@ fn patterns_take_what_is_listed_but_not_reflection_itself() {
         [&[("list", listed.clone())][..], &all, &[("symbol a.v10.U", one("3")), ("symbol b.S", one("4"))]].concat();
     assert_eq!(names(&talk(&["*"], &script).unwrap()).len(), 4);
     // What is named is asked for once, listed or not.
-    let script = [("list", listed), ("symbol b.S", one("4")), ("symbol c.S", error(5))];
-    assert_eq!(names(&talk(&["b.S", "c.S", "d.*"], &script).unwrap()), ["4.proto"]);
+    let script = [("list", listed), ("symbol b.S", one("4"))];
+    assert_eq!(names(&talk(&["b.S", "d.*"], &script).unwrap()), ["4.proto"]);
+    // What is listed and cannot be described was asked for by nobody.
+    let script = [("list", services(&["d.S", "d.T"])), ("symbol d.S", error(5)), ("symbol d.T", one("5"))];
+    assert_eq!(names(&talk(&["d.*"], &script).unwrap()), ["5.proto"]);
+}
+
+#[test]
+fn whoever_knows_only_some_of_what_is_named_tells_nothing() {
+    let one = files(&[file("s.proto", &[])]);
+    let told = talk(&["v1.S", "v2.S"], &[("symbol v1.S", one), ("symbol v2.S", error(5))]).unwrap_err();
+    assert_eq!(told, "it does not know v2.S");
 }
 
 #[test]

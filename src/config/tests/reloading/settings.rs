@@ -31,12 +31,12 @@ fn settings_wait_for_a_restart_but_for_defaults() {
     let [Event::SettingsChanged { restart, .. }, rest @ ..] = events.as_slice() else { panic!("{events:?}") };
     assert!(restart.is_empty(), "workers and limits are again as they run");
     let [Event::Accepted { servlet: a, .. }, Event::Accepted { servlet: b, .. }] = rest else { panic!("{rest:?}") };
-    assert_eq!((a.call_timeout(true), a.call_timeout(false)), (Some(Duration::from_secs(3)), None));
+    assert_eq!((a.timeout, a.unary_timeout), (None, Duration::from_secs(3)));
     assert_eq!(
         (a.options.connect_timeout, b.options.connect_timeout),
         (Duration::from_secs(2), Duration::from_secs(7))
     );
-    assert_eq!(b.call_timeout(false), Some(Duration::from_secs(9)));
+    assert_eq!(b.timeout, Some(Duration::from_secs(9)));
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn defaults_reach_a_servlet_whose_file_was_away_when_they_changed() {
     rig.tree.write("servlets/a.yaml", "services: [a.v1.S]\n");
     let events = rig.events();
     let [Event::Accepted { servlet, .. }] = events.as_slice() else { panic!("{events:?}") };
-    assert_eq!((&*servlet.name, servlet.call_timeout(true)), ("a", Some(Duration::from_secs(3))));
+    assert_eq!((&*servlet.name, servlet.unary_timeout), ("a", Duration::from_secs(3)));
     assert_eq!(rig.reload(), NOTHING);
 }
 
