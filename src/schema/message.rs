@@ -45,7 +45,6 @@ pub struct Messages {
     messages: Vec<Message>,
     enums: Vec<Enumeration>,
     message_names: Names,
-    enum_names: Names,
     // What an id of another schema finds: nothing, and no panic.
     no_message: Message,
     no_enum: Enumeration,
@@ -82,6 +81,8 @@ pub struct Field {
     pub oneof: Option<u32>,
     /// A message between group tags instead of behind a length: proto2 `group`, or `DELIMITED` in editions.
     pub delimited: bool,
+    /// proto2's `required`: whoever reads a message without it refuses the message.
+    pub required: bool,
 }
 
 /// What an element of a field is.
@@ -149,7 +150,6 @@ impl Messages {
             messages: pool.all_messages().map(|message| Message::build(&message, &ids)).collect(),
             enums: pool.all_enums().map(|enumeration| Enumeration::build(&enumeration)).collect(),
             message_names,
-            enum_names,
             no_message: Message::of("", Vec::new()),
             no_enum: Enumeration::nothing(),
         }
@@ -164,11 +164,6 @@ impl Messages {
     #[inline]
     pub fn get(&self, id: MessageId) -> &Message {
         self.messages.get(id.0 as usize).unwrap_or(&self.no_message)
-    }
-
-    /// The enum of a full name.
-    pub fn enum_by_name(&self, full_name: &str) -> Option<EnumId> {
-        self.enum_names.get(full_name).copied().map(EnumId)
     }
 
     /// The enum of an id; as [`Messages::get`] for an id from elsewhere.
@@ -330,6 +325,7 @@ impl Field {
             cardinality,
             oneof,
             delimited: field.is_group(),
+            required: field.cardinality() == prost_reflect::Cardinality::Required,
         }
     }
 
@@ -353,6 +349,7 @@ impl Field {
             cardinality,
             oneof: None,
             delimited: extension.is_group(),
+            required: false,
         }
     }
 

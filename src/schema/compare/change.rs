@@ -37,11 +37,13 @@ pub enum What {
     MethodRemoved,
     /// A method's stream has become one message, or the other way round.
     MethodStreaming,
+    /// A method is no longer declared to only read.
+    MethodSideEffects,
     /// A method's input or output goes by another name; what differs in it is told field by field.
     MethodRetyped,
     RouteAdded,
     RouteRemoved,
-    /// A route leads to another method.
+    /// A route, or a request that it took, leads to another method.
     RouteMoved,
     /// A part of the path fills another field.
     VariableMoved,
@@ -59,6 +61,8 @@ pub enum What {
     FieldMoved,
     /// Whether "set to zero" differs from "not set".
     FieldPresence,
+    /// proto2's `required` came or went.
+    FieldRequired,
     JsonName,
     ValueAdded,
     ValueRemoved,
@@ -77,6 +81,7 @@ impl What {
             What::MethodAdded => "method_added",
             What::MethodRemoved => "method_removed",
             What::MethodStreaming => "method_streaming",
+            What::MethodSideEffects => "method_side_effects",
             What::MethodRetyped => "method_retyped",
             What::RouteAdded => "route_added",
             What::RouteRemoved => "route_removed",
@@ -91,6 +96,7 @@ impl What {
             What::FieldRetyped => "field_retyped",
             What::FieldMoved => "field_moved",
             What::FieldPresence => "field_presence",
+            What::FieldRequired => "field_required",
             What::JsonName => "json_name",
             What::ValueAdded => "value_added",
             What::ValueRemoved => "value_removed",

@@ -30,12 +30,18 @@ impl Comparison<'_> {
         for was in before.fields().iter().filter(|field| !kept.contains(&field.index)) {
             // The wire format takes a field for unknown that is gone, which is safe; its number is not taken by another here.
             let place = self.new.place_of_message(new);
-            self.tell(What::FieldRemoved, subject(was), Breaks::JSON, place, "removed");
+            // Unless its readers require it.
+            let breaks = if was.required { Breaks::BOTH } else { Breaks::JSON };
+            self.tell(What::FieldRemoved, subject(was), breaks, place, "removed");
         }
         let known: HashSet<u32> = pairs.iter().map(|pair| pair.new.index).collect();
         for is in now.fields().iter().filter(|field| !known.contains(&field.index)) {
             let (place, name) = (self.new.place_of_field(new, is.index), format!("{}.{}", now.full_name, is.name));
-            self.tell(What::FieldAdded, name, Breaks::NOBODY, place, "added");
+            let (breaks, told) = match is.required {
+                true => (Breaks::BOTH, "added, and required: what callers send lacks it"),
+                false => (Breaks::NOBODY, "added"),
+            };
+            self.tell(What::FieldAdded, name, breaks, place, told);
         }
     }
 
@@ -65,6 +71,19 @@ impl Comparison<'_> {
         {
             let told = if has { "zero now differs from not set" } else { "zero is now the same as not set" };
             tell(What::FieldPresence, Breaks::NOBODY, told.to_owned());
+        }
+        match (was.required, is.required) {
+            (false, true) => {
+                tell(What::FieldRequired, Breaks::BOTH, "now required: what callers send may lack it".to_owned());
+            }
+            (true, false) => {
+                tell(
+                    What::FieldRequired,
+                    Breaks::WIRE,
+                    "no longer required: callers refuse answers without it".to_owned(),
+                );
+            }
+            (true, true) | (false, false) => {}
         }
         let (old_type, new_type) = (kinds::spelled(self.old.messages(), was), kinds::spelled(self.new.messages(), is));
         let breaks = self.types(was, is);

@@ -57,6 +57,10 @@ impl Comparison<'_> {
                 self.tell(What::MethodStreaming, name(before), Breaks::BOTH, now.place.clone(), told);
             }
         }
+        if before.no_side_effects && !now.no_side_effects {
+            let told = "was declared NO_SIDE_EFFECTS, and is not: Connect callers cannot GET it any more";
+            self.tell(What::MethodSideEffects, name(before), Breaks::JSON, now.place.clone(), told);
+        }
         for (side, was, is) in [("input", before.input, now.input), ("output", before.output, now.output)] {
             let (was_named, is_named) = (&before.messages.get(was).full_name, &now.messages.get(is).full_name);
             let breaks = self.message_types(was, is);

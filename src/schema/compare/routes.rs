@@ -1,5 +1,6 @@
 //! Ways in over HTTP: the rules of the methods, and `POST /pkg.Service/Method` of those without one.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -11,6 +12,9 @@ use super::{Breaks, Comparison, Reach, What};
 
 /// A verb and a path without the names of its variables: what a request is matched by. No verb is any.
 type Key = (Option<http::Method>, String);
+
+/// Pairs of a new route and an old one that are held against each other: thousands of each, and no more than a second.
+const MAX_ROUTE_PAIRS: usize = 1 << 24;
 
 impl Comparison<'_> {
     pub(super) fn routes(&mut self, reach: &Reach<'_>) {
@@ -32,6 +36,32 @@ impl Comparison<'_> {
         for route in now.iter().filter(|route| !known.contains(&route.key)) {
             let told = format!("added; it leads to {}", name(route.method));
             self.tell(What::RouteAdded, &*route.binding.text, Breaks::NOBODY, route.binding.place.clone(), told);
+        }
+        let added = now.iter().filter(|route| !known.contains(&route.key));
+        let kept: Vec<&Route<'_>> = before.iter().filter(|route| by_key.contains_key(&route.key)).collect();
+        self.taken_over(added, &kept);
+    }
+
+    /// A route that comes before an old one takes requests that the old one took, even when that one stays as it is.
+    fn taken_over<'r>(&mut self, added: impl Iterator<Item = &'r Route<'r>>, kept: &[&Route<'_>]) {
+        let mut left = MAX_ROUTE_PAIRS;
+        for new in added {
+            if left < kept.len() {
+                let (place, told) =
+                    (new.binding.place.clone(), "comes with too many others to compare them all with the old ones");
+                return self.tell(What::Unfinished, &*new.binding.text, Breaks::JSON, place, told);
+            }
+            left -= kept.len();
+            // The one that is asked first among them is the one that had the requests.
+            let old = kept.iter().filter(|old| takes_over(new, old)).min_by(|one, two| precedence(one, two));
+            if let Some(old) = old.filter(|old| !means_the_same(old, new)) {
+                let (led, leads) = (name(old.method), name(new.method));
+                let told = match led == leads {
+                    true => format!("its requests to `{}` are now read by that route", new.binding.text),
+                    false => format!("its requests to `{}` led to {led}, and lead to {leads}", new.binding.text),
+                };
+                self.tell(What::RouteMoved, &*old.binding.text, Breaks::JSON, new.binding.place.clone(), told);
+            }
         }
     }
 
@@ -84,6 +114,49 @@ fn routes<'s>(schema: &'s Schema, reach: &Reach<'_>) -> Vec<Route<'s>> {
     bindings
         .map(|(method, binding)| Route { key: (binding.verb.clone(), shape(&binding.template)), method, binding })
         .collect()
+}
+
+/// Whether some request that `old` took is one that `new` is asked about first.
+fn takes_over(new: &Route<'_>, old: &Route<'_>) -> bool {
+    let (fresh, known) = (&new.binding.template, &old.binding.template);
+    let same_end = fresh.verb() == known.verb()
+        || (known.verb().is_none() && !matches!(known.segments().last(), None | Some(Segment::Literal(_))));
+    let verbs = new.key.0 == old.key.0 || new.key.0.is_none() || old.key.0.is_none();
+    verbs && same_end && meet(fresh.segments(), known.segments()) && precedence(new, old) == Ordering::Less
+}
+
+/// Which is asked first, as the routing table has it: one that ends in a verb, then the more exact path, then one for a verb of HTTP.
+fn precedence(one: &Route<'_>, two: &Route<'_>) -> Ordering {
+    let key = |route: &Route<'_>| (route.binding.template.verb().is_none(), route.key.0.is_none());
+    let ((one_end, one_any), (two_end, two_any)) = (key(one), key(two));
+    let path = one.binding.template.segments().cmp(two.binding.template.segments());
+    one_end.cmp(&two_end).then(path).then(one_any.cmp(&two_any))
+}
+
+/// Whether some path is matched by both.
+fn meet(one: &[Segment], two: &[Segment]) -> bool {
+    let (mut one, mut two) = (one.iter(), two.iter());
+    loop {
+        match (one.next(), two.next()) {
+            (Some(Segment::Rest), _) | (_, Some(Segment::Rest)) | (None, None) => return true,
+            (None, Some(_)) | (Some(_), None) => return false,
+            (Some(Segment::Literal(one)), Some(Segment::Literal(two))) if one != two => return false,
+            (Some(_), Some(_)) => {}
+        }
+    }
+}
+
+/// Whether a request means the same by both routes: the same fields are filled from the same places.
+fn means_the_same(old: &Route<'_>, new: &Route<'_>) -> bool {
+    let starts = |route: &Route<'_>| -> Vec<(usize, bool)> {
+        route.binding.template.variables().iter().map(|variable| (variable.span().0, variable.is_multi())).collect()
+    };
+    let fields =
+        |route: &Route<'_>| route.binding.captures.iter().map(|path| path.text().to_owned()).collect::<Vec<_>>();
+    let rest = |route: &Route<'_>| (body(&route.binding.body), answer(route.binding));
+    name(old.method) == name(new.method)
+        && old.binding.template.verb() == new.binding.template.verb()
+        && (starts(old), fields(old), rest(old)) == (starts(new), fields(new), rest(new))
 }
 
 fn shape(template: &Template) -> String {

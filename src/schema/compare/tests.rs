@@ -406,3 +406,73 @@ fn pairs_have_an_end_too() {
     assert!(pairs.overflowed);
     assert_eq!(std::iter::from_fn(|| pairs.next()).count(), MAX_PAIRS);
 }
+
+#[test]
+fn a_route_that_comes_before_an_old_one_takes_its_requests() {
+    let with = |more: &str| {
+        format!(
+            "service S {{
+                rpc Get(M) returns (M) {{ option (google.api.http) = {{ get: \"/v1/{{name}}\" additional_bindings {{ custom {{ kind: \"*\" path: \"/v2/any\" }} }} additional_bindings {{ get: \"/v3/{{name=**}}\" }} additional_bindings {{ get: \"/v4/fixed\" }} }}; }}
+                {more}
+            }} message M {{ string name = 1; string other = 2; }}"
+        )
+    };
+    let rpc = |rule: &str| format!("rpc New(M) returns (M) {{ option (google.api.http) = {{ {rule} }}; }}");
+    for (rule, moved) in [
+        ("get: \"/v1/search\"", Some("GET /v1/{name}")),
+        ("get: \"/v1/{name}:read\"", Some("GET /v1/{name}")),
+        ("get: \"/v3/a/{other}\"", Some("GET /v3/{name=**}")),
+        ("get: \"/v2/any\"", Some("* /v2/any")),
+        ("custom { kind: \"*\" path: \"/v1/all\" }", Some("GET /v1/{name}")),
+        ("post: \"/v1/search\"", None),
+        ("get: \"/v1/a/b\"", None),
+        ("get: \"/v4/{name}\"", None),
+        ("get: \"/v4/fixed:read\"", None),
+    ] {
+        let lines = told(&with(""), &with(&rpc(rule)));
+        let found: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix("route_moved ")).collect();
+        let expected: Vec<String> = moved.iter().map(|old| format!("{old} j")).collect();
+        assert_eq!(found, expected, "{rule}: {lines:?}");
+    }
+    // The same method, read in the same way, is no other.
+    let same = |more: &str| {
+        format!(
+            "service S {{ rpc Get(M) returns (M) {{ option (google.api.http) = {{ get: \"/v1/{{name=**}}\" {more} }}; }} }} message M {{ string name = 1; }}"
+        )
+    };
+    let lines = told(&same(""), &same("additional_bindings { get: \"/v1/{name=shelves/*}\" }"));
+    assert!(!lines.iter().any(|line| line.starts_with("route_moved")), "{lines:?}");
+    let lines = told(&same(""), &same("additional_bindings { get: \"/v1/{name=shelves/*}\" response_body: \"name\" }"));
+    assert!(lines.contains(&"route_moved GET /v1/{name=**} j".to_owned()), "{lines:?}");
+}
+
+#[test]
+fn a_method_that_may_no_longer_be_got_breaks_connect_callers() {
+    let with = |level: &str| {
+        format!("service S {{ rpc Do(M) returns (M) {{ option idempotency_level = {level}; }} }} message M {{}}")
+    };
+    let expected = ["method_side_effects p.S/Do j"];
+    assert_eq!(told(&with("NO_SIDE_EFFECTS"), &with("IDEMPOTENT")), expected);
+    assert_eq!(told(&with("IDEMPOTENT"), &with("NO_SIDE_EFFECTS")), [""; 0]);
+}
+
+#[test]
+fn whoever_requires_a_field_breaks_with_it() {
+    let with = |fields: &str| {
+        let text =
+            format!("syntax = \"proto2\"; package p; service S {{ rpc Do(M) returns (M); }} message M {{ {fields} }}");
+        Schema::build(&[Source::Proto { name: "p.proto".into(), text }], &mut |_| None).unwrap()
+    };
+    for (old, new, expected) in [
+        ("optional int32 a = 1;", "required int32 a = 1;", vec![("field_required", Breaks::BOTH)]),
+        ("required int32 a = 1;", "optional int32 a = 1;", vec![("field_required", Breaks::WIRE)]),
+        ("", "required int32 a = 1;", vec![("field_added", Breaks::BOTH)]),
+        ("required int32 a = 1;", "", vec![("field_removed", Breaks::BOTH)]),
+        ("required int32 a = 1;", "required int32 a = 1;", vec![]),
+        ("", "optional int32 a = 1;", vec![("field_added", Breaks::NOBODY)]),
+    ] {
+        let changes = compare(&with(old), &with(new), &ALL);
+        let found: Vec<_> = changes.iter().map(|change| (change.what.name(), change.breaks)).collect();
+        assert_eq!(found, expected, "{old} to {new}");
+    }
+}

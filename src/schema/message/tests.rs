@@ -93,7 +93,8 @@ fn groups_extensions_and_aliases() {
     assert!(m.by_json_name("box").unwrap().delimited);
     assert_eq!(m.by_json_name("[t.more]").unwrap().number, 100);
     assert_eq!(m.by_number(101).unwrap().cardinality, Cardinality::Repeated { packed: true });
-    let e = messages.enumeration(messages.enum_by_name("t.E").unwrap());
+    let e = &messages.enums[0];
+    assert_eq!(&*e.full_name, "t.E");
     assert_eq!((e.name(0), e.name(-1), e.name(7)), (Some("ZERO"), Some("NEG"), None));
     assert_eq!((e.number("NULL"), e.number("NEG"), e.number("zero")), (Some(0), Some(-1), None));
 }
