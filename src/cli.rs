@@ -4,15 +4,18 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use bytes::BytesMut;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
-use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, Uri, Version};
 
 use crate::app::{self, Caught, Process};
 use crate::config::{self, Loaded, Reflected, Report, ServletDef, Settings};
+use crate::model::Fault;
 use crate::telemetry::log::{self, Level};
 use crate::translate::is_grpc;
+use crate::wire::{HeadLimits, RequestParser};
 
 const EXAMPLES: &str = "\
 Start here:
@@ -41,7 +44,8 @@ enum Command {
     #[command(after_help = "\
 Signals:
   SIGHUP            reads the files again now; they are watched all the same
-  SIGTERM, SIGINT   drains: no new calls, those in flight have 30 s; a second one ends at once
+  SIGTERM, SIGINT   drains: no new calls, those in flight have `limits.drain`, 30 s unless set;
+                    a second one ends at once
   SIGUSR1           opens the access log anew, after it was moved
 
 Examples:
@@ -57,7 +61,8 @@ Examples:
     /// Read the files, tell every mistake in them, and exit
     #[command(after_help = "\
 Exits with 0 when `telamon run` would take these files, and with 1 when it would not. An access log that
-cannot be written on this machine is a warning; an address that is in use is found at the start.
+cannot be written on this machine is a warning, and so is a socket in a directory that is not there; an
+address that is in use is found at the start.
 
 A process that runs refuses a new schema that breaks its callers, unless the servlet's file says
 `schema_changes: allow`. Nothing runs here, so name the files that do, as a checkout of what is deployed:
@@ -202,8 +207,17 @@ fn run(command: Command, demo: impl FnOnce(DemoArgs) -> Result<(), String>) -> R
         // Without a process log: the demo tells reloads itself, and the log would write across the shares that it draws.
         Command::Demo(asked) => demo(asked)?,
         Command::Explain { method, url, files, headers, listener } => {
-            let mut request = request(method, &url, headers)?;
             let loaded = config::load(&files.config).map_err(|report| report.to_string())?;
+            if let Some(fault) = refused(&method, &url, &headers, &loaded.settings) {
+                let answer = fault.answer();
+                let (http, flag, grpc) = (answer.http, answer.flag, answer.grpc.name());
+                print(&format!(
+                    "answered by Telamon, at the listener: {http} ({flag}, gRPC {grpc})\n  {}\n",
+                    fault.message
+                ))?;
+                return Ok(ExitCode::FAILURE);
+            }
+            let mut request = request(method, &url, headers)?;
             let taken = take_default_host(&mut request, &loaded.settings, listener.as_deref())?;
             let explained = app::explain(&loaded, &request).map_err(|error| error.to_string())?;
             print(&(taken + &explained.text))?;
@@ -258,6 +272,7 @@ fn check_against(new: &Loaded, against: &Path) -> Result<(), String> {
     let mut problems = Vec::new();
     for (name, mut found) in config::compare(&old, new) {
         problems.append(&mut found.problems);
+        told.extend(found.unknown.map(|why| format!("{name}: the schemas are not compared: {why}\n")));
         told.extend(found.changes.iter().map(|change| format!("{name}: {change}\n")));
     }
     for name in old.servlets.keys().filter(|name| !new.servlets.contains_key(*name)) {
@@ -285,6 +300,30 @@ fn print(text: &str) -> Result<(), String> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.to_string()),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Why a listener would not take this head, if it would not: asked of the code that reads heads for it.
+fn refused(method: &Method, url: &Uri, headers: &[(HeaderName, HeaderValue)], settings: &Settings) -> Option<Fault> {
+    let target = url.path_and_query().map_or("/", |target| target.as_str());
+    // Only HTTP/1.0 callers need not say a host.
+    let named = url.authority().is_some() || headers.iter().any(|(name, _)| name == HOST);
+    let version = if named { "1.1" } else { "1.0" };
+    let mut head = BytesMut::from(format!("{method} {target} HTTP/{version}\r\n").as_bytes());
+    let host = url.authority().map(|authority| (HOST.as_str(), authority.as_str().as_bytes()));
+    let fields = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    for (name, value) in host.into_iter().chain(fields) {
+        head.extend_from_slice(&[name.as_bytes(), b": ", value, b"\r\n"].concat());
+    }
+    // What the body will be is not asked, so that nothing is missing of it.
+    if !headers.iter().any(|(name, _)| name == CONTENT_LENGTH || name == TRANSFER_ENCODING) {
+        head.extend_from_slice(b"content-length: 0\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    let limits = HeadLimits {
+        bytes: usize::try_from(settings.limits.header_size.bytes()).unwrap_or(usize::MAX),
+        fields: usize::try_from(settings.limits.header_fields.get()).unwrap_or(usize::MAX),
+    };
+    RequestParser::new(limits).parse(&mut head, None).err()
 }
 
 /// The request as it is after the listener: path and query as its target, the authority in `Host`.
@@ -399,6 +438,33 @@ mod tests {
         }
         assert_eq!(kind(&["telamon", "explain", "GET", "/", "-H", "nonsense"]), Some(ErrorKind::ValueValidation));
         assert!(kind(&["telamon"]).is_some());
+    }
+
+    #[test]
+    fn what_a_listener_refuses_is_not_planned() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("telamon.yaml"), "listeners: [{ name: a, address: 127.0.0.1:0 }]\n")
+            .unwrap();
+        std::fs::create_dir(directory.path().join("servlets")).unwrap();
+        let settings = config::load(&directory.path().join("telamon.yaml")).unwrap().settings;
+        let status = |method: &str, url: &str, fields: &[&str]| {
+            let fields: Vec<_> = fields.iter().map(|field| header(field).unwrap()).collect();
+            let fault = refused(&method.parse().unwrap(), &url.parse().unwrap(), &fields, &settings);
+            fault.map(|fault| fault.answer().http.as_u16())
+        };
+        for (method, url, fields, expected) in [
+            ("GET", "/x", &[][..], None),
+            ("GET", "http://a.example:81/x?y=1", &["accept: */*"], None),
+            ("POST", "/p.S/M", &["content-type: application/grpc", "te: trailers"], None),
+            ("CONNECT", "http://a/", &[], Some(501)),
+            ("GET", "http://user@a/x", &[], Some(400)),
+            ("GET", "http://a,b/x", &[], Some(400)),
+            ("GET", "/a%00b", &[], Some(400)),
+            ("GET", "http://a/x", &["host: b"], Some(400)),
+            ("GET", "/x", &["host: a", "host: b"], Some(400)),
+        ] {
+            assert_eq!(status(method, url, fields), expected, "{method} {url} {fields:?}");
+        }
     }
 
     #[test]

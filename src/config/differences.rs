@@ -58,7 +58,10 @@ fn keys_changed(before: &ServletDef, after: &ServletDef) -> Vec<&'static str> {
         ("ping_interval", one.ping_interval != two.ping_interval),
         ("ping_timeout", one.ping_timeout != two.ping_timeout),
         ("tunnel_idle", one.tunnel_idle != two.tunnel_idle),
+        ("compression", one.compression != two.compression),
         ("schema_changes", one.schema_changes != two.schema_changes),
+        ("cors", one.cors != two.cors),
+        ("metadata", one.metadata != two.metadata),
     ];
     keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
 }
@@ -139,7 +142,39 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::discovery::table;
+    use crate::config::ServletOptions;
+    use crate::discovery::{Record, table};
+
+    #[test]
+    fn every_option_that_changes_is_named() {
+        let servlet = |option: &str| {
+            let directory = tempfile::tempdir().unwrap();
+            let write = |name: &str, text: &str| {
+                let path = directory.path().join(name);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, text).unwrap();
+            };
+            write("telamon.yaml", "listeners: [{ name: in, address: 127.0.0.1:0 }]\n");
+            write("servlets/a.yaml", &format!("services: [a.v1.S]\n{option}\n"));
+            write("endpoints/a.yaml", "endpoints: []\n");
+            let loaded = crate::config::load(&directory.path().join("telamon.yaml"));
+            loaded.unwrap_or_else(|report| panic!("{report}")).servlets["a"].clone()
+        };
+        for key in ServletOptions::KEYS {
+            let value = match *key {
+                "balance" => "{ policy: round_robin }",
+                "compression" => "{ enabled: false }",
+                "schema_changes" => "allow",
+                "cors" => "{ allow_origins: [\"https://a.example\"] }",
+                "metadata" => "{ request: { deny: [\"x-internal-*\"] } }",
+                "endpoint_connections" => "7",
+                key if key.ends_with("_size") => "7KiB",
+                _ => "7s",
+            };
+            let after = servlet(&format!("{key}: {value}"));
+            assert_eq!(keys_changed(&servlet(""), &after), [*key]);
+        }
+    }
 
     #[test]
     fn a_change_of_a_table_is_told_by_number_and_by_name() {

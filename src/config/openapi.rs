@@ -1,5 +1,6 @@
 //! A servlet's REST surface for the OpenAPI document: what traffic meets, from the claims that routes are made of.
 
+use std::cmp::Reverse;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,8 +23,10 @@ pub fn openapi(loaded: &Loaded, servlet: &str) -> Result<Value, String> {
     };
     let root = loaded.file.parent().unwrap_or(Path::new(""));
     let comments = loaded.compiled.get(servlet).map(|compiled| compiled.comments(root)).unwrap_or_default();
-    openapi_of(def, loaded.servlets.values(), &comments)
-        .ok_or_else(|| format!("servlet `{servlet}` has no schema, and so no REST surface"))
+    openapi_of(def, loaded.servlets.values(), &comments).ok_or_else(|| match def.pending() {
+        Some(why) => format!("the schema of servlet `{servlet}` is not known yet: {why}"),
+        None => format!("servlet `{servlet}` has no schema, and so no REST surface"),
+    })
 }
 
 /// The OpenAPI document of one of these servlets; `None` when it has no schema. The others tell which services are its own.
@@ -34,9 +37,30 @@ pub fn openapi_of<'s>(
 ) -> Option<Value> {
     let schema = def.schema.as_ref()?;
     let all = claims(servlets);
-    let ways: Vec<Entrance> =
-        all.iter().filter(|claim| claim.servlet.name == def.name).flat_map(|claim| entrances(def, claim)).collect();
+    let mut own: Vec<&Claim<'_>> = all.iter().filter(|claim| claim.servlet.name == def.name).collect();
+    own.sort_by_key(|claim| precedence(def, claim));
+    let ways: Vec<Entrance> = own.into_iter().flat_map(|claim| entrances(def, claim)).collect();
     Some(document(&Surface { title: &def.name, ways: &ways, messages: schema.messages(), comments }))
+}
+
+/// Where a rule stands among those of one path, by what [`crate::route`] asks first: routes, those for a host, those for a verb, those with
+/// more headers.
+fn precedence(def: &ServletDef, claim: &Claim<'_>) -> (bool, Reverse<usize>, bool, Reverse<usize>) {
+    // Of two hosts that both fit a request, the longer one is the more exact.
+    let host_length = |host: &HostPattern| match host {
+        HostPattern::Any => Reverse(0),
+        host => Reverse(host.to_string().len()),
+    };
+    match &claim.way {
+        Way::Service => (true, Reverse(0), true, Reverse(0)),
+        Way::Binding { binding, .. } => (true, Reverse(0), binding.verb.is_none(), Reverse(0)),
+        Way::Route { index, .. } => match def.routes.get(*index).map(|route| &route.matches) {
+            Some(MatchDef { host, method, headers, .. }) => {
+                (false, host_length(host), method.is_none(), Reverse(headers.len()))
+            }
+            None => (false, Reverse(0), true, Reverse(0)),
+        },
+    }
 }
 
 fn entrances(def: &ServletDef, claim: &Claim<'_>) -> Vec<Entrance> {

@@ -1,6 +1,7 @@
 //! `telamon.yaml`: what belongs to the process and not to a servlet.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -164,10 +165,14 @@ impl Settings {
         let listeners = &self.listeners.0;
         for (index, listener) in listeners.iter().enumerate() {
             let (address, before) = (&listener.address, listeners.iter().take(index));
+            mapped(address, &format!("listeners[{index}].address"), reader);
             let mut others = before.filter(|other| other.address != *address);
             if let Some(other) = others.find(|other| overlap(&other.address.value, &address.value)) {
                 overlapping(address, &format!("listeners[{index}].address"), other, reader);
             }
+        }
+        if let Some(admin) = &self.admin {
+            mapped(&admin.address, "admin.address", reader);
         }
         if let Some(admin) = &self.admin
             && let Some(other) = listeners.iter().find(|other| overlap(&other.address.value, &admin.address.value))
@@ -201,8 +206,25 @@ fn overlap(one: &Address, two: &Address) -> bool {
                 && one.port() == two.port()
                 && (one.ip() == two.ip() || (any && one.is_ipv4() == two.is_ipv4()))
         }
-        (Address::Unix(one), Address::Unix(two)) => one == two,
+        // However it is spelled: relative to where the process runs, or not.
+        (Address::Unix(one), Address::Unix(two)) => absolute(one) == absolute(two),
         (Address::Tcp(_), Address::Unix(_)) | (Address::Unix(_), Address::Tcp(_)) => false,
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    resolve(Path::new(""), &std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
+}
+
+/// Reports an address that no socket can be had for: sockets of IPv6 are for IPv6 alone.
+fn mapped(address: &Spanned<Address>, path: &str, reader: &mut Reader) {
+    if let Address::Tcp(SocketAddr::V6(tcp)) = &address.value
+        && let Some(ip) = tcp.ip().to_ipv4_mapped()
+    {
+        let problem =
+            reader.report_at(Some(address.at), path, "cannot be listened on: it is an IPv4 address in IPv6's form");
+        problem.value = Some(address.value.to_string().into());
+        problem.allowed = Some(format!("`{ip}:{}`", tcp.port()).into());
     }
 }
 
@@ -354,6 +376,8 @@ mod tests {
             ("127.0.0.1:0", "127.0.0.1:0", true),
             ("unix:a", "unix:a", false),
             ("unix:a", "unix:b", true),
+            ("unix:a", "unix:./a", false),
+            ("unix:a", &format!("unix:{}/a", std::env::current_dir().unwrap().display()), false),
             ("unix:a", "127.0.0.1:80", true),
         ] {
             let (one, two): (Address, Address) = (one.parse().unwrap(), two.parse().unwrap());

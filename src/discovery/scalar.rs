@@ -93,11 +93,6 @@ impl<const MIN: u64, const MAX: u64> Size<MIN, MAX> {
     pub const fn bytes(self) -> u64 {
         self.0
     }
-
-    /// The same for memory; the largest `usize` when it does not fit.
-    pub fn in_memory(self) -> usize {
-        usize::try_from(self.0).unwrap_or(usize::MAX)
-    }
 }
 
 /// Reads a whole number and a unit, without a space.
@@ -225,12 +220,23 @@ impl Decode for String {
     }
 }
 
+/// What the kernel takes: `sun_path` of unix(7), without the NUL at its end.
+const MAX_SOCKET_PATH: usize = 107;
+
 /// An address; a relative socket path is meant from the file that names it.
 impl Decode for Address {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
         let text = reader.text(node, "an address: `IPv4:port`, `[IPv6]:port` or `unix:path`")?;
         match text.parse() {
-            Ok(Address::Unix(path)) => Some(Address::Unix(super::resolve(reader.directory(), &path))),
+            Ok(Address::Unix(path)) => {
+                let path = super::resolve(reader.directory(), &path);
+                if path.as_os_str().len() > MAX_SOCKET_PATH {
+                    let allowed =
+                        format!("a path of at most {MAX_SOCKET_PATH} bytes, with the directory of this file before it");
+                    return reader.reject(node, allowed);
+                }
+                Some(Address::Unix(path))
+            }
             Ok(address) => Some(address),
             Err(error) => reader.reject(node, error.to_string()),
         }
@@ -287,6 +293,14 @@ mod tests {
         for text in ["250ms", "5s", "1m", "2h", "90s", "0ms"] {
             assert_eq!(format_duration(parse_duration(text).unwrap()), text);
         }
+    }
+
+    #[test]
+    fn a_socket_path_is_no_longer_than_the_kernel_takes() {
+        let address = |path: &str| Reader::new("f", "/d").document::<Address>(&format!("\"unix:{path}\""));
+        let (most, more) = ("x".repeat(MAX_SOCKET_PATH - "/d/".len()), "x".repeat(MAX_SOCKET_PATH - "/d/".len() + 1));
+        assert!(address(&most).is_some() && address(&more).is_none());
+        assert!(address(&format!("/{}", "x".repeat(MAX_SOCKET_PATH))).is_none());
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::time::Instant;
 
-use http::Request;
 use http::header::HOST;
+use http::{Method, Request};
 
 use super::mount::{Routing, Upstream};
 use super::plan::{Carriage, Plan, plan};
@@ -54,8 +54,14 @@ fn write_all(
             verdict: if by_route { Verdict::After } else { Verdict::Chosen },
         }));
     }
+    let planned = plan(routing, &head, manner, false, now);
+    let chosen = steps.iter().any(|step| step.verdict == Verdict::Chosen);
+    if planned.is_ok() && !chosen && head.method == Method::HEAD {
+        // No rule is for HEAD, and it is answered as a GET is, without the body.
+        steps = routing.table.explain(host, &Method::GET, head.uri.path(), &head.headers);
+    }
     write_steps(out, &steps)?;
-    match plan(routing, &head, manner, false, now) {
+    match planned {
         Ok(plan) => write_plan(out, &plan, now),
         Err(fault) => {
             let answer = fault.answer();

@@ -28,7 +28,7 @@ use shapes::Shapes;
 pub struct Surface<'s> {
     /// The servlet's name.
     pub title: &'s str,
-    /// Every way in over HTTP; when two have the same verb and path, the first is the operation.
+    /// Every way in over HTTP, in the order in which they are asked: when two have the same verb and path, the first is the operation.
     pub ways: &'s [Entrance],
     /// Those of the schema that the ways' methods are from.
     pub messages: &'s Messages,
@@ -58,6 +58,7 @@ pub fn openapi(surface: &Surface<'_>) -> Value {
         shapes: Shapes::new(surface.messages, surface.comments),
         paths: Map::new(),
         variables: BTreeMap::new(),
+        closed: BTreeSet::new(),
         ids: BTreeSet::new(),
         services: BTreeSet::new(),
     };
@@ -93,6 +94,8 @@ struct Writer<'s> {
     paths: Map<String, Value>,
     /// The names of the variables in a path, by the path without them: two paths that differ in nothing else are one.
     variables: BTreeMap<String, Vec<String>>,
+    /// The verbs of each path for which every request is taken: whatever comes after is never asked.
+    closed: BTreeSet<(String, String)>,
     ids: BTreeSet<String>,
     services: BTreeSet<String>,
 }
@@ -110,13 +113,25 @@ impl Writer<'_> {
             None => ANY.map(str::to_owned).to_vec(),
         };
         for verb in verbs {
+            if self.closed.contains(&(text.clone(), verb.clone())) {
+                continue;
+            }
+            if condition.is_empty() {
+                self.closed.insert((text.clone(), verb.clone()));
+            }
             let taken = self.paths.get(&text).and_then(|item| place(item, &verb)).is_some();
             if !taken {
                 let operation = self.operation(method, binding, condition, &path);
                 put(&mut self.paths, &text, &verb, operation);
             } else if let Some(operation) = self.paths.get_mut(&text).and_then(|item| place_mut(item, &verb)) {
-                let told = format!("{condition} Leads to `{}/{}` then.", method.service, method.name);
-                note(operation, told.trim_start());
+                let leads = format!("to `{}/{}`", method.service, method.name);
+                note(
+                    operation,
+                    &match condition.is_empty() {
+                        true => format!("Otherwise leads {leads}."),
+                        false => format!("{condition} Leads {leads} then."),
+                    },
+                );
             }
         }
     }

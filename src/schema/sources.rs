@@ -105,7 +105,11 @@ impl Units {
         self.errors.push(SchemaError { place, message: message.into() });
     }
 
-    fn add_text(&mut self, name: &str, text: String) {
+    fn add_text(&mut self, name: &str, mut text: String) {
+        // Some editors begin a file with a byte order mark, which is no part of what it says; protoc skips it.
+        if text.starts_with('\u{feff}') {
+            text.remove(0);
+        }
         let parsed = File::from_source(name, &text);
         let text = Text::new(text);
         let descriptor = match parsed {

@@ -179,6 +179,18 @@ fn explain_tells_how_a_rest_call_goes() {
 }
 
 #[test]
+fn explain_marks_the_rule_by_which_head_is_answered() {
+    let told = explain(&["HEAD", "http://legacy.internal/v1/echo/hello"]);
+    assert!(told.contains("chosen   GET /v1/echo/") && told.contains("dialect   rest"), "{told}");
+}
+
+#[test]
+fn explain_tells_what_the_listener_refuses() {
+    let told = explain(&["CONNECT", "http://legacy.internal/v1/echo/hello"]);
+    assert!(told.starts_with("answered by Telamon, at the listener: 501"), "{told}");
+}
+
+#[test]
 fn explain_tells_of_the_envelope() {
     let told = explain(&["HEAD", "http://wiki.internal/page?x"]);
     let parts = ["servlet   wiki", "dialect   envelope, carried to /telamon.v1.HttpServlet/Serve", "timeout   60s"];

@@ -67,3 +67,19 @@ fn every_way_of_writing_a_route_has_its_binding() {
         assert!(binding.place.to_string().ends_with("servlets/a.yaml:3:5"), "{}", binding.place);
     }
 }
+
+#[test]
+fn the_document_has_the_method_that_a_request_meets() {
+    let tree = Tree::new();
+    let routes = "routes:\n  - { match: { path: /a }, call: lib.v1.Library/Any }\n  - { match: { path: /a, method: GET }, call: lib.v1.Library/Get }\n  - { match: { host: a.b, path: /a, method: GET }, call: lib.v1.Library/Any }\n";
+    let proto = PROTO.replace("(Book); }", "(Book); rpc Any(Ask) returns (Book); }");
+    tree.write("telamon.yaml", "listeners: [{ name: in, address: 127.0.0.1:0 }]\n");
+    tree.write("servlets/a.yaml", format!("schema: ../lib.proto\n{routes}"));
+    tree.write("endpoints/a.yaml", "endpoints: []\n");
+    tree.write("lib.proto", proto);
+    let loaded = load(&tree.path("telamon.yaml")).unwrap_or_else(|report| panic!("{report}"));
+    let document = crate::config::openapi(&loaded, "a").unwrap();
+    let told = |verb: &str| document["paths"]["/a"][verb]["description"].as_str().unwrap_or_default();
+    assert_eq!(told("get"), "Only with the host `a.b`.\n\nOtherwise leads to `lib.v1.Library/Get`.");
+    assert_eq!(told("put"), "", "only the route for any verb takes it");
+}

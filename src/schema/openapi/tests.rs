@@ -277,12 +277,19 @@ fn two_ways_with_one_path_are_one_path() {
             route("/v1/any/*", "Only with the host `a`."),
             route("/old/*/x", "Only with the host `b`."),
             route("/", ""),
+            route("/", "Only with the host `c`."),
+            route("/both", "Only with the host `d`."),
+            route("/both", ""),
+            route("/both", ""),
         ]
     });
     let paths = &document["paths"];
     assert!(paths.get("/v1/any/{any}").is_none(), "the first gave the names");
     let told = paths["/v1/any/{name}"]["get"]["description"].as_str().unwrap();
-    assert!(told.ends_with("Only with the host `a`. Leads to `lib.v1.Library/Watch` then."), "{told}");
+    assert!(!told.contains("Leads to"), "the rule before it takes every request: {told}");
     assert_eq!(paths["/old/{any}/x"]["get"]["description"], "Only with the host `b`.");
     assert!(paths["/"]["get"].is_object());
+    assert_eq!(paths["/"]["get"].get("description"), None, "nothing comes after what takes every request");
+    let told = "Only with the host `d`.\n\nOtherwise leads to `lib.v1.Library/Watch`.";
+    assert_eq!(paths["/both"]["get"]["description"], told);
 }

@@ -502,3 +502,10 @@ proptest::proptest! {
         let _ = build_with(&[proto("x.proto", &with_option(&String::from_utf8_lossy(&noise)))], &[("shared/book.proto", BOOK)]);
     }
 }
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_text() {
+    let text = "\u{feff}syntax = \"proto3\"; package p; message M {}\nservice S { rpc Do(M) returns (M); }";
+    let schema = build_with(&[Source::Proto { name: "p.proto".into(), text: text.into() }], &[]).unwrap();
+    assert_eq!(schema.service("p.S").unwrap().place.to_string(), "p.proto:2:1");
+}
