@@ -30,9 +30,9 @@ bench name="":
 counts *args:
     cargo run --release --locked --quiet --package telamon-counts -- {{ args }}
 
-# CPU time a call beside HAProxy and nginx, where they are installed (needs h2load and ab): `just peers ROUNDS CALLS`
+# What a call costs beside Envoy, HAProxy, nginx and Pingora, which it installs or builds: `just peers --only unary --rounds 3`
 peers *args:
-    cargo bench --locked --bench peers -- {{ args }}
+    python3 -B benches/peers {{ args }}
 
 # Fuzz targets, all or one, for so many seconds each (needs a C++ compiler; no nightly): `just fuzz 600 json_in`
 fuzz seconds="60" *targets:

@@ -1,0 +1,129 @@
+"""What a run found, as Markdown."""
+
+import datetime
+import os
+import platform
+from pathlib import Path
+
+from measure import ratio
+
+
+def machine():
+    """Cores, processor and kernel; nothing that names a host."""
+    model = next(
+        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")),
+        platform.machine(),
+    )
+    release = ".".join(platform.release().split("-")[0].split(".")[:2])
+    return f"{os.cpu_count()} cores of {model}, Linux {release}"
+
+
+def table(heads, rows):
+    """The first column is text, the others are numbers."""
+    lines = ["| " + " | ".join(heads) + " |", "|---" + "|--:" * (len(heads) - 1) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
+
+
+def number(value):
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def spread(values):
+    return f"{number(min(values))} to {number(max(values))}"
+
+
+def head(kinds, rounds, calls, cores, loads):
+    versions = ", ".join(f"{kind.title} {kind.version()}" for kind in kinds)
+    proxy, ends = cores
+    return f"""# Beside its peers
+
+Written by `just peers`; what the columns mean and how it is done is in `benches/peers/`. Compare figures within one table of one run
+only: the machine's speed drifts, and the proxies take turns for that reason.
+
+- {datetime.date.today().isoformat()}; {versions}
+- {machine()}; the proxy alone on core {proxy} with one worker, backends and load on core {ends}
+- {rounds} counted rounds after one that warms up, {calls:,} calls of the cheap kinds each; load average {loads}
+- three backends, weighted 3:2:1
+"""
+
+
+def work(entry, rows, titles):
+    """A table for one work, and what was promised of it."""
+    own = rows[0]
+    lines = []
+    for row in rows:
+        title = titles[row.name]
+        if row.void:
+            lines.append([title, f"void: {row.void}"] + [""] * 7)
+            continue
+        costs = [sample.micros for sample in row.costs]
+        cells = [title, number(row.median(lambda sample: sample.micros)), spread(costs)]
+        cells += [number(row.median(lambda sample: sample.a_second)), f"{row.median(lambda sample: sample.busy):.0%}"]
+        for value in ("p50", "p99", "p999"):
+            cells.append(number(row.median(lambda sample: getattr(sample, value), row.paced)) if row.paced else "")
+        if row is own or own.void:
+            cells.append("")
+        else:
+            middle, least, most = ratio(own, row)
+            cells.append(f"**{middle:.2f}** ({least:.2f} to {most:.2f})")
+        lines.append(cells)
+    rate = f"at {rows[0].rate:,.0f}/s" if rows[0].rate else ""
+    heads = [
+        "proxy", "CPU µs a call", "least to most", "calls/s", "busy", f"p50 µs {rate}", "p99", "p99.9", f"{titles[own.name]} ÷ it",
+    ]
+    notes = [entry.note] if entry.note else []
+    notes += promised(entry, rows, titles)
+    return f"## {entry.title}\n\n" + table([head.strip() for head in heads], lines) + "".join(f"\n- {note}" for note in notes) + "\n"
+
+
+def promised(entry, rows, titles):
+    """Whether each promise is kept, in a sentence."""
+    by_name = {row.name: row for row in rows}
+    own = rows[0]
+    for promise in entry.promises:
+        peers = [by_name[name] for name in promise.peers if name in by_name and not by_name[name].void]
+        if own.void or len(peers) < len(promise.peers):
+            continue
+        best = min(peers, key=lambda row: row.median(lambda sample: sample.micros))
+        found = ratio(own, best)[0]
+        words = [f"{found:.2f} × {titles[best.name]}'s CPU a call"]
+        for name, most in (("must be at most", promise.must), ("aim", promise.aim)):
+            if most is not None:
+                words.append(f"{name} {most}: {'kept' if found <= most else 'MISSED'}")
+        yield "; ".join(words)
+    envoy = by_name.get("envoy")
+    if envoy and envoy.paced and own.paced:
+        p99 = [row.median(lambda sample: sample.p99, row.paced) for row in (own, envoy)]
+        verdict = "kept" if p99[0] <= p99[1] else "MISSED"
+        aim = "kept" if p99[0] <= 0.5 * p99[1] else "MISSED"
+        yield f"p99 at half of what Envoy carries: {p99[0] / p99[1]:.2f} × Envoy's; must be at most 1: {verdict}; aim 0.5: {aim}"
+
+
+def memory(found, titles):
+    """`found`: for each held thing, KiB by proxy."""
+    parts = ["## Memory\n\nKiB that each takes, from the growth of the proxy's own memory.\n\n"]
+    names = list(titles)
+    rows = []
+    for what, sizes in found:
+        cells = [what.title + "".join(f"; {name} ≤ {most}" for name, most in what.promises.items())]
+        cells += [f"{sizes[name]:.1f}" if isinstance(sizes.get(name), float) else sizes.get(name, "") for name in names]
+        rows.append(cells)
+    parts.append(table(["KiB", *titles.values()], rows))
+    return "".join(parts)
+
+
+def curve(title, note, rows, reference=0):
+    """Telamon beside itself: a row a size, and how much dearer it is than the first."""
+    lines = []
+    for row in rows:
+        if row.void:
+            lines.append([row.name, f"void: {row.void}", "", "", ""])
+            continue
+        middle, least, most = ratio(row, rows[reference]) if not rows[reference].void else (0, 0, 0)
+        costs = [sample.micros for sample in row.costs]
+        lines.append([
+            row.name, number(row.median(lambda sample: sample.micros)), spread(costs),
+            number(row.median(lambda sample: sample.a_second)), f"{middle:.2f} ({least:.2f} to {most:.2f})",
+        ])
+    heads = ["", "CPU µs a call", "least to most", "calls/s", "× the first"]
+    return f"## {title}\n\n" + (note + "\n\n" if note else "") + table(heads, lines)
