@@ -7,11 +7,13 @@ two programs that want the same core bend each other's figures, so run it on a m
 import argparse
 import os
 import resource
+import signal
 import statistics
 import sys
 import tempfile
 from pathlib import Path
 
+import foreign
 import install
 import measure
 import proxies
@@ -64,7 +66,7 @@ class Run:
         self.ends = install.ends()
         self.kinds, self.telamon = kinds(options)
         self.titles = {kind.name: kind.title for kind in self.kinds}
-        self.driver = measure.Driver(self.ends, directory, options.foreign)
+        self.driver = measure.Driver(self.ends, foreign.loads(directory) if options.foreign else None)
 
     def wants(self, name):
         return not self.options.only or name in self.options.only
@@ -138,6 +140,8 @@ class Run:
 
 def main():
     options = arguments()
+    # Whoever ends us ends the proxies too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # Ten thousand endpoints are ten thousand connections, on both sides of the proxy.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,6 +1,7 @@
 """Reads what a call costs off the kernel's books, in rounds that take turns: A B C A B C …, since a machine's speed drifts."""
 
 import json
+import select
 import statistics
 import subprocess
 import time
@@ -11,6 +12,7 @@ from proxies import ENDS_CORE, Failed, pinned
 
 LATENCY_SECONDS = 2  # a round at a fixed rate; at least this many calls are made whatever the rate is
 LATENCY_CALLS = 400
+HOLD_SECONDS = 120  # for all of them to be there
 
 
 def cpu_nanos(pid):
@@ -80,19 +82,32 @@ def ratio(own, other):
     return statistics.median(ratios), min(ratios), max(ratios)
 
 
-class Driver:
-    """Makes calls with our own load, which checks every answer, or with a tool that is not ours."""
+def pinned_run(command, seconds):
+    """What a program says that runs beside the backends, and not for ever."""
+    try:
+        done = subprocess.run(
+            pinned((ENDS_CORE,), command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds
+        )
+    except subprocess.TimeoutExpired:
+        raise Failed("the load did not come to an end") from None
+    if done.returncode != 0:
+        raise Failed(done.stdout[-500:])
+    return done.stdout
 
-    def __init__(self, ends, directory, foreign=False):
-        self.ends, self.directory, self.foreign = ends, directory, foreign
+
+class Driver:
+    """Makes calls with our own load, which checks every answer, or where `foreign` says so with a tool that is not ours."""
+
+    def __init__(self, ends, foreign=None):
+        self.ends, self.foreign = ends, foreign
 
     def call(self, proxy, work, calls, rate=0.0):
         port = proxy.ports[work.port]
         before = cpu_nanos(proxy.pid)
         if self.foreign and work.foreign and not rate:
-            told = self._foreign(work, port, calls)
+            told = self.foreign(work, port, calls)
         else:
-            told = json.loads(self._ours(work, port, calls, rate))
+            told = self._ours(work, port, calls, rate)
         return Sample(cpu=cpu_nanos(proxy.pid) - before, **told)
 
     def _ours(self, work, port, calls, rate):
@@ -100,49 +115,8 @@ class Driver:
             self.ends, "load", f"127.0.0.1:{port}", work.call, work.protocol,
             work.connections, work.streams, calls, rate,
         ]
-        return self._run([*command, work.path] if work.path else command, 120 + (calls / rate if rate else calls / 50))
-
-    def _foreign(self, work, port, calls):
-        url = f"http://127.0.0.1:{port}"
-        if work.foreign == "ab":
-            body = self.directory / "request.json"
-            body.write_text('{"text":"%s"}' % ("q" * 39))
-            text = self._run(
-                ["ab", "-q", "-n", calls, "-c", work.connections, "-p", body, "-T", "application/json", url + "/v1/echo"], 600
-            )
-            good = calls if "Failed requests:        0" in text and "Non-2xx" not in text else 0
-        else:
-            body = self.directory / "request.bin"
-            body.write_bytes(b"\0\0\0\0\x29\x0a\x27" + b"q" * 39)
-            text = self._run(
-                [
-                    "h2load", "-n", calls, "-c", work.connections, "-m", work.streams, "-d", body,
-                    "-H", "content-type: application/grpc", "-H", "te: trailers", url + "/bench.v1.Bench/Echo",
-                ], 600,
-            )
-            good = int(text.split(" 2xx,")[0].split()[-1])
-            # A call refused with 200 and no message is one that brings less data.
-            if f"headers (space savings" in text and f"{calls * 45}) data" not in text.replace("B (", "("):
-                good = good if f"({calls * 45}) data" in text else 0
-        seconds = next(
-            float(word) for line in text.splitlines() if line.startswith(("Time taken", "finished in"))
-            for word in [line.split("for tests:")[-1].split("finished in")[-1].strip().split("s")[0].split()[0]]
-        )
-        return dict(
-            calls=calls, wrong=calls - good, why="" if good == calls else text[-300:], seconds=seconds,
-            p50=0, p99=0, p999=0, max=0,
-        )
-
-    def _run(self, command, seconds):
-        try:
-            done = subprocess.run(
-                pinned((ENDS_CORE,), command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds
-            )
-        except subprocess.TimeoutExpired:
-            raise Failed("the load did not come to an end") from None
-        if done.returncode != 0:
-            raise Failed(done.stdout[-500:])
-        return done.stdout
+        patience = 120 + calls / (rate or 50)
+        return json.loads(pinned_run([*command, work.path] if work.path else command, patience))
 
 
 def in_turn(driver, pairs, rounds, calls, told=lambda text: None):
@@ -151,7 +125,7 @@ def in_turn(driver, pairs, rounds, calls, told=lambda text: None):
     for turn in range(rounds + 1):
         for (proxy, work), row in zip(pairs, rows):
             told(f"{work.name}: round {turn} of {rounds}: {proxy.name}")
-            count = max(int(calls * work.share), work.connections * work.streams)
+            count = max(int(calls * work.share), work.connections * work.streams, 0 if turn else work.warm)
             sample = _sampled(row, lambda: driver.call(proxy, work, count))
             if sample and turn > 0:
                 row.costs.append(sample)
@@ -195,12 +169,16 @@ def held(ends, proxy, what):
         for count in what.counts:
             child.stdin.write(f"{count}\n")
             child.stdin.flush()
-            if child.stdout.readline().strip() != str(count):
+            answers, _, _ = select.select([child.stdout], [], [], HOLD_SECONDS)
+            if not answers or child.stdout.readline().strip() != str(count):
+                child.kill()
                 raise Failed(f"{count} could not be held: {child.stderr.read()[-200:]}")
             time.sleep(2)  # buffers that are given back late
             sizes.append(anonymous_kib(proxy.pid))
         few, many = what.counts
         return (sizes[1] - sizes[0]) / (many - few)
+    except BrokenPipeError:
+        raise Failed(f"what held them ended: {child.stderr.read()[-200:]}") from None
     finally:
         child.kill()
         child.wait()

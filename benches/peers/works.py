@@ -26,6 +26,7 @@ class Work:
     foreign: str | None = None  # the tool that can make these calls as well
     note: str = ""
     path: str = ""  # instead of the call's own
+    warm: int = 0  # calls of the first round, where those of the others do not get everything going
 
 
 WORKS = (

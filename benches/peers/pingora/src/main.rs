@@ -4,7 +4,6 @@
 //! `peer-pingora GRPC_PORT PLAIN_PORT ADDRESS=WEIGHT...`
 
 use std::collections::BTreeSet;
-use std::error::Error;
 
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -19,6 +18,8 @@ use pingora::server::configuration::ServerConf;
 
 /// Pingora opens a connection a stream unless it is told otherwise.
 const STREAMS: usize = 256;
+
+type Failed = Box<dyn std::error::Error>;
 
 struct Spread {
     backends: LoadBalancer<RoundRobin>,
@@ -40,7 +41,7 @@ impl ProxyHttp for Spread {
     }
 }
 
-fn backends(arguments: &[String]) -> Result<LoadBalancer<RoundRobin>, Box<dyn Error>> {
+fn backends(arguments: &[String]) -> Result<LoadBalancer<RoundRobin>, Failed> {
     let mut set = BTreeSet::new();
     for argument in arguments {
         let (address, weight) = argument.split_once('=').ok_or("not ADDRESS=WEIGHT")?;
@@ -51,7 +52,7 @@ fn backends(arguments: &[String]) -> Result<LoadBalancer<RoundRobin>, Box<dyn Er
     Ok(backends)
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Failed> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [grpc, plain, addresses @ ..] = arguments.as_slice() else { return Err("too few arguments".into()) };
     let mut server = Server::new_with_opt_and_conf(None, ServerConf { threads: 1, ..ServerConf::default() });
