@@ -90,7 +90,13 @@ class Run:
         started = []
         try:
             for kind in self.kinds:
-                started.append(kind.start(self.directory, backends))
+                self.told(f"starting {kind.title}")
+                try:
+                    started.append(kind.start(self.directory, backends))
+                except proxies.Failed as failed:
+                    if not started:
+                        raise
+                    yield f"{kind.title} takes no part: {failed}\n"
             for work in works.WORKS:
                 if self.wants(work.name):
                     yield report.work(work, self.rows(work, [one for one in started if work.port in one.ports]), self.titles)

@@ -12,15 +12,17 @@ from proxies import ENDS_CORE, Failed, pinned
 
 LATENCY_SECONDS = 2  # a round at a fixed rate; at least this many calls are made whatever the rate is
 LATENCY_CALLS = 400
+WORKERS = "worker-"  # how Telamon names its threads that carry calls
 HOLD_SECONDS = 120  # for all of them to be there
 
 
-def cpu_nanos(pid):
-    """Nanoseconds on a processor, of all threads that live."""
+def cpu_nanos(pid, named=""):
+    """Nanoseconds on a processor, of all threads that live, or of those whose names begin so."""
     total = 0
     for thread in Path(f"/proc/{pid}/task").iterdir():
         try:
-            total += int((thread / "schedstat").read_text().split()[0])
+            if (thread / "comm").read_text().startswith(named):
+                total += int((thread / "schedstat").read_text().split()[0])
         except OSError:
             pass  # it ended meanwhile
     return total
@@ -43,6 +45,7 @@ class Sample:
     why: str
     seconds: float
     cpu: float
+    workers: float  # of it, what Telamon's workers took; the rest looks after files
     p50: float
     p99: float
     p999: float
@@ -51,6 +54,15 @@ class Sample:
     @property
     def micros(self):
         return self.cpu / 1e3 / self.calls
+
+    @property
+    def worker_micros(self):
+        return self.workers / 1e3 / self.calls
+
+    @property
+    def aside(self):
+        """Milliseconds a second that other threads took."""
+        return (self.cpu - self.workers) / 1e6 / self.seconds
 
     @property
     def a_second(self):
@@ -76,9 +88,9 @@ class Row:
         return statistics.median(map(value, self.costs if samples is None else samples))
 
 
-def ratio(own, other):
+def ratio(own, other, value=lambda sample: sample.micros):
     """Ours to theirs: (median, least, most) over the rounds, each of which is a pair of neighbours in time."""
-    ratios = [a.micros / b.micros for a, b in zip(own.costs, other.costs)]
+    ratios = [value(a) / value(b) for a, b in zip(own.costs, other.costs)]
     return statistics.median(ratios), min(ratios), max(ratios)
 
 
@@ -103,12 +115,13 @@ class Driver:
 
     def call(self, proxy, work, calls, rate=0.0):
         port = proxy.ports[work.port]
-        before = cpu_nanos(proxy.pid)
+        before, workers = cpu_nanos(proxy.pid), cpu_nanos(proxy.pid, WORKERS)
         if self.foreign and work.foreign and not rate:
             told = self.foreign(work, port, calls)
         else:
             told = self._ours(work, port, calls, rate)
-        return Sample(cpu=cpu_nanos(proxy.pid) - before, **told)
+        cpu = cpu_nanos(proxy.pid) - before
+        return Sample(cpu=cpu, workers=cpu_nanos(proxy.pid, WORKERS) - workers, **told)
 
     def _ours(self, work, port, calls, rate):
         command = [

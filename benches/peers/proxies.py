@@ -58,7 +58,7 @@ class Process:
     def pid(self):
         return self.child.pid  # taskset becomes the program
 
-    def wait_for(self, ports, seconds=60):
+    def wait_for(self, ports, seconds=120):
         end = time.monotonic() + seconds
         for port in ports:
             while True:

@@ -37,8 +37,10 @@ def head(kinds, rounds, calls, cores, loads):
     proxy, ends = cores
     return f"""# Beside its peers
 
-Written by `just peers`; what the columns mean and how it is done is in `benches/peers/`. Compare figures within one table of one run
-only: the machine's speed drifts, and the proxies take turns for that reason.
+Written by `just peers`; how it is done is in this folder. Compare figures within one table of one run only: the machine's speed drifts,
+and the proxies take turns for that reason. Figures are medians of the rounds; *busy* is the share of the time that the proxy was on its
+core while calls came as fast as they were answered; latencies are those at half the rate that Envoy carried so; the last column is the
+median of the rounds' ratios (least to most). A row with one wrong answer is void.
 
 - {datetime.date.today().isoformat()}; {versions}
 - {machine()}; the proxy alone on core {proxy} with one worker, backends and load on core {ends}
@@ -112,18 +114,21 @@ def memory(found, titles):
     return "".join(parts)
 
 
-def curve(title, note, rows, reference=0):
+def curve(title, note, rows):
     """Telamon beside itself: a row a size, and how much dearer it is than the first."""
+    def cost(sample):
+        return sample.worker_micros
+
     lines = []
     for row in rows:
-        if row.void:
-            lines.append([row.name, f"void: {row.void}", "", "", ""])
+        if row.void or rows[0].void:
+            lines.append([row.name, f"void: {row.void or 'so is the first'}", "", "", "", ""])
             continue
-        middle, least, most = ratio(row, rows[reference]) if not rows[reference].void else (0, 0, 0)
-        costs = [sample.micros for sample in row.costs]
+        middle, least, most = ratio(row, rows[0], cost)
         lines.append([
-            row.name, number(row.median(lambda sample: sample.micros)), spread(costs),
-            number(row.median(lambda sample: sample.a_second)), f"{middle:.2f} ({least:.2f} to {most:.2f})",
+            row.name, number(row.median(cost)), spread([cost(sample) for sample in row.costs]),
+            f"{middle:.2f} ({least:.2f} to {most:.2f})", number(row.median(lambda sample: sample.a_second)),
+            f"{row.median(lambda sample: sample.aside):.1f}",
         ])
-    heads = ["", "CPU µs a call", "least to most", "calls/s", "× the first"]
-    return f"## {title}\n\n" + (note + "\n\n" if note else "") + table(heads, lines)
+    heads = ["", "the workers' CPU µs a call", "least to most", "× the first", "calls/s", "other threads, CPU ms a second"]
+    return f"## {title}\n\n{note}\n\n" + table(heads, lines)

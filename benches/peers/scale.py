@@ -7,7 +7,6 @@ import threading
 import time
 import urllib.request
 from dataclasses import replace
-from pathlib import Path
 
 import measure
 import proxies
@@ -42,13 +41,17 @@ def parts(run):
 
 def compared(run, variants):
     """`variants`: a name, files, a work, and how it runs. Costs in turn."""
-    started = []
+    started, rows = [], {name: None for name, *_ in variants}
     try:
         for name, files, work, how in variants:
             run.told(f"starting with {name}")
             directory = run.directory / f"scale-{name.replace(' ', '-').replace(',', '')}"
-            started.append((telamon_of(run.telamon, name, directory, files, **how), work))
-        return measure.in_turn(run.driver, started, run.options.rounds, run.options.calls, run.told)
+            try:
+                started.append((telamon_of(run.telamon, name, directory, files, **how), work))
+            except Failed as failed:
+                rows[name] = measure.Row(name, void=str(failed).splitlines()[0])
+        found = measure.in_turn(run.driver, started, run.options.rounds, run.options.calls, run.told)
+        return list((rows | {row.name: row for row in found}).values())
     finally:
         for process, _ in started:
             process.stop()
@@ -120,7 +123,7 @@ def by_servlets(run, backends):
 def by_routes(run, backends):
     def files(size):
         routes = "".join(
-            f'  - {{ match: {{ method: POST, path: "/r{index}/*/echo" }}, call: bench.v1.Bench/Echo, body: "*" }}\n'
+            f'  - {{ match: {{ method: POST, path: "/r{index}/*/echo" }}, call: bench.v1.Bench/Echo }}\n'
             for index in range(size)
         )
         return PROTO | {"servlets/bench.yaml": SCHEMA + "routes:\n" + routes, "endpoints/bench.yaml": three(backends)}
@@ -129,15 +132,6 @@ def by_routes(run, backends):
         (f"{size:,} routes", files(size), replace(JSON, path=f"/r{size // 2}/x/echo"), {}) for size in SIZES
     ])
     yield report.curve("Routes of one servlet", f"{JSON.title}. May grow by 5 % from 10 to 10,000.", rows)
-
-
-def thread_nanos(pid, name):
-    """Processor time of a process's threads of that name."""
-    total = 0
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        if (thread / "comm").read_text().strip() == name:
-            total += int((thread / "schedstat").read_text().split()[0])
-    return total
 
 
 def accepted(proxy):
@@ -159,7 +153,7 @@ def swap(run, backends):
             run.told(f"swap: round {turn + 1} of {run.options.rounds}")
             calls = SWAP_RATE * (SWAPS + 1)
             still.append(run.driver.call(proxy, UNARY, calls, SWAP_RATE))
-            known, before = accepted(proxy), thread_nanos(proxy.pid, "control")
+            known, before = accepted(proxy), measure.cpu_nanos(proxy.pid, "control")
             writer = threading.Thread(target=rewrite, args=(proxy.directory / "endpoints/bench.yaml", tables))
             writer.start()
             moving.append(run.driver.call(proxy, UNARY, calls, SWAP_RATE))
@@ -167,7 +161,7 @@ def swap(run, backends):
             seen = accepted(proxy) - known
             if seen != SWAPS:
                 raise Failed(f"{seen} of {SWAPS} tables were taken up")
-            cpu.append((thread_nanos(proxy.pid, "control") - before) / SWAPS)
+            cpu.append((measure.cpu_nanos(proxy.pid, "control") - before) / SWAPS)
     finally:
         proxy.stop()
     yield swap_report(still, moving, cpu)
