@@ -109,6 +109,7 @@ async fn endpoints_tell_weights_shares_counts_and_times_as_they_are() {
     let told = json!({
         "name": "echo", "upstream": "grpc", "policy": "fair_least_request", "services": ["echo.v1.Echo"],
         "endpoints": 3, "serving": 3, "in_flight": 0, "requests": 120, "failures": 12, "routes": summary["routes"],
+        "schema": "known", "schema_pending": null,
     });
     assert_eq!(*summary, told);
 }
