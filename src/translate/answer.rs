@@ -19,10 +19,12 @@ pub fn fault_reply(fault: &Fault, manner: Manner) -> Response<Bytes> {
         // RFC 9110 §15.5.16: what would be taken. Of the body: single messages have fields of their own.
         let taken = match manner {
             Manner::ConnectUnary(_) | Manner::Rest | Manner::Protobuf(_) | Manner::Http => TAKEN,
-            Manner::Grpc | Manner::GrpcHttp1 | Manner::GrpcWeb { .. } | Manner::ConnectStream(_) => {
+            Manner::GrpcHttp1 | Manner::GrpcWeb { .. } | Manner::ConnectStream(_) => {
                 *response.status_mut() = fault.answer().http;
                 "identity"
             }
+            // Its bodies are the servlet's business.
+            Manner::Grpc => return response,
         };
         response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static(taken));
     }
