@@ -132,7 +132,8 @@ fn as_get<'r>(routing: &'r Routing, head: &Parts, miss: &Miss) -> Option<&'r Tar
 /// Whether a route for any HTTP method leads to a method that streams: the answer to HEAD would run for nobody.
 fn is_stream_for_any(target: &Target) -> bool {
     let streams = |call: &Call| {
-        call.binding.verb.is_none() && kind_of(&call.method) == CallKind::Streaming && !is_envelope(&call.method.path)
+        let is_for_any = call.bodiless.is_some() || call.binding.verb.is_none();
+        is_for_any && kind_of(&call.method) == CallKind::Streaming && !is_envelope(&call.method.path)
     };
     target.mount.upstream == Upstream::Grpc && target.call.as_ref().is_some_and(streams)
 }

@@ -76,10 +76,11 @@ impl Translation {
         }
     }
 
-    /// Whether the request may rest in the middle of its body, for as long as the call may last: it is one side of a conversation.
+    /// Whether the request may rest in the middle of its body, for as long as the call may last: it is one side of a conversation. What
+    /// goes only up has its servlet wait, and stalls.
     pub fn may_rest(&self) -> bool {
         match self {
-            Translation::Rest(rest) => rest.method.client_streaming,
+            Translation::Rest(rest) => rest.method.client_streaming && rest.method.server_streaming,
             Translation::Envelope(_) => true,
             Translation::Connect(connect) => connect.form == Form::Stream,
             // Their listener knows by the content type.

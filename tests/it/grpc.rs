@@ -279,6 +279,7 @@ async fn many_small_messages_that_a_servlet_is_slow_to_take_cost_nobody_else_a_c
         }
         assert!(parts.status == 200 && String::from_utf8_lossy(&told).contains("15000"), "{path}: {told:?}");
         go.forget_permits(1);
+        // One a worker, and none in place of one that broke.
+        assert!(servlet.connections() <= 2, "{path}");
     }
-    assert_eq!(servlet.connections(), 1);
 }

@@ -84,7 +84,7 @@ impl Lines {
                     break;
                 }
                 (start, lines) = (at + 1, lines + 1);
-            } else if !byte.is_ascii_whitespace() {
+            } else if !matches!(byte, b' ' | b'\t' | b'\r') {
                 break;
             }
         }
