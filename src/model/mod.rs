@@ -6,6 +6,7 @@ mod conn;
 mod deadline;
 mod fault;
 mod frame;
+mod gather;
 mod outcome;
 mod table;
 
@@ -15,5 +16,6 @@ pub use conn::{ConnInfo, HttpProtocol};
 pub use deadline::{Deadline, parse_grpc_timeout, write_grpc_timeout};
 pub use fault::{Answer, Fault, Kind, Retry, Side, Stage};
 pub use frame::{Body, Frame};
+pub use gather::{Stop, gather};
 pub use outcome::{Outcome, Verdict};
 pub use table::{EndpointSpec, Group, MAX_WEIGHT, Table};

@@ -4,17 +4,10 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use h2::{Reason, SendStream};
-use http::HeaderMap;
 
-use crate::model::{Body, Fault, Frame};
-
-/// A piece of fewer bytes waits for what stands behind it, if that is there already. Servers on `h2` count frames of under 256.
-const SMALL: usize = 1024;
-
-/// What is joined goes on from so many bytes: about a frame.
-const JOINED: usize = 12 * 1024;
+use crate::model::{Body, Fault, Stop, gather};
 
 #[derive(Debug)]
 pub(super) struct Pump<B> {
@@ -61,46 +54,12 @@ impl<B: Body + Unpin> Pump<B> {
                 }
                 continue;
             }
-            let (joined, stop) = self.gather(cx);
+            let (joined, stop) = gather(&mut self.body, cx);
             if self.send_on(joined, stop) {
                 return Ok(());
             }
         }
         self.fault.clone().map_or(Ok(()), Err)
-    }
-
-    /// What of the body is there, up to about a frame, and what it stopped at.
-    fn gather(&mut self, cx: &mut Context<'_>) -> (Bytes, Stop) {
-        let mut first = Bytes::new();
-        let mut joined = BytesMut::new();
-        let stop = loop {
-            match Pin::new(&mut self.body).poll_frame(cx) {
-                // Nothing is no frame: servers take a hundred of those in a connection's life.
-                Poll::Ready(Some(Ok(Frame::Data(data)))) if data.is_empty() && !self.body.is_end() => {}
-                Poll::Ready(Some(Ok(Frame::Data(data)))) => {
-                    let (end, large) = (self.body.is_end(), data.len() >= SMALL);
-                    if first.is_empty() && joined.is_empty() {
-                        first = data;
-                    } else if large {
-                        break Stop::Large(data, end);
-                    } else {
-                        joined.extend_from_slice(&std::mem::take(&mut first));
-                        joined.extend_from_slice(&data);
-                    }
-                    if end {
-                        break Stop::End;
-                    }
-                    if large || joined.len() >= JOINED {
-                        break Stop::Full;
-                    }
-                }
-                Poll::Ready(Some(Ok(Frame::Trailers(trailers)))) => break Stop::Trailers(trailers),
-                Poll::Ready(Some(Err(fault))) => break Stop::Fault(fault),
-                Poll::Ready(None) => break Stop::End,
-                Poll::Pending => break Stop::Starved,
-            }
-        };
-        (if joined.is_empty() { first } else { joined.freeze() }, stop)
     }
 
     /// Hands on what was gathered. Whether that was nothing, and more will come.
@@ -132,25 +91,13 @@ impl<B: Body + Unpin> Pump<B> {
     }
 }
 
-/// Why no more is joined.
-enum Stop {
-    /// There is enough.
-    Full,
-    /// This piece is not small, and goes on as it is; whether it is the last.
-    Large(Bytes, bool),
-    /// More will come.
-    Starved,
-    End,
-    Trailers(HeaderMap),
-    Fault(Fault),
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
     use std::future::poll_fn;
 
     use super::*;
+    use crate::model::Frame;
 
     #[derive(Clone, Copy, Debug)]
     enum Item {
@@ -229,8 +176,8 @@ mod tests {
             // Nothing waits for what is not there.
             (&[Data(5), Wait, Data(6), Data(7), Wait, Wait, Data(8)], &[5, 13, 8]),
             // What is not small is not copied.
-            (&[Data(5), Data(6), Data(2000), Data(7), Data(8)], &[11, 2000, 15]),
-            (&[Data(2000), Data(2000)], &[2000, 2000]),
+            (&[Data(5), Data(6), Data(5000), Data(7), Data(8)], &[11, 5000, 15]),
+            (&[Data(5000), Data(5000)], &[5000, 5000]),
             (&[Data(0), Data(0), Wait, Data(3), Data(0), Data(4)], &[7]),
         ];
         for (script, expected) in cases {

@@ -24,7 +24,7 @@ use self::resets::Sight;
 use self::running::Calls;
 use super::sniff::Sniffed;
 use super::{Limits, RequestBody, Serve};
-use crate::model::{Body, Fault, Frame, Kind, Stage};
+use crate::model::{Body, Fault, Frame, Kind, Stage, Stop, gather};
 use crate::runtime::Drain;
 use crate::transport::Stream;
 use crate::wire;
@@ -282,7 +282,7 @@ async fn call<S: Serve>(
     let Ok(mut send) = respond.send_response(head, ended) else { return };
     if !ended {
         let mut writer = Writer::new(limits.stall_timeout);
-        let written = poll_fn(|cx| writer.poll_write(&mut send, Pin::new(response.body_mut()), cx)).await;
+        let written = poll_fn(|cx| writer.poll_write(&mut send, response.body_mut(), cx)).await;
         if let Err(reason) = written {
             if writer.last_words {
                 tokio::time::sleep(LAST_WORDS).await;
@@ -344,20 +344,22 @@ struct Writer {
     held: Bytes,
     stall: Option<Pin<Box<Sleep>>>,
     stall_timeout: Duration,
+    /// Nothing follows what is held.
+    is_last: bool,
     /// What was sent last was sent just now.
     last_words: bool,
 }
 
 impl Writer {
     fn new(stall_timeout: Duration) -> Writer {
-        Writer { held: Bytes::new(), stall: None, stall_timeout, last_words: false }
+        Writer { held: Bytes::new(), stall: None, stall_timeout, is_last: false, last_words: false }
     }
 
     /// Carries the body while the caller has room; the error is what to reset the stream with.
-    fn poll_write<B: Body>(
+    fn poll_write<B: Body + Unpin>(
         &mut self,
         send: &mut SendStream<Bytes>,
-        mut body: Pin<&mut B>,
+        body: &mut B,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Reason>> {
         loop {
@@ -373,7 +375,7 @@ impl Writer {
                     }
                     Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Err(Reason::CANCEL)),
                     Poll::Pending => {
-                        body.as_mut().poll_progress(cx);
+                        Pin::new(&mut *body).poll_progress(cx);
                         let timeout = self.stall_timeout;
                         let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
                         return stall.as_mut().poll(cx).map(|()| Err(Reason::CANCEL));
@@ -381,37 +383,54 @@ impl Writer {
                 }
             }
             self.stall = None;
-            let frame = if self.held.is_empty() {
-                let Poll::Ready(frame) = body.as_mut().poll_frame(cx) else {
-                    self.last_words = false;
-                    return Poll::Pending;
-                };
-                frame
-            } else {
-                Some(Ok(Frame::Data(std::mem::take(&mut self.held))))
-            };
-            match frame {
-                Some(Ok(Frame::Data(mut data))) => {
-                    if data.len() > SEND_BUFFER {
-                        self.held = data.split_off(SEND_BUFFER);
-                    }
-                    let end = self.held.is_empty() && body.is_end();
-                    self.last_words = true;
-                    if send.send_data(data, end).is_err() {
-                        return Poll::Ready(Err(Reason::CANCEL));
-                    }
-                    if end {
-                        return Poll::Ready(Ok(()));
-                    }
+            if !self.held.is_empty() {
+                let piece = self.piece();
+                let end = self.held.is_empty() && self.is_last;
+                if send.send_data(piece, end).is_err() {
+                    return Poll::Ready(Err(Reason::CANCEL));
                 }
-                Some(Ok(Frame::Trailers(mut trailers))) => {
+                if end {
+                    return Poll::Ready(Ok(()));
+                }
+                continue;
+            }
+            let (data, stop) = gather(body, cx);
+            self.last_words = !data.is_empty() || matches!(&stop, Stop::Large(..));
+            self.is_last = matches!(&stop, Stop::End | Stop::Large(_, true));
+            let sent = match stop {
+                Stop::Starved if data.is_empty() => return Poll::Pending,
+                Stop::Fault(fault) if data.is_empty() => return Poll::Ready(Err(reset_reason(&fault))),
+                Stop::Fault(fault) => {
+                    let _ = send.send_data(data, false);
+                    return Poll::Ready(Err(reset_reason(&fault)));
+                }
+                Stop::Trailers(mut trailers) => {
                     wire::filter_trailers(&mut trailers);
-                    return Poll::Ready(send.send_trailers(trailers).map_err(|_| Reason::CANCEL));
+                    let sent = if data.is_empty() { Ok(()) } else { send.send_data(data, false) };
+                    return Poll::Ready(sent.and_then(|()| send.send_trailers(trailers)).map_err(|_| Reason::CANCEL));
                 }
-                None => return Poll::Ready(send.send_data(Bytes::new(), true).map_err(|_| Reason::CANCEL)),
-                Some(Err(fault)) => return Poll::Ready(Err(reset_reason(&fault))),
+                Stop::Large(large, _) => {
+                    self.held = large;
+                    send.send_data(data, false)
+                }
+                Stop::End if data.len() <= SEND_BUFFER => {
+                    return Poll::Ready(send.send_data(data, true).map_err(|_| Reason::CANCEL));
+                }
+                Stop::Full | Stop::Starved | Stop::End => {
+                    self.held = data;
+                    let piece = self.piece();
+                    send.send_data(piece, false)
+                }
+            };
+            if sent.is_err() {
+                return Poll::Ready(Err(Reason::CANCEL));
             }
         }
+    }
+
+    /// The next of what is held, no larger than what may wait for the socket.
+    fn piece(&mut self) -> Bytes {
+        if self.held.len() > SEND_BUFFER { self.held.split_to(SEND_BUFFER) } else { std::mem::take(&mut self.held) }
     }
 }
 
