@@ -40,7 +40,8 @@ pub(super) fn camel_case(path: &str, out: &mut String) -> Option<()> {
     let mut after_underscore = false;
     for character in path.chars() {
         match character {
-            'A'..='Z' => return None,
+            // A comma ends a path.
+            'A'..='Z' | ',' => return None,
             'a'..='z' if after_underscore => out.push(character.to_ascii_uppercase()),
             _ if after_underscore => return None,
             '_' => {}

@@ -223,7 +223,7 @@ fn dynamic_values_anys_and_masks() {
         (raw().message(86, raw().varint(1, 1).varint(1, 0)), r#"{"boolValue":false}"#),
         (raw().message(78, raw().varint(1, 1)), r#"{"empty":{}}"#),
     ]);
-    for bad in ["fooBar", "foo_3_bar", "foo__bar", "foo_", "_", "", "a_B"] {
+    for bad in ["fooBar", "foo_3_bar", "foo__bar", "foo_", "_", "", "a_B", "a,b", ","] {
         refuses(&[(raw().message(73, raw().bytes(1, bad)), "$.fieldMask", "camelCase")]);
     }
     refuses(&[
