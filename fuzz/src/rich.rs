@@ -43,7 +43,8 @@ pub fn oracle_json(message: &DynamicMessage) -> Option<Value> {
     message.serialize_with_options(serde_json::value::Serializer, &SerializeOptions::new()).ok()
 }
 
-/// Numbers as doubles, and not to the last digit: the other writes a float as a double, and the JSON parser here may lose a bit.
+/// Numbers as doubles, and not to the last digit: the other writes a float as a double, and the JSON parser here may lose a bit. Minus
+/// zero is written by us alone where zero is not.
 pub fn same(ours: &Value, theirs: &Value) -> bool {
     match (ours, theirs) {
         (Value::Number(ours), Value::Number(theirs)) => {
@@ -54,9 +55,15 @@ pub fn same(ours: &Value, theirs: &Value) -> bool {
             ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(ours, theirs)| same(ours, theirs))
         }
         (Value::Object(ours), Value::Object(theirs)) => {
-            let in_both = |(key, ours): (&String, &Value)| theirs.get(key).is_some_and(|theirs| same(ours, theirs));
-            ours.len() == theirs.len() && ours.iter().all(in_both)
+            let is_ours_alone = |key: &str, ours: &Value| is_minus_zero(ours) && !theirs.contains_key(key);
+            let mut shared = ours.iter().filter(|(key, ours)| !is_ours_alone(key, ours));
+            let count = shared.clone().count();
+            count == theirs.len() && shared.all(|(key, ours)| theirs.get(key).is_some_and(|theirs| same(ours, theirs)))
         }
         _ => ours == theirs,
     }
+}
+
+fn is_minus_zero(value: &Value) -> bool {
+    value.as_f64().is_some_and(|number| number == 0.0 && number.is_sign_negative())
 }
