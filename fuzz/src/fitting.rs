@@ -24,6 +24,10 @@ pub fn fitting(message: &MessageDescriptor, mut wire: &[u8]) -> Option<Vec<u8>> 
     while !wire.is_empty() {
         let record = wire;
         let (number, wire_type) = decode_key(&mut wire).ok()?;
+        // Longer than any tag has to be: protobuf's own decoders refuse it as we do, the other does not.
+        if record.len() - wire.len() > 5 {
+            return None;
+        }
         let mut content = wire;
         skip_field(wire_type, number, &mut wire, DecodeContext::default()).ok()?;
         let field = message.get_field(number);
