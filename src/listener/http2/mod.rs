@@ -346,13 +346,15 @@ struct Writer {
     stall_timeout: Duration,
     /// Nothing follows what is held.
     is_last: bool,
-    /// What was sent last was sent just now.
+    /// Some of the body was sent.
+    has_sent: bool,
+    /// The answer breaks off behind what was sent.
     last_words: bool,
 }
 
 impl Writer {
     fn new(stall_timeout: Duration) -> Writer {
-        Writer { held: Bytes::new(), stall: None, stall_timeout, is_last: false, last_words: false }
+        Writer { held: Bytes::new(), stall: None, stall_timeout, is_last: false, has_sent: false, last_words: false }
     }
 
     /// Carries the body while the caller has room; the error is what to reset the stream with.
@@ -395,7 +397,8 @@ impl Writer {
                 continue;
             }
             let (data, stop) = gather(body, cx);
-            self.last_words = !data.is_empty() || matches!(&stop, Stop::Large(..));
+            self.has_sent |= !data.is_empty() || matches!(&stop, Stop::Large(..));
+            self.last_words = self.has_sent && matches!(&stop, Stop::Fault(_));
             self.is_last = matches!(&stop, Stop::End | Stop::Large(_, true));
             let sent = match stop {
                 Stop::Starved if data.is_empty() => return Poll::Pending,
