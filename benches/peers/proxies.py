@@ -139,26 +139,23 @@ def envoy(descriptors):
     return Kind("envoy", "Envoy", start, [binary, "--version"])
 
 
-def haproxy():
-    binary = shutil.which("haproxy", path=SYSTEM_PATH)
+def _packaged(name, title, config, arguments, version):
+    """A peer that Debian has, which cannot translate. `arguments`: the command line around its configuration's path."""
+    binary = shutil.which(name, path=SYSTEM_PATH)
 
     def start(directory, backends):
         ports = _ports("grpc", "plain")
-        config = _filled("haproxy.cfg", directory, backends, ports)
-        return Proxy("haproxy", [binary, "-db", "-f", config], directory, ports)
+        return Proxy(name, [binary, *arguments(_filled(config, directory, backends, ports))], directory, ports)
 
-    return Kind("haproxy", "HAProxy", start, [binary, "-v"])
+    return Kind(name, title, start, [binary, version])
+
+
+def haproxy():
+    return _packaged("haproxy", "HAProxy", "haproxy.cfg", lambda config: ["-db", "-f", config], "-v")
 
 
 def nginx():
-    binary = shutil.which("nginx", path=SYSTEM_PATH)
-
-    def start(directory, backends):
-        ports = _ports("grpc", "plain")
-        config = _filled("nginx.conf", directory, backends, ports)
-        return Proxy("nginx", [binary, "-c", config, "-e", "stderr"], directory, ports)
-
-    return Kind("nginx", "nginx", start, [binary, "-v"])
+    return _packaged("nginx", "nginx", "nginx.conf", lambda config: ["-c", config, "-e", "stderr"], "-v")
 
 
 def pingora(binary):

@@ -139,9 +139,7 @@ impl Control {
         match routing {
             Some(Ok(routing)) => self.shared.routing.store(Arc::new(routing)),
             Some(Err(conflicts)) => {
-                for conflict in conflicts {
-                    tracing::error!(%conflict, "the routes stay as they were");
-                }
+                conflicts.iter().for_each(|conflict| tracing::error!(%conflict, "the routes stay as they were"))
             }
             None => {}
         }

@@ -67,9 +67,9 @@ enum Source {
 #[derive(Debug, Default)]
 struct Kept {
     pieces: SmallVec<[Bytes; 2]>,
-    /// Small pieces, after the others.
-    tail: BytesMut,
-    /// Few requests have any, and a stream is moved about.
+    /// Small pieces, after the others. Few bodies come so, and a stream is moved about.
+    tail: Option<Box<BytesMut>>,
+    /// Few requests have any.
     trailers: Option<Box<HeaderMap>>,
     bytes: usize,
     limit: usize,
@@ -227,19 +227,19 @@ impl Kept {
     }
 
     fn append(&mut self, data: &Bytes) {
-        if self.pieces.is_empty() && self.tail.is_empty() {
+        if self.pieces.is_empty() && self.tail.is_none() {
             // All of it, most often.
             return self.pieces.push(data.clone());
         }
-        if self.tail.is_empty()
+        if self.tail.is_none()
             && let [first] = &*self.pieces
             && first.len() < KEEP_WHOLE
         {
-            self.tail.extend_from_slice(first);
+            self.tail.get_or_insert_default().extend_from_slice(first);
             self.pieces.clear();
         }
         if data.len() < KEEP_WHOLE || self.pieces.len() >= KEEP_PIECES {
-            self.tail.extend_from_slice(data);
+            self.tail.get_or_insert_default().extend_from_slice(data);
         } else {
             self.end_tail();
             self.pieces.push(data.clone());
@@ -247,8 +247,8 @@ impl Kept {
     }
 
     fn end_tail(&mut self) {
-        if !self.tail.is_empty() {
-            self.pieces.push(std::mem::take(&mut self.tail).freeze());
+        if let Some(tail) = self.tail.take() {
+            self.pieces.push(tail.freeze());
         }
     }
 
@@ -263,7 +263,7 @@ impl Kept {
         self.given_up = true;
         if self.replaying.is_none() {
             self.pieces = SmallVec::new();
-            self.tail = BytesMut::new();
+            self.tail = None;
         }
     }
 

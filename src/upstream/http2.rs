@@ -49,6 +49,14 @@ pub(super) struct Http2Connection {
     queue: Rc<Queue>,
 }
 
+/// What is left of the streams that the peer allows at a time; it runs short when three quarters are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    Ample,
+    Short,
+    None,
+}
+
 /// One counted stream.
 #[derive(Debug)]
 struct Active(Rc<Http2Connection>);
@@ -179,14 +187,14 @@ impl Http2Connection {
         self.used.replace(false) || self.active() > 0
     }
 
-    pub(super) fn has_room(&self) -> bool {
-        self.active() < self.send.current_max_send_streams()
-    }
-
-    /// Whether three quarters of the streams that the peer allows at a time are taken.
-    pub(super) fn runs_short(&self) -> bool {
+    /// How many of the streams that the peer allows at a time are taken.
+    pub(super) fn room(&self) -> Room {
         let limit = self.send.current_max_send_streams();
-        self.active() >= limit - limit / 4
+        match self.active() {
+            active if active >= limit => Room::None,
+            active if active >= limit - limit / 4 => Room::Short,
+            _ => Room::Ample,
+        }
     }
 
     /// Whether uploads that the peer does not read have taken what it allows on the whole connection, or nearly.

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout_at;
 
 use super::exchange::{Exchange, Kind};
-use super::http2::Http2Connection;
+use super::http2::{Http2Connection, Room};
 use super::idle::{IdleHttp1, Open, expire};
 use super::queue::Queue;
 use super::{Options, http1, http2};
@@ -196,14 +196,14 @@ impl<B: Body + Unpin + 'static> Pool<B> {
             self.connect(replica);
             return None;
         };
-        let is_choked = connection.is_choked();
-        if (is_choked || connection.runs_short()) && replica.may_open() {
+        let (is_choked, room) = (connection.is_choked(), connection.room());
+        if (is_choked || room != Room::Ample) && replica.may_open() {
             self.connect(replica);
             if is_choked {
                 return None;
             }
         }
-        connection.has_room().then_some(connection)
+        (room != Room::None).then_some(connection)
     }
 
     async fn send_http1(
