@@ -12,6 +12,7 @@ mod framing;
 mod h2_head;
 mod head;
 mod hop_by_hop;
+pub mod http2;
 mod lines;
 mod refusal;
 mod reply;

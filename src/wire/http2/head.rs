@@ -1,0 +1,287 @@
+//! Heads out of decoded fields, and what makes one malformed (RFC 9113 §8.1.1, §8.2, §8.3): that is the fault of its stream alone.
+
+use http::header::{CONTENT_LENGTH, HeaderName, TE};
+use http::uri::{PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use super::hpack::Field;
+
+/// A request's head, as it came: what HTTP/2 itself says is checked, and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHead {
+    pub method: Method,
+    pub scheme: Option<Scheme>,
+    pub authority: Option<HeaderValue>,
+    pub path: Option<PathAndQuery>,
+    pub fields: HeaderMap,
+    /// Some fields are left out, since there are more than may be.
+    pub is_cut: bool,
+}
+
+/// The head of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplyHead {
+    pub status: StatusCode,
+    pub fields: HeaderMap,
+}
+
+/// What may be of one head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadRoom {
+    /// Of all fields, as [`Field::size`] counts them.
+    pub bytes: usize,
+    pub fields: usize,
+}
+
+/// Gathers the fields of one block.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    room: HeadRoom,
+    method: Option<Method>,
+    scheme: Option<Scheme>,
+    authority: Option<HeaderValue>,
+    path: Option<PathAndQuery>,
+    status: Option<StatusCode>,
+    fields: HeaderMap,
+    /// A pseudo-field has come.
+    has_pseudo: bool,
+    is_cut: bool,
+    malformed: Option<&'static str>,
+}
+
+impl Gathered {
+    pub(super) fn new(room: HeadRoom) -> Gathered {
+        Gathered {
+            room,
+            method: None,
+            scheme: None,
+            authority: None,
+            path: None,
+            status: None,
+            fields: HeaderMap::new(),
+            has_pseudo: false,
+            is_cut: false,
+            malformed: None,
+        }
+    }
+
+    pub(super) fn take(&mut self, field: Field) {
+        let size = field.size();
+        if size > self.room.bytes {
+            self.room.bytes = 0;
+            self.is_cut = true;
+            return;
+        }
+        self.room.bytes -= size;
+        match field {
+            Field::Header(name, value) => return self.take_header(name, value),
+            Field::Method(method) => Gathered::set(&mut self.method, method, &mut self.malformed),
+            Field::Scheme(scheme) => Gathered::set(&mut self.scheme, scheme, &mut self.malformed),
+            Field::Authority(authority) => Gathered::set(&mut self.authority, authority, &mut self.malformed),
+            Field::Path(path) => Gathered::set(&mut self.path, path, &mut self.malformed),
+            Field::Status(status) => Gathered::set(&mut self.status, status, &mut self.malformed),
+            Field::Malformed(why) => self.malformed = Some(why),
+        }
+        self.has_pseudo = true;
+        if !self.fields.is_empty() {
+            self.malformed = Some("a pseudo-field behind other fields");
+        }
+    }
+
+    fn take_header(&mut self, name: HeaderName, value: HeaderValue) {
+        if self.fields.is_empty() {
+            // One allocation for most heads.
+            self.fields.reserve(12);
+        }
+        let is_there = self.fields.len() < self.room.fields && self.fields.try_append(name, value).is_ok();
+        self.is_cut |= !is_there;
+    }
+
+    fn set<T>(place: &mut Option<T>, value: T, malformed: &mut Option<&'static str>) {
+        if place.replace(value).is_some() {
+            *malformed = Some("a pseudo-field twice");
+        }
+    }
+
+    /// # Errors
+    /// Why it is malformed.
+    pub(super) fn into_request(self) -> Result<RequestHead, &'static str> {
+        if let Some(why) = self.malformed {
+            return Err(why);
+        }
+        let method = self.method.ok_or("a request without a method")?;
+        let (has_scheme, has_path) = (self.scheme.is_some(), self.path.is_some());
+        if self.status.is_some() {
+            return Err("a status in a request");
+        }
+        // RFC 9113 §8.5: to CONNECT there is only a host.
+        let is_connect = method == Method::CONNECT;
+        if (has_scheme, has_path) != (!is_connect, !is_connect) {
+            return Err(if is_connect {
+                "CONNECT with a scheme or a path"
+            } else {
+                "a request without a scheme or a path"
+            });
+        }
+        let Gathered { scheme, authority, path, fields, is_cut, .. } = self;
+        if let Some(why) = of_connections(&fields) {
+            return Err(why);
+        }
+        Ok(RequestHead { method, scheme, authority, path, fields, is_cut })
+    }
+
+    /// # Errors
+    /// Why it is malformed.
+    pub(super) fn into_reply(self) -> Result<ReplyHead, &'static str> {
+        let Gathered { malformed, method, scheme, authority, path, status, fields, is_cut, .. } = self;
+        if let Some(why) = malformed {
+            return Err(why);
+        }
+        if method.is_some() || scheme.is_some() || authority.is_some() || path.is_some() {
+            return Err("a request's pseudo-field in an answer");
+        }
+        if is_cut {
+            return Err("a head that is larger than the limit");
+        }
+        if let Some(why) = of_connections(&fields) {
+            return Err(why);
+        }
+        let status = status.ok_or("an answer without a status")?;
+        // RFC 9113 §8.6.
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err("an answer with status 101");
+        }
+        Ok(ReplyHead { status, fields })
+    }
+
+    /// # Errors
+    /// Why they are malformed.
+    pub(super) fn into_trailers(self) -> Result<HeaderMap, &'static str> {
+        match self.malformed {
+            Some(why) => Err(why),
+            None if self.has_pseudo => Err("a pseudo-field in trailers"),
+            None if self.is_cut => Err("trailers that are larger than the limit"),
+            None => Ok(self.fields),
+        }
+    }
+}
+
+/// Fields of HTTP/1 connections (RFC 9113 §8.2.2).
+fn of_connections(fields: &HeaderMap) -> Option<&'static str> {
+    for (name, value) in fields {
+        let forbidden = match name.as_str() {
+            "te" => !value.as_bytes().eq_ignore_ascii_case(b"trailers"),
+            "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" => true,
+            _ => false,
+        };
+        if forbidden {
+            return Some(if name == TE { "`te` other than `trailers`" } else { "a field of HTTP/1 connections" });
+        }
+    }
+    None
+}
+
+/// How long the body is that `fields` promise.
+///
+/// # Errors
+/// It is no number, or there are several (RFC 9110 §8.6).
+pub(super) fn promised(fields: &HeaderMap) -> Result<Option<u64>, &'static str> {
+    let mut values = fields.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = values.next() else { return Ok(None) };
+    let digits = first.as_bytes();
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) && values.all(|other| other == first);
+    let number = first.to_str().ok().filter(|_| is_number).and_then(|text| text.parse().ok());
+    number.map(Some).ok_or("a malformed content-length")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOM: HeadRoom = HeadRoom { bytes: 1000, fields: 5 };
+
+    fn header(name: &'static str, value: &'static str) -> Field {
+        Field::Header(HeaderName::from_static(name), HeaderValue::from_static(value))
+    }
+
+    fn gathered(fields: &[Field]) -> Gathered {
+        let mut gathered = Gathered::new(ROOM);
+        for field in fields {
+            gathered.take(field.clone());
+        }
+        gathered
+    }
+
+    fn path() -> Field {
+        Field::Path(PathAndQuery::from_static("/a"))
+    }
+
+    #[test]
+    fn a_request_has_a_method_a_scheme_and_a_path_once_and_in_front() {
+        let (get, http) = (Field::Method(Method::GET), Field::Scheme(Scheme::HTTP));
+        let sound = [get.clone(), http.clone(), path(), header("te", "trailers"), header("x", "1"), header("x", "2")];
+        let head = gathered(&sound).into_request().unwrap();
+        assert_eq!((head.method, head.path.unwrap().as_str(), head.fields.len()), (Method::GET, "/a", 3));
+        let connect = Field::Method(Method::CONNECT);
+        assert!(gathered(&[connect.clone(), Field::Authority(HeaderValue::from_static("a:1"))]).into_request().is_ok());
+        for malformed in [
+            &[][..],
+            &[get.clone(), http.clone()],
+            &[get.clone(), path()],
+            &[http.clone(), path()],
+            &[get.clone(), get.clone(), http.clone(), path()],
+            &[get.clone(), http.clone(), path(), path()],
+            &[get.clone(), header("x", "1"), http.clone(), path()],
+            &[get.clone(), http.clone(), path(), Field::Status(StatusCode::OK)],
+            &[get.clone(), http.clone(), path(), Field::Malformed("")],
+            &[get.clone(), http.clone(), path(), header("te", "gzip")],
+            &[get.clone(), http.clone(), path(), header("connection", "close")],
+            &[get.clone(), http.clone(), path(), header("transfer-encoding", "chunked")],
+            &[connect, http.clone(), path()],
+        ] {
+            assert!(gathered(malformed).into_request().is_err(), "{malformed:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_has_a_status_and_trailers_have_nothing_of_the_kind() {
+        let ok = Field::Status(StatusCode::OK);
+        assert_eq!(gathered(&[ok.clone(), header("x", "1")]).into_reply().unwrap().status, StatusCode::OK);
+        assert!(gathered(&[header("x", "1")]).into_reply().is_err());
+        assert!(gathered(&[ok.clone(), path()]).into_reply().is_err());
+        assert!(gathered(&[Field::Status(StatusCode::SWITCHING_PROTOCOLS)]).into_reply().is_err());
+        assert_eq!(gathered(&[header("x", "1")]).into_trailers().unwrap().len(), 1);
+        assert!(gathered(&[ok]).into_trailers().is_err());
+    }
+
+    #[test]
+    fn what_is_too_much_is_left_out_and_said() {
+        let (get, http) = (Field::Method(Method::GET), Field::Scheme(Scheme::HTTP));
+        let mut fields = vec![get, http, path()];
+        fields.extend((0..5).map(|_| header("x", "1")));
+        assert!(!gathered(&fields).into_request().unwrap().is_cut);
+        fields.push(header("x", "1"));
+        let head = gathered(&fields).into_request().unwrap();
+        assert!(head.is_cut && head.fields.len() == 5);
+        let long = Field::Header(HeaderName::from_static("x"), HeaderValue::from_bytes(&[b'a'; 1000]).unwrap());
+        assert!(gathered(&[Field::Status(StatusCode::OK), long.clone()]).into_reply().is_err());
+        assert!(gathered(&[long]).into_trailers().is_err());
+    }
+
+    #[test]
+    fn a_length_is_one_number() {
+        let of = |values: &[&'static str]| {
+            let mut fields = HeaderMap::new();
+            for value in values {
+                fields.append(CONTENT_LENGTH, HeaderValue::from_static(value));
+            }
+            promised(&fields)
+        };
+        assert_eq!(of(&[]), Ok(None));
+        assert_eq!(of(&["12"]), Ok(Some(12)));
+        assert_eq!(of(&["12", "12"]), Ok(Some(12)));
+        for malformed in [&["12", "13"][..], &["+1"], &[""], &["1, 1"], &["99999999999999999999"]] {
+            assert!(of(malformed).is_err(), "{malformed:?}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! From blocks to fields (RFC 7541 §3.2). Nearly all fields of a call are references of one byte, and cost a copy of what was parsed
+//! when the call before it came; the rest is read without an allocation but that of the value itself.
+
+use super::field::{Field, Malformed, Name};
+use super::table::Table;
+use super::{CompressionError, DEFAULT_TABLE, FIELD_OVERHEAD, huffman, integer, static_table};
+
+/// The decoder of one connection.
+#[derive(Debug)]
+pub struct Decoder {
+    table: Table,
+    /// What the peer may make of the table at most.
+    max_table: usize,
+}
+
+/// What becomes of a literal after it is read (RFC 7541 §6.2).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Literal {
+    Indexed,
+    NotIndexed,
+    NeverIndexed,
+}
+
+impl Literal {
+    /// Bits of the first byte that belong to the index of the name.
+    fn prefix(self) -> u32 {
+        match self {
+            Literal::Indexed => 6,
+            Literal::NotIndexed | Literal::NeverIndexed => 4,
+        }
+    }
+}
+
+impl Decoder {
+    /// `max_table` is our SETTINGS_HEADER_TABLE_SIZE, in bytes. Until the peer has heard of it and says otherwise, its table has the
+    /// size that HTTP/2 begins with, 4096. Nothing is allocated before the first insertion.
+    pub fn new(max_table: usize) -> Decoder {
+        Decoder { table: Table::new(DEFAULT_TABLE), max_table }
+    }
+
+    /// Decodes one whole block and gives `each` its fields in order. An error ends the connection; the fields before it were given.
+    /// The table's size changes at the beginning of a block only, and only up to what was allowed (RFC 7541 §4.2).
+    pub fn decode(&mut self, block: &[u8], each: &mut impl FnMut(Field)) -> Result<(), CompressionError> {
+        let mut rest = self.take_size_updates(block)?;
+        while let [first, after @ ..] = rest {
+            rest = match *first {
+                0x80..=0xfe => {
+                    each(self.indexed(usize::from(*first & 0x7f))?);
+                    after
+                }
+                0xff => {
+                    let (index, after) = integer::read(rest, 7)?;
+                    each(self.indexed(index)?);
+                    after
+                }
+                0x40..=0x7f => self.literal(rest, Literal::Indexed, each)?,
+                0x20..=0x3f => return Err(CompressionError("a table size inside a block")),
+                0x10..=0x1f => self.literal(rest, Literal::NeverIndexed, each)?,
+                0x00..=0x0f => self.literal(rest, Literal::NotIndexed, each)?,
+            };
+        }
+        Ok(())
+    }
+
+    fn take_size_updates<'block>(&mut self, block: &'block [u8]) -> Result<&'block [u8], CompressionError> {
+        let mut rest = block;
+        while let [0x20..=0x3f, ..] = rest {
+            let (size, after) = integer::read(rest, 5)?;
+            if size > self.max_table {
+                return Err(CompressionError("a table size over the limit"));
+            }
+            self.table.resize(size);
+            rest = after;
+        }
+        Ok(rest)
+    }
+
+    #[inline]
+    fn indexed(&self, index: usize) -> Result<Field, CompressionError> {
+        if let Some(field) = static_table::get(index) {
+            return Ok(field.clone());
+        }
+        match self.table.get(index.wrapping_sub(static_table::LEN + 1)) {
+            Some(entry) => Ok(entry.field.clone()),
+            None => Err(CompressionError("an index outside of the table")),
+        }
+    }
+
+    /// The name of the field at `index`.
+    fn name(&self, index: usize) -> Result<Name, CompressionError> {
+        if let Some(field) = static_table::get(index) {
+            return Ok(Name::of(field));
+        }
+        match self.table.get(index.wrapping_sub(static_table::LEN + 1)) {
+            Some(entry) => Ok(entry.name()),
+            None => Err(CompressionError("an index outside of the table")),
+        }
+    }
+
+    /// Reads the literal that `bytes` begin with; gives what follows it.
+    fn literal<'block>(
+        &mut self,
+        bytes: &'block [u8],
+        literal: Literal,
+        each: &mut impl FnMut(Field),
+    ) -> Result<&'block [u8], CompressionError> {
+        let (index, rest) = integer::read(bytes, literal.prefix())?;
+        let (name, rest) = match index {
+            0 => {
+                let (text, rest) = Text::read(rest)?;
+                (text.map(Name::parse)?, rest)
+            }
+            _ => (self.name(index)?, rest),
+        };
+        let (text, rest) = Text::read(rest)?;
+        let mut size = name.len() + FIELD_OVERHEAD;
+        let mut parsed = text.map(|value| {
+            size += value.len();
+            name.with(value)
+        })?;
+        if literal == Literal::NeverIndexed
+            && let Ok(Field::Header(_, value) | Field::Authority(value)) = &mut parsed
+        {
+            value.set_sensitive(true);
+        }
+        let field = match (&parsed, literal) {
+            (Ok(field), Literal::Indexed) => field.clone(),
+            (Err(Malformed { why, .. }), _) => Field::Malformed(why),
+            (Ok(_), Literal::NotIndexed | Literal::NeverIndexed) => {
+                if let Ok(field) = parsed {
+                    each(field);
+                }
+                return Ok(rest);
+            }
+        };
+        if literal == Literal::Indexed {
+            self.table.insert(parsed, size);
+        }
+        each(field);
+        Ok(rest)
+    }
+
+    #[cfg(test)]
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+}
+
+/// A string literal (RFC 7541 §5.2).
+struct Text<'block> {
+    raw: &'block [u8],
+    is_huffman: bool,
+}
+
+impl<'block> Text<'block> {
+    /// The string that `bytes` begin with, and what follows it.
+    #[inline]
+    fn read(bytes: &'block [u8]) -> Result<(Text<'block>, &'block [u8]), CompressionError> {
+        let is_huffman = bytes.first().is_some_and(|first| first & 0x80 != 0);
+        let (len, rest) = integer::read(bytes, 7)?;
+        let (raw, rest) = rest.split_at_checked(len).ok_or(CompressionError("a string is cut off"))?;
+        Ok((Text { raw, is_huffman }, rest))
+    }
+
+    /// Hands its bytes to `read`.
+    #[inline]
+    fn map<T>(&self, read: impl FnOnce(&[u8]) -> T) -> Result<T, CompressionError> {
+        if !self.is_huffman {
+            return Ok(read(self.raw));
+        }
+        huffman::decode(self.raw, read).ok_or(CompressionError("broken Huffman code"))
+    }
+}

@@ -1,0 +1,120 @@
+//! The data of a stream that has arrived and that nobody has taken yet. Small pieces are put together as they come, so that neither
+//! a peer that sends in crumbs nor one whose reader is slow costs more memory than the bytes that its windows let it send; large ones
+//! stay where they were read.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+/// From here on a piece is worth its own place.
+const LARGE: usize = 4 * 1024;
+
+/// Bytes in the order in which they came.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    /// In front of what is `joined`.
+    pieces: VecDeque<Bytes>,
+    joined: BytesMut,
+}
+
+/// Bytes that were read, and perhaps belong to a buffer that can be shared.
+#[derive(Debug)]
+pub(super) enum Piece<'read> {
+    Borrowed(&'read [u8]),
+    Owned(Bytes),
+}
+
+impl Piece<'_> {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Piece::Borrowed(bytes) => bytes,
+            Piece::Owned(bytes) => bytes,
+        }
+    }
+}
+
+impl Inbox {
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.joined.is_empty()
+    }
+
+    pub(super) fn put(&mut self, piece: Piece<'_>) {
+        let bytes = piece.as_slice();
+        if bytes.is_empty() {
+            return;
+        }
+        if bytes.len() < LARGE {
+            // The first piece has just the room that it needs: most bodies are one.
+            self.joined.extend_from_slice(bytes);
+            return;
+        }
+        if !self.joined.is_empty() {
+            self.pieces.push_back(std::mem::take(&mut self.joined).freeze());
+        }
+        self.pieces.push_back(match piece {
+            Piece::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
+            Piece::Owned(bytes) => bytes,
+        });
+    }
+
+    pub(super) fn take(&mut self) -> Option<Bytes> {
+        if let Some(first) = self.pieces.pop_front() {
+            return Some(first);
+        }
+        (!self.joined.is_empty()).then(|| std::mem::take(&mut self.joined).freeze())
+    }
+
+    /// Drops all of it. Its length.
+    pub(super) fn clear(&mut self) -> usize {
+        let mut len = 0;
+        while let Some(piece) = self.take() {
+            len += piece.len();
+        }
+        self.pieces = VecDeque::new();
+        len
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn bytes_come_out_as_they_went_in(steps in proptest::collection::vec((0..9_usize, any::<bool>(), any::<bool>()), 0..40)) {
+            let (mut inbox, mut put, mut taken) = (Inbox::default(), Vec::new(), Vec::new());
+            for (step, (size, owned, take)) in steps.into_iter().enumerate() {
+                let piece = vec![step as u8; [0, 1, 7, 100, 1024, LARGE - 1, LARGE, LARGE + 1, 20_000][size]];
+                put.extend_from_slice(&piece);
+                inbox.put(if owned { Piece::Owned(piece.into()) } else { Piece::Borrowed(&piece) });
+                if take {
+                    taken.extend(inbox.take().into_iter().flatten());
+                }
+            }
+            let mut rest = taken.len();
+            while let Some(piece) = inbox.take() {
+                prop_assert!(!piece.is_empty());
+                taken.extend(piece);
+            }
+            prop_assert!(inbox.is_empty());
+            rest = taken.len() - rest;
+            prop_assert_eq!(&taken, &put);
+            inbox.put(Piece::Borrowed(&taken));
+            inbox.put(Piece::Borrowed(&[1; 10]));
+            prop_assert_eq!(inbox.clear(), taken.len() + 10);
+            prop_assert!(rest <= taken.len() && inbox.is_empty());
+        }
+    }
+
+    #[test]
+    fn crumbs_are_put_together() {
+        let mut inbox = Inbox::default();
+        for _ in 0..100_000 {
+            inbox.put(Piece::Borrowed(b"x"));
+        }
+        assert_eq!(inbox.take().unwrap().len(), 100_000);
+        assert!(inbox.take().is_none());
+    }
+}
