@@ -93,7 +93,6 @@ properties! {
     grpc_frames: 500
     grpc_status: 500
     grpc_timeout: 1000
-    h2_headers: 300
     json_in: 500
     json_items: 500
     json_out: 500

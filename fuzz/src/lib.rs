@@ -12,7 +12,6 @@ pub mod form;
 pub mod grpc_frames;
 pub mod grpc_status;
 pub mod grpc_timeout;
-pub mod h2_headers;
 pub mod json_in;
 pub mod json_items;
 pub mod json_out;
@@ -50,7 +49,6 @@ pub const ALL: &[(&str, Check)] = &[
     ("grpc_frames", grpc_frames::check),
     ("grpc_status", grpc_status::check),
     ("grpc_timeout", grpc_timeout::check),
-    ("h2_headers", h2_headers::check),
     ("json_in", json_in::check),
     ("json_items", json_items::check),
     ("json_out", json_out::check),

@@ -1,23 +1,23 @@
-//! HTTP/2 to an endpoint, on the `h2` crate itself: its guard against small unread frames must be wide open here (one slow caller
-//! would kill the connection for all), and a task, two oneshots and a channel hop a call are saved.
+//! HTTP/2 to an endpoint: connections that calls share, each with a task that reads and writes its socket. What the calls of one turn
+//! send leaves by one write, and what one read brings wakes them all.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use h2::client::{Connection, ResponseFuture, SendRequest};
-use h2::{Ping, Reason, RecvStream};
+use bytes::BytesMut;
 use http::{Request, Response};
+use tokio::time::{Instant, Sleep};
 
 use super::Options;
 use super::pump::Pump;
 use super::queue::Queue;
-use super::window::{Watched, Window};
 use crate::model::{Address, Body, Fault, Frame, Kind, Stage};
-use crate::transport::{self, Stream};
+use crate::runtime::now;
+use crate::transport::{self, Http2Socket};
+use crate::wire::http2::{self, Connection, HeadRoom, Lost, Reason, RecvStream, Side, StreamError};
 
 /// What a servlet may send of one answer before its caller has taken it: at 1 ms of round trip enough for 2 Gbit/s a stream.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -29,16 +29,19 @@ const CONNECTION_WINDOW: u32 = 128 * STREAM_WINDOW;
 /// With less than one frame's worth of its send window left, a connection is for nobody new.
 const CHOKED: i64 = 16 * 1024;
 
-const SEND_BUFFER: usize = 256 * 1024;
+/// Fields of one head; its bytes are bounded as well.
+const FIELDS: usize = 1_000;
 
-/// Interim answers to one call. More are no help to anybody, and each is a head to parse.
-const INTERIM_HEADS: u32 = 16;
+/// Reads in one turn, so that a servlet that sends much does not hold the others up.
+const READS: usize = 4;
+
+/// How long the last words may take to leave.
+const FAREWELL: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// A connection that calls can be sent on. Gone when `closed`.
 #[derive(Debug)]
 pub(super) struct Http2Connection {
-    send: SendRequest<Bytes>,
-    window: Window,
+    connection: Connection,
     active: Cell<usize>,
     /// It has carried a call.
     served: Cell<bool>,
@@ -47,6 +50,13 @@ pub(super) struct Http2Connection {
     closed: Cell<bool>,
     /// Called when a stream ends, when it takes more of them, and when it has closed.
     queue: Rc<Queue>,
+}
+
+impl Drop for Http2Connection {
+    fn drop(&mut self) {
+        // Nobody can send on it any more, and no call is on it.
+        self.connection.break_off(Reason::NO_ERROR);
+    }
 }
 
 /// What is left of the streams that the peer allows at a time; it runs short when three quarters are taken.
@@ -75,33 +85,18 @@ pub(super) async fn connect(
     queue: Rc<Queue>,
 ) -> Result<(Rc<Http2Connection>, impl Future<Output = ()> + use<>), Fault> {
     let connecting = async {
-        let (stream, window) = Watched::new(transport::connect(address, options.connect_timeout).await?);
-        let (send, mut connection) = h2::client::Builder::new()
-            .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(options.head_bytes)
-            .max_send_buffer_size(SEND_BUFFER)
-            .enable_push(false)
-            .max_local_error_reset_streams(None)
-            // None until the servlet's SETTINGS say how many it takes.
-            .initial_max_send_streams(0)
-            .data_frame_budget(usize::MAX)
-            .handshake::<_, Bytes>(stream)
-            .await
-            .map_err(|error| {
-                Fault::new(Kind::ConnectFailed, Stage::Connect, format!("no HTTP/2 with the servlet: {error}"))
-            })?;
-        greeted(&send, &mut connection).await?;
-        Ok((send, connection, window))
+        let stream = transport::connect(address, options.connect_timeout).await?;
+        let mut socket = Http2Socket::new(stream, BytesMut::new());
+        let connection = Connection::new(settings(options));
+        greeted(&connection, &mut socket).await?;
+        Ok((connection, socket))
     };
-    let (send, connection, window) =
-        tokio::time::timeout(options.connect_timeout, connecting).await.map_err(|_| {
-            let told = format!("the servlet did not take a connection within {:?}", options.connect_timeout);
-            Fault::new(Kind::ConnectTimeout, Stage::Connect, told)
-        })??;
+    let (connection, socket) = tokio::time::timeout(options.connect_timeout, connecting).await.map_err(|_| {
+        let told = format!("the servlet did not take a connection within {:?}", options.connect_timeout);
+        Fault::new(Kind::ConnectTimeout, Stage::Connect, told)
+    })??;
     let handle = Rc::new(Http2Connection {
-        send,
-        window,
+        connection: connection.clone(),
         active: Cell::new(0),
         served: Cell::new(false),
         used: Cell::new(true),
@@ -109,73 +104,132 @@ pub(super) async fn connect(
         queue,
     });
     // Held by whoever may send on it: when they let go, and the last call is over, the connection ends.
-    let driver = drive(connection, handle.window.clone(), Rc::downgrade(&handle), options.clone());
+    let driver = drive(connection, socket, Rc::downgrade(&handle), options.clone());
     Ok((handle, driver))
+}
+
+fn settings(options: &Options) -> http2::Options {
+    http2::Options {
+        side: Side::Client,
+        stream_window: STREAM_WINDOW,
+        connection_window: CONNECTION_WINDOW,
+        head: HeadRoom { bytes: usize::try_from(options.head_bytes).unwrap_or(usize::MAX), fields: FIELDS },
+        told_head_bytes: options.head_bytes,
+        is_guarded: false,
+        clock: now,
+    }
 }
 
 /// Waits for the servlet's SETTINGS, which must be the first that it says (RFC 9113 §3.4): a socket that is accepted and never answered
 /// is no connection, and until then nobody knows how many streams it takes.
-async fn greeted(send: &SendRequest<Bytes>, connection: &mut Connection<Watched<Stream>, Bytes>) -> Result<(), Fault> {
-    poll_fn(|cx| match Pin::new(&mut *connection).poll(cx) {
-        Poll::Ready(ended) => {
-            let why = ended.err().map_or_else(|| "it was closed".into(), |error| error.to_string());
-            let told = format!("no HTTP/2 with the servlet: {why}");
-            Poll::Ready(Err(Fault::new(Kind::ConnectFailed, Stage::Connect, told)))
+async fn greeted(connection: &Connection, socket: &mut Http2Socket) -> Result<(), Fault> {
+    poll_fn(|cx| {
+        connection.attend(cx.waker());
+        loop {
+            let sent = socket.poll_send(connection, cx);
+            if connection.allowed_streams() > 0 && sent.is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            let received = socket.poll_receive(connection, cx);
+            if let Some(lost) = connection.lost() {
+                let told = format!("no HTTP/2 with the servlet: {lost}");
+                return Poll::Ready(Err(Fault::new(Kind::ConnectFailed, Stage::Connect, told)));
+            }
+            if received.is_pending() {
+                return Poll::Pending;
+            }
         }
-        Poll::Pending if send.current_max_send_streams() > 0 => Poll::Ready(Ok(())),
-        Poll::Pending => Poll::Pending,
     })
     .await
 }
 
 /// Drives a connection to its end, and ends it when a ping is not answered.
-async fn drive(
-    mut connection: Connection<Watched<Stream>, Bytes>,
-    window: Window,
-    handle: Weak<Http2Connection>,
-    options: Options,
-) {
-    let pings = connection.ping_pong();
-    let pinged = handle.clone();
-    let pinging = async {
-        let Some(mut pings) = pings else { return std::future::pending().await };
-        loop {
-            tokio::time::sleep(options.ping_interval).await;
-            if pinged.upgrade().is_some_and(|handle| handle.active() == 0) {
-                continue;
-            }
-            if pings.send_ping(Ping::opaque()).is_err() {
-                return std::future::pending().await;
-            }
-            let pong = tokio::time::timeout(options.ping_timeout, poll_fn(|cx| pings.poll_pong(cx))).await;
-            if pong.is_err() {
-                return;
-            }
-        }
-    };
-    let mut pinging = pin!(pinging);
+async fn drive(connection: Connection, mut socket: Http2Socket, handle: Weak<Http2Connection>, options: Options) {
+    let mut pings = Pings::new(&options);
     poll_fn(|cx| {
-        if Pin::new(&mut connection).poll(cx).is_ready() {
+        connection.attend(cx.waker());
+        let ended = turn(&connection, &mut socket, &handle, cx);
+        if ended.is_pending() && pings.poll(&connection, &handle, cx).is_ready() {
+            connection.break_off(Reason::NO_ERROR);
             return Poll::Ready(());
         }
-        // It may take more streams than before.
-        if window.took_settings()
-            && let Some(handle) = handle.upgrade()
-        {
-            handle.queue.call_first();
-        }
-        pinging.as_mut().poll(cx)
+        connection.rest();
+        ended
     })
     .await;
     if let Some(handle) = handle.upgrade() {
         handle.closed.set(true);
         handle.queue.call_first();
     }
+    let _ = tokio::time::timeout(FAREWELL, poll_fn(|cx| socket.poll_send(&connection, cx))).await;
+}
+
+/// Goes on with everything that can go on. Ready at the connection's end.
+fn turn(
+    connection: &Connection,
+    socket: &mut Http2Socket,
+    handle: &Weak<Http2Connection>,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    for _ in 0..READS {
+        let received = socket.poll_receive(connection, cx);
+        let _ = socket.poll_send(connection, cx);
+        if connection.lost().is_some() {
+            return Poll::Ready(());
+        }
+        // It may take more streams than before.
+        if received.is_ready()
+            && connection.took_settings()
+            && let Some(handle) = handle.upgrade()
+        {
+            handle.queue.call_first();
+        }
+        if received.is_pending() {
+            return Poll::Pending;
+        }
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
+
+/// Asks now and then whether the servlet is there, while it has calls.
+struct Pings {
+    sleep: Pin<Box<Sleep>>,
+    interval: std::time::Duration,
+    timeout: std::time::Duration,
+    is_asked: bool,
+}
+
+impl Pings {
+    fn new(options: &Options) -> Pings {
+        let (interval, timeout) = (options.ping_interval, options.ping_timeout);
+        Pings { sleep: Box::pin(tokio::time::sleep(interval)), interval, timeout, is_asked: false }
+    }
+
+    /// Ready when it has not answered.
+    fn poll(&mut self, connection: &Connection, handle: &Weak<Http2Connection>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.sleep.as_mut().poll(cx));
+            if self.is_asked && !connection.is_ping_answered() {
+                return Poll::Ready(());
+            }
+            self.is_asked = !self.is_asked && handle.upgrade().is_some_and(|handle| handle.active() > 0);
+            let next = if self.is_asked {
+                connection.ping();
+                self.timeout
+            } else {
+                self.interval
+            };
+            self.sleep.as_mut().reset(Instant::now() + next);
+            // What was asked has to be written.
+            cx.waker().wake_by_ref();
+        }
+    }
 }
 
 impl Http2Connection {
     pub(super) fn is_closed(&self) -> bool {
-        self.closed.get()
+        self.closed.get() || !self.connection.takes_requests()
     }
 
     pub(super) fn active(&self) -> usize {
@@ -189,7 +243,7 @@ impl Http2Connection {
 
     /// How many of the streams that the peer allows at a time are taken.
     pub(super) fn room(&self) -> Room {
-        let limit = self.send.current_max_send_streams();
+        let limit = self.connection.allowed_streams();
         match self.active() {
             active if active >= limit => Room::None,
             active if active >= limit - limit / 4 => Room::Short,
@@ -199,54 +253,40 @@ impl Http2Connection {
 
     /// Whether uploads that the peer does not read have taken what it allows on the whole connection, or nearly.
     pub(super) fn is_choked(&self) -> bool {
-        self.window.bytes() < CHOKED
+        self.connection.window() < CHOKED
     }
 
     /// Sends a call. `Err` gives the body back: nothing was sent, and the connection
     /// takes no more calls.
     pub(super) fn send<B: Body + Unpin>(self: &Rc<Self>, head: Request<()>, body: B) -> Result<Http2Exchange<B>, B> {
-        let mut send = self.send.clone();
-        let ready = send.poll_ready(&mut Context::from_waker(Waker::noop()));
-        if !matches!(ready, Poll::Ready(Ok(()))) {
+        let end = body.is_end();
+        let Some((recv, send)) = self.connection.request(&head, end) else {
             self.closed.set(true);
             return Err(body);
-        }
-        let end = body.is_end();
+        };
         let retry = self.served.replace(true) && self.active() == 0 && head.method().is_idempotent();
         self.active.set(self.active.get() + 1);
         self.used.set(true);
-        let active = Active(Rc::clone(self));
-        match send.send_request(head, end) {
-            Ok((response, stream)) => Ok(Http2Exchange {
-                pump: Pump::new(body, stream, end),
-                answer: Answer::Head(response),
-                interim: 0,
-                retry,
-                _active: active,
-            }),
-            Err(_) => {
-                self.closed.set(true);
-                Err(body)
-            }
-        }
+        Ok(Http2Exchange {
+            pump: Pump::new(body, send, end),
+            recv,
+            is_answered: false,
+            retry,
+            _active: Active(Rc::clone(self)),
+        })
     }
 }
 
 #[derive(Debug)]
 pub(super) struct Http2Exchange<B> {
     pump: Pump<B>,
-    answer: Answer,
-    interim: u32,
+    recv: RecvStream,
+    /// The head of the answer is there.
+    is_answered: bool,
     /// A connection without calls that breaks before the answer was most likely closed as we wrote; what is idempotent may go again
     /// (RFC 9110 §9.2.2).
     retry: bool,
     _active: Active,
-}
-
-#[derive(Debug)]
-enum Answer {
-    Head(ResponseFuture),
-    Body(RecvStream),
 }
 
 impl<B: Body + Unpin> Http2Exchange<B> {
@@ -260,24 +300,18 @@ impl<B: Body + Unpin> Http2Exchange<B> {
 
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Fault>> {
         self.pump.poll(cx)?;
-        let Answer::Head(response) = &mut self.answer else { return Poll::Pending };
-        // Those that nobody takes are kept by the library, as many as the servlet sends.
-        while let Poll::Ready(Some(Ok(_))) = response.poll_informational(cx) {
-            self.interim += 1;
-            if self.interim > INTERIM_HEADS {
-                let told = format!("the servlet sent more than {INTERIM_HEADS} interim answers");
-                return Poll::Ready(Err(Fault::new(Kind::MalformedReply, Stage::Wait, told)));
-            }
-        }
-        let response = ready!(Pin::new(response).poll(cx)).map_err(|error| match fault_of(&error, Stage::Wait) {
+        let head = ready!(self.recv.poll_head(cx)).map_err(|error| match fault_of(error, Stage::Wait) {
             Fault { kind: Kind::ConnectionLost, message, .. } if self.retry => {
                 Fault::new(Kind::GoneAway, Stage::Wait, message)
             }
             fault => fault,
         })?;
-        let (parts, stream) = response.into_parts();
-        self.answer = Answer::Body(stream);
-        Poll::Ready(Ok(Response::from_parts(parts, ())))
+        self.is_answered = true;
+        let mut response = Response::new(());
+        *response.version_mut() = http::Version::HTTP_2;
+        *response.status_mut() = head.status;
+        *response.headers_mut() = head.fields;
+        Poll::Ready(Ok(response))
     }
 
     pub(super) fn poll_progress(&mut self, cx: &mut Context<'_>) {
@@ -289,46 +323,27 @@ impl<B: Body + Unpin> Http2Exchange<B> {
         if let Err(fault) = self.pump.poll(cx) {
             return Poll::Ready(Some(Err(fault)));
         }
-        let Answer::Body(stream) = &mut self.answer else { return Poll::Pending };
-        let error = match ready!(stream.poll_data(cx)) {
-            Some(Ok(data)) => {
-                let _ = stream.flow_control().release_capacity(data.len());
-                return Poll::Ready(Some(Ok(Frame::Data(data))));
-            }
-            Some(Err(error)) => error,
-            None => match ready!(stream.poll_trailers(cx)) {
-                Ok(trailers) => return Poll::Ready(trailers.map(|trailers| Ok(Frame::Trailers(trailers)))),
-                Err(error) => error,
-            },
-        };
-        Poll::Ready(Some(Err(fault_of(&error, Stage::ReplyBody))))
+        let polled = ready!(self.recv.poll_frame(cx));
+        Poll::Ready(polled.map(|frame| frame.map_err(|error| fault_of(error, Stage::ReplyBody))))
     }
 
     pub(super) fn is_end(&self) -> bool {
-        matches!(&self.answer, Answer::Body(stream) if stream.is_end_stream())
+        self.is_answered && self.recv.is_end()
     }
 }
 
-/// What an HTTP/2 error says about the servlet, and whether it can have acted on the call.
-fn fault_of(error: &h2::Error, stage: Stage) -> Fault {
-    let reason = error.reason();
-    let kind = if error.is_remote() && error.is_reset() && reason == Some(Reason::REFUSED_STREAM) {
-        Kind::StreamRefused
-    } else if error.is_remote() && error.is_go_away() {
-        // Only streams above the last id that the peer names end with this error.
-        Kind::GoneAway
-    } else if error.is_remote() && error.is_reset() {
-        Kind::StreamReset
-    } else if error.is_io() || error.is_go_away() {
-        Kind::ConnectionLost
-    } else {
-        Kind::MalformedReply
-    };
-    let told = match (kind, reason) {
-        (Kind::StreamRefused, _) => "the servlet refused the call".into(),
-        (Kind::GoneAway, _) => "the servlet is going away".into(),
-        (Kind::StreamReset, Some(reason)) => format!("the servlet reset the call: {reason}"),
-        _ => format!("the connection to the servlet broke: {error}"),
+/// What the end of a stream says about the servlet, and whether it can have acted on the call.
+fn fault_of(error: StreamError, stage: Stage) -> Fault {
+    let (kind, told) = match error {
+        StreamError::Reset(Reason::REFUSED_STREAM) => (Kind::StreamRefused, "the servlet refused the call".into()),
+        // Only streams above the last id that the peer names end so.
+        StreamError::GoneAway => (Kind::GoneAway, "the servlet is going away".into()),
+        StreamError::Reset(reason) => (Kind::StreamReset, format!("the servlet reset the call: {reason}")),
+        StreamError::Malformed(told) => (Kind::MalformedReply, format!("the servlet breaks HTTP/2's rules: {told}")),
+        StreamError::Lost(Lost::Violated(violation)) => {
+            (Kind::ConnectionLost, format!("the servlet breaks HTTP/2's rules: {}", violation.told))
+        }
+        StreamError::Lost(lost) => (Kind::ConnectionLost, format!("the connection to the servlet broke: {lost}")),
     };
     Fault::new(kind, stage, told)
 }

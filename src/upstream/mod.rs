@@ -10,7 +10,6 @@ mod pump;
 mod queue;
 mod reflection;
 mod tunnel;
-mod window;
 
 use std::time::Duration;
 

@@ -38,21 +38,6 @@ pub fn is_encoded_name(text: &[u8]) -> bool {
     }
 }
 
-/// What stands for an encoded name of `len` bytes, at least three, where an authority must fit a URI: `%%%@-`. It has its length, so
-/// that a table that holds the one has as much room with the other, and no caller means anything by it.
-pub fn nameless(len: usize) -> Vec<u8> {
-    let mut text = vec![b'%'; len.saturating_sub(NAMELESS_END.len())];
-    text.extend_from_slice(NAMELESS_END);
-    text
-}
-
-const NAMELESS_END: &[u8] = b"@-";
-
-pub(super) fn is_nameless(text: &[u8]) -> bool {
-    let start = text.strip_suffix(NAMELESS_END).unwrap_or_default();
-    !start.is_empty() && start.iter().all(|byte| *byte == b'%')
-}
-
 /// Checks a `Host` value and drops the colon of an empty port (RFC 3986 §6.2.3).
 pub(super) fn canonical(value: HeaderValue) -> Result<HeaderValue, Refusal> {
     let bytes = value.as_bytes();
@@ -180,17 +165,12 @@ mod tests {
     fn the_path_of_a_socket_is_an_encoded_name_and_names_nobody() {
         for text in ["%2Frun%2Fa.sock", "%2frun%2Fa,b.sock", "run%2Fa.sock", "a%2eb:80", "%2F:", "%2F"] {
             assert!(is_encoded_name(text.as_bytes()) && !is_authority(text.as_bytes()), "{text}");
-            let stand_in = nameless(text.len());
-            assert!(is_nameless(&stand_in) && stand_in.len() == text.len(), "{text}");
-            assert!(Authority::try_from(&stand_in[..]).is_ok() && !is_authority(&stand_in), "{text}");
         }
         for text in
             ["", "a", "a.example:80", "%", "%2", "%zz", "%2F%", "%2F@a", "u@%2F", "%2F:x", "%2F:65536", "/%2F", "[%2F]"]
         {
             assert!(!is_encoded_name(text.as_bytes()), "{text:?}");
-            assert!(!is_nameless(text.as_bytes()), "{text:?}");
         }
-        assert!(!is_nameless(b"@-") && !is_nameless(b"a@-") && !is_nameless(b"%@b"));
     }
 
     #[test]

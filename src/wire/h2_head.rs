@@ -1,15 +1,15 @@
-//! HTTP/2 request heads, brought to the shape that HTTP/1 heads have after parsing, by the same rules. The HTTP/2 library checks
-//! pseudo-fields and frames; what it leaves open (RFC 9113 §8.2, §8.3) is checked here. A fault refuses one stream: the connection
-//! lives.
+//! HTTP/2 request heads, brought to the shape that HTTP/1 heads have after parsing, by the same rules. `http2` checks pseudo-fields and
+//! what a field may consist of; the rest (RFC 9113 §8.2, §8.3) is checked here. A fault refuses one stream: the connection lives.
 
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, TE};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use http::uri::Scheme;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::authority;
 use super::framing::parse_length;
 use super::head::Expectation;
 use super::hop_by_hop::ends_here;
+use super::http2::RequestHead;
 use super::lines::is_control;
 use super::refusal::Refusal;
 use super::request::HeadLimits;
@@ -26,62 +26,72 @@ const TOO_LARGE: Refusal = Refusal::new(Kind::HeadTooLarge, "too many or too lar
 /// What an HTTP/2 head said to this hop; taken out of its fields, as with HTTP/1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct H2Terms {
-    /// `Content-Length`, which the HTTP/2 library holds the body to.
+    /// `Content-Length`, which `http2` holds the body to.
     pub length: Option<u64>,
     pub expects_continue: bool,
     /// `te: trailers`, which gRPC callers send.
     pub accepts_trailers: bool,
 }
 
-/// Checks a head and rewrites it: the URI becomes path and query alone, `Host` holds the authority, cookie crumbs are joined
-/// (RFC 9113 §8.2.3). An authority that is [`nameless`](super::nameless) counts as none, and none is needed then: `default_host`
-/// stands in. Faults are those of an HTTP/1 head.
-pub fn check_h2_request<B>(
-    request: &mut Request<B>,
+/// Checks a head and rewrites it: `Host` holds the authority, cookie crumbs are joined (RFC 9113 §8.2.3), nothing of this hop is left
+/// among the fields. An authority that is an [encoded name](super::is_encoded_name), as callers make of a Unix socket's path, names no
+/// host, and none is needed then: `default_host` stands in. Faults are those of an HTTP/1 head.
+pub fn check_h2_request(
+    head: &mut RequestHead,
     limits: &HeadLimits,
     default_host: Option<&HeaderValue>,
 ) -> Result<H2Terms, Fault> {
-    check(request, limits, default_host).map_err(|refusal| refusal.at(Stage::Head))
+    check(head, limits, default_host).map_err(|refusal| refusal.at(Stage::Head))
 }
 
-fn check<B>(
-    request: &mut Request<B>,
-    limits: &HeadLimits,
-    default_host: Option<&HeaderValue>,
-) -> Result<H2Terms, Refusal> {
-    if request.method() == Method::CONNECT {
+fn check(head: &mut RequestHead, limits: &HeadLimits, default_host: Option<&HeaderValue>) -> Result<H2Terms, Refusal> {
+    if head.method == Method::CONNECT {
         return Err(Refusal::new(Kind::NotImplemented, "CONNECT is not implemented"));
     }
-    let path = check_uri(request.method(), request.uri())?;
-    let terms = check_fields(request.headers(), limits)?;
-    let host = effective_authority(request.uri(), request.headers())?.or_else(|| default_host.cloned());
-    *request.uri_mut() = Uri::from(path);
-    let headers = request.headers_mut();
-    for name in [CONTENT_LENGTH, EXPECT, TE] {
-        headers.remove(name);
+    if head.is_cut {
+        return Err(TOO_LARGE);
     }
-    headers.remove("http2-settings");
+    check_target(head)?;
+    let terms = check_fields(&head.fields, limits)?;
+    let host = effective_authority(head.authority.take(), &head.fields)?.or_else(|| default_host.cloned());
+    let fields = &mut head.fields;
+    if terms.is_any {
+        for name in [CONTENT_LENGTH, EXPECT, TE] {
+            fields.remove(name);
+        }
+        fields.remove("http2-settings");
+    }
     if let Some(host) = host {
-        headers.try_insert(HOST, host).map_err(|_| TOO_LARGE)?;
+        fields.try_insert(HOST, host).map_err(|_| TOO_LARGE)?;
     }
-    join_cookies(headers)?;
-    Ok(terms)
+    if terms.has_cookie {
+        join_cookies(fields)?;
+    }
+    Ok(terms.of_hop)
 }
 
-fn check_uri(method: &Method, uri: &Uri) -> Result<PathAndQuery, Refusal> {
-    if !matches!(uri.scheme_str(), None | Some("http" | "https")) {
+fn check_target(head: &RequestHead) -> Result<(), Refusal> {
+    if head.scheme.as_ref().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
         return Err(Refusal::head("the scheme is not http or https"));
     }
-    let path = uri.path_and_query().ok_or(Refusal::head("the request has no path"))?;
-    target::check_path(method, path.as_str().as_bytes())?;
-    Ok(path.clone())
+    let path = head.path.as_ref().ok_or(Refusal::head("the request has no path"))?;
+    target::check_path(&head.method, path.as_str().as_bytes())
 }
 
-fn check_fields(headers: &HeaderMap, limits: &HeadLimits) -> Result<H2Terms, Refusal> {
+/// What was seen among the fields.
+#[derive(Debug, Default)]
+struct Seen {
+    of_hop: H2Terms,
+    /// Some field is to be taken out.
+    is_any: bool,
+    has_cookie: bool,
+}
+
+fn check_fields(headers: &HeaderMap, limits: &HeadLimits) -> Result<Seen, Refusal> {
     if headers.len() > limits.fields {
         return Err(TOO_LARGE);
     }
-    let mut terms = H2Terms::default();
+    let (mut seen, terms) = (Seen::default(), &mut H2Terms::default());
     let mut expectation = Expectation::None;
     let mut size = 0_usize;
     for (name, value) in headers {
@@ -90,48 +100,58 @@ fn check_fields(headers: &HeaderMap, limits: &HeadLimits) -> Result<H2Terms, Ref
         if bytes.trim_ascii().len() != bytes.len() || bytes.iter().any(|byte| is_control(*byte)) {
             return Err(Refusal::head("malformed field value"));
         }
-        if name == CONTENT_LENGTH {
-            let length = parse_length(bytes).ok_or(Refusal::head("malformed content-length"))?;
-            if terms.length.replace(length).is_some() {
-                return Err(Refusal::head("more than one content-length"));
-            }
-        } else if name == TE {
-            if !bytes.eq_ignore_ascii_case(b"trailers") {
-                return Err(Refusal::head("`te` may only be `trailers` on HTTP/2"));
-            }
-            terms.accepts_trailers = true;
-        } else if name == EXPECT {
-            expectation = expectation.and(value);
-        } else if ends_here(name) && name.as_str() != "http2-settings" {
-            return Err(Refusal::head("a field of HTTP/1 connections on HTTP/2"));
+        if name == COOKIE {
+            seen.has_cookie = true;
+        } else if ends_here(name) || name == CONTENT_LENGTH || name == EXPECT {
+            seen.is_any = true;
+            take_term(name, value, terms, &mut expectation)?;
         }
     }
     if size > limits.bytes {
         return Err(TOO_LARGE);
     }
     terms.expects_continue = expectation.is_continue()?;
-    Ok(terms)
+    seen.of_hop = *terms;
+    Ok(seen)
+}
+
+/// Takes what a field says to this hop.
+fn take_term(
+    name: &HeaderName,
+    value: &HeaderValue,
+    terms: &mut H2Terms,
+    expectation: &mut Expectation,
+) -> Result<(), Refusal> {
+    if name == CONTENT_LENGTH {
+        let length = parse_length(value.as_bytes()).ok_or(Refusal::head("malformed content-length"))?;
+        if terms.length.replace(length).is_some() {
+            return Err(Refusal::head("more than one content-length"));
+        }
+    } else if name == TE {
+        if !value.as_bytes().eq_ignore_ascii_case(b"trailers") {
+            return Err(Refusal::head("`te` may only be `trailers` on HTTP/2"));
+        }
+        terms.accepts_trailers = true;
+    } else if name == EXPECT {
+        *expectation = std::mem::replace(expectation, Expectation::None).and(value);
+    } else if name.as_str() != "http2-settings" {
+        return Err(Refusal::head("a field of HTTP/1 connections on HTTP/2"));
+    }
+    Ok(())
 }
 
 /// `:authority`, or `Host` in its place; when both are there they are the same (RFC 9113 §8.3.1). `None`: one was given, and names
 /// no host.
-fn effective_authority(uri: &Uri, headers: &HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
+fn effective_authority(named: Option<HeaderValue>, headers: &HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next().cloned().map(authority::canonical).transpose()?;
     if hosts.next().is_some() {
         return Err(Refusal::head("more than one Host"));
     }
-    let named = match uri.authority() {
-        Some(named) if authority::is_nameless(named.as_str().as_bytes()) => {
-            return if host.is_none() { Ok(None) } else { Err(TWO_HOSTS) };
-        }
-        Some(named) => {
-            let value = HeaderValue::from_str(named.as_str()).map_err(|_| Refusal::head("malformed :authority"))?;
-            Some(authority::canonical(value)?)
-        }
-        None => None,
-    };
-    match (named, host) {
+    if named.as_ref().is_some_and(|named| authority::is_encoded_name(named.as_bytes())) {
+        return if host.is_none() { Ok(None) } else { Err(TWO_HOSTS) };
+    }
+    match (named.map(authority::canonical).transpose()?, host) {
         (Some(named), Some(host)) if !named.as_bytes().eq_ignore_ascii_case(host.as_bytes()) => Err(TWO_HOSTS),
         (Some(authority), _) | (None, Some(authority)) => Ok(Some(authority)),
         (None, None) => Err(Refusal::head("the request has no :authority")),

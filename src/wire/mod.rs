@@ -1,4 +1,4 @@
-//! HTTP/1.0 and HTTP/1.1 as a sans-IO codec for the side that serves, and the rules of heads that every protocol shares.
+//! HTTP/1.0 and HTTP/1.1 as a sans-IO codec for the side that serves, HTTP/2 for both, and the rules of heads that all share.
 //!
 //! Bytes in, heads and pieces out; heads and lengths in, bytes out. It leans to refusing: whatever two readers of the same bytes
 //! could understand differently is an error, and after an error nothing more is read. What passes has one shape, whichever
@@ -24,7 +24,7 @@ mod trailers;
 #[cfg(test)]
 mod tests;
 
-pub use authority::{is_authority, is_encoded_name, nameless};
+pub use authority::{is_authority, is_encoded_name};
 pub use body::{BodyDecoder, Piece};
 pub use detect::{Protocol, detect};
 pub use forwarded::Forwarding;

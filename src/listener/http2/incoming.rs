@@ -1,17 +1,18 @@
 //! A request's body on an HTTP/2 stream, and what becomes of the rest of it when the answer does not wait for it.
 
 use std::cell::RefCell;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use h2::RecvStream;
 use tokio::time::{Sleep, timeout};
 
 use super::super::Limits;
 use crate::model::{Fault, Frame, Kind, Stage};
 use crate::wire;
+use crate::wire::http2::{RecvStream, StreamError};
 
 /// After an answer that did not wait for the request's body: how long and how much is read on.
 const LINGER_TIME: Duration = Duration::from_secs(1);
@@ -26,8 +27,7 @@ pub(super) async fn read_away(unread: &Unread) {
     let Some(mut stream) = unread.borrow_mut().take() else { return };
     let reading = async {
         let mut left = LINGER_BYTES;
-        while let Some(Ok(data)) = stream.data().await {
-            let _ = stream.flow_control().release_capacity(data.len());
+        while let Some(Ok(Frame::Data(data))) = poll_fn(|cx| stream.poll_frame(cx)).await {
             left = left.saturating_sub(data.len());
             if left == 0 {
                 return;
@@ -73,28 +73,18 @@ impl Incoming {
 
     pub(in crate::listener) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
         let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
-        let polled = match stream.poll_data(cx) {
-            Poll::Ready(Some(data)) => Poll::Ready(Some(data)),
-            Poll::Ready(None) => match ready!(stream.poll_trailers(cx)) {
-                Ok(trailers) => {
-                    return Poll::Ready(trailers.map(|mut trailers| {
-                        wire::filter_trailers(&mut trailers);
-                        Ok(Frame::Trailers(trailers))
-                    }));
-                }
-                Err(error) => Poll::Ready(Some(Err(error))),
-            },
-            Poll::Pending => Poll::Pending,
-        };
-        match polled {
-            Poll::Ready(Some(Ok(data))) => {
+        match stream.poll_frame(cx) {
+            Poll::Ready(Some(Ok(Frame::Data(data)))) => {
                 self.stall = None;
-                let _ = stream.flow_control().release_capacity(data.len());
                 self.taken = self.taken.saturating_add(data.len() as u64);
                 Poll::Ready(Some(Ok(Frame::Data(data))))
             }
-            Poll::Ready(Some(Err(error))) if error.is_library() && error.is_reset() => {
-                let told = "the request's body breaks HTTP/2's rules, or is not as long as its Content-Length";
+            Poll::Ready(Some(Ok(Frame::Trailers(mut trailers)))) => {
+                wire::filter_trailers(&mut trailers);
+                Poll::Ready(Some(Ok(Frame::Trailers(trailers))))
+            }
+            Poll::Ready(Some(Err(StreamError::Malformed(told)))) => {
+                let told = format!("the request's body breaks HTTP/2's rules: {told}");
                 Poll::Ready(Some(Err(Fault::new(Kind::MalformedBody, Stage::RequestBody, told))))
             }
             Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(Fault::new(
@@ -115,7 +105,7 @@ impl Incoming {
     }
 
     pub(in crate::listener) fn is_end(&self) -> bool {
-        self.stream.as_ref().is_none_or(RecvStream::is_end_stream)
+        self.stream.as_ref().is_none_or(RecvStream::is_end)
     }
 
     pub(in crate::listener) fn exact_len(&self) -> Option<u64> {
@@ -125,7 +115,7 @@ impl Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        if let (Some(back), Some(stream)) = (&self.back, self.stream.take().filter(|stream| !stream.is_end_stream())) {
+        if let (Some(back), Some(stream)) = (&self.back, self.stream.take().filter(|stream| !stream.is_end())) {
             *back.borrow_mut() = Some(stream);
         }
     }

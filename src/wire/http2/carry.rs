@@ -21,6 +21,7 @@ pub struct Carry {
     then: Then,
     /// Some of it was sent.
     has_sent: bool,
+    lacks_room: bool,
 }
 
 /// What follows what is held.
@@ -54,6 +55,11 @@ impl Carry {
 
     pub fn is_done(&self) -> bool {
         matches!(self.then, Then::Done)
+    }
+
+    /// Whether it waits for the peer, and not for the body.
+    pub fn lacks_room(&self) -> bool {
+        self.lacks_room
     }
 
     /// Goes on as far as it can. While there is no room the body is let go on with what needs none. After an error or the end it has
@@ -98,17 +104,16 @@ impl Carry {
                     Then::More => {}
                 }
                 // What needs no room must not wait for it; and what is there when there is none waits where it is.
-                if send.poll_room(cx)?.is_pending() {
-                    Pin::new(&mut *body).poll_progress(cx);
+                if self.wait_for_room(send, body, cx)?.is_pending() {
                     return Poll::Pending;
                 }
                 if !self.take(body, cx) {
-                    return Poll::Pending;
+                    // Whoever gives the stream up is heard meanwhile.
+                    return send.poll_reset(cx).map(|error| Err(error.into()));
                 }
                 continue;
             }
-            if send.poll_room(cx)?.is_pending() {
-                Pin::new(&mut *body).poll_progress(cx);
+            if self.wait_for_room(send, body, cx)?.is_pending() {
                 return Poll::Pending;
             }
             let is_last = self.next.is_empty() && matches!(self.then, Then::End);
@@ -118,6 +123,20 @@ impl Carry {
                 return Poll::Ready(Ok(()));
             }
         }
+    }
+
+    fn wait_for_room<B: Body + Unpin>(
+        &mut self,
+        send: &mut SendStream,
+        body: &mut B,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), StreamError>> {
+        let room = send.poll_room(cx);
+        self.lacks_room = room.is_pending();
+        if self.lacks_room {
+            Pin::new(body).poll_progress(cx);
+        }
+        room.map_ok(|_| ())
     }
 
     /// Takes what of the body is there. Whether that was anything.
@@ -163,4 +182,103 @@ fn sent(is_sent: bool, send: &mut SendStream, cx: &mut Context<'_>) -> Result<()
         Poll::Pending => StreamError::Malformed("a stream that was written behind its end"),
     };
     Err(Broken::Stream(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::time::Instant;
+
+    use http::Request;
+
+    use super::*;
+    use crate::model::Frame;
+    use crate::wire::http2::frame::{FrameHead, HEAD, PREFACE, kind};
+    use crate::wire::http2::{Connection, HeadRoom, Input, Options, Side};
+
+    #[derive(Clone, Copy, Debug)]
+    enum Item {
+        Data(usize),
+        /// Nothing is there yet.
+        Wait,
+        /// The end, which was not told with the last piece.
+        End,
+    }
+    use Item::{Data, End, Wait};
+
+    struct Script(VecDeque<Item>);
+
+    impl Body for Script {
+        fn poll_frame(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
+            match self.0.pop_front() {
+                Some(Data(len)) => Poll::Ready(Some(Ok(Frame::Data(vec![7; len].into())))),
+                Some(Wait) => Poll::Pending,
+                Some(End) | None => Poll::Ready(None),
+            }
+        }
+
+        fn is_end(&self) -> bool {
+            self.0.is_empty()
+        }
+    }
+
+    fn written(connection: &Connection) -> Vec<u8> {
+        let mut written = Vec::new();
+        let done = connection.write(|pieces| {
+            written.extend(pieces.iter().flat_map(|piece| piece.to_vec()));
+            Poll::Ready(Ok(pieces.iter().map(|piece| piece.len()).sum()))
+        });
+        assert!(matches!(done, Poll::Ready(Ok(()))));
+        written
+    }
+
+    /// The sizes of the frames that a body becomes.
+    fn frames(script: &[Item]) -> Vec<usize> {
+        let options = Options {
+            side: Side::Client,
+            stream_window: 65_535,
+            connection_window: 65_535,
+            head: HeadRoom { bytes: 4096, fields: 100 },
+            told_head_bytes: 4096,
+            is_guarded: false,
+            clock: Instant::now,
+        };
+        let connection = Connection::new(options);
+        // SETTINGS without a word.
+        connection.receive(&mut Input::Borrowed(&[0, 0, 0, kind::SETTINGS, 0, 0, 0, 0, 0])).unwrap();
+        let request = Request::post("http://a/").body(()).unwrap();
+        let (_recv, mut send) = connection.request(&request, false).unwrap();
+        let (mut carry, mut body) = (Carry::default(), Script(script.iter().copied().collect()));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        while carry.poll(&mut send, &mut body, &mut cx).map(Result::unwrap).is_pending() {}
+        let written = written(&connection);
+        let (mut rest, mut sizes) = (&written[PREFACE.len()..], Vec::new());
+        while let Some(head) = FrameHead::read(rest) {
+            if head.kind == kind::DATA {
+                sizes.push(head.len);
+            }
+            rest = &rest[HEAD + head.len..];
+        }
+        sizes
+    }
+
+    #[test]
+    fn small_pieces_that_are_there_go_on_together() {
+        let many = vec![Data(5); 3000];
+        let cases: &[(&[Item], &[usize])] = &[
+            (&[Data(5)], &[5]),
+            (&[Data(5), End], &[5]),
+            (&[Data(20_000)], &[16_384, 3_616]),
+            (&many, &[12_290, 2_710]),
+            // Nothing waits for what is not there.
+            (&[Data(5), Wait, Data(6), Data(7), Wait, Wait, Data(8)], &[5, 13, 8]),
+            // What is not small is not copied.
+            (&[Data(5), Data(6), Data(5000), Data(7), Data(8)], &[11, 5000, 15]),
+            (&[Data(5000), Data(5000)], &[5000, 5000]),
+            (&[Data(0), Data(0), Wait, Data(3), Data(0), Data(4)], &[7]),
+        ];
+        for (script, expected) in cases {
+            assert_eq!(frames(script), *expected, "{:?}", script.get(..8).unwrap_or(script));
+        }
+    }
 }

@@ -123,10 +123,8 @@ impl Gathered {
                 "a request without a scheme or a path"
             });
         }
+        // Fields of connections are refused by an answer, as in HTTP/1.
         let Gathered { scheme, authority, path, fields, is_cut, .. } = self;
-        if let Some(why) = of_connections(&fields) {
-            return Err(why);
-        }
         Ok(RequestHead { method, scheme, authority, path, fields, is_cut })
     }
 
@@ -234,9 +232,6 @@ mod tests {
             &[get.clone(), header("x", "1"), http.clone(), path()],
             &[get.clone(), http.clone(), path(), Field::Status(StatusCode::OK)],
             &[get.clone(), http.clone(), path(), Field::Malformed("")],
-            &[get.clone(), http.clone(), path(), header("te", "gzip")],
-            &[get.clone(), http.clone(), path(), header("connection", "close")],
-            &[get.clone(), http.clone(), path(), header("transfer-encoding", "chunked")],
             &[connect, http.clone(), path()],
         ] {
             assert!(gathered(malformed).into_request().is_err(), "{malformed:?}");
@@ -249,6 +244,9 @@ mod tests {
         assert_eq!(gathered(&[ok.clone(), header("x", "1")]).into_reply().unwrap().status, StatusCode::OK);
         assert!(gathered(&[header("x", "1")]).into_reply().is_err());
         assert!(gathered(&[ok.clone(), path()]).into_reply().is_err());
+        for (name, value) in [("te", "gzip"), ("connection", "close"), ("transfer-encoding", "chunked")] {
+            assert!(gathered(&[ok.clone(), header(name, value)]).into_reply().is_err(), "{name}");
+        }
         assert!(gathered(&[Field::Status(StatusCode::SWITCHING_PROTOCOLS)]).into_reply().is_err());
         assert_eq!(gathered(&[header("x", "1")]).into_trailers().unwrap().len(), 1);
         assert!(gathered(&[ok]).into_trailers().is_err());

@@ -18,30 +18,33 @@ impl Reason {
     pub const COMPRESSION_ERROR: Reason = Reason(9);
     pub const ENHANCE_YOUR_CALM: Reason = Reason(11);
 
-    /// What it says, in words.
-    pub fn description(self) -> &'static str {
-        match self.0 {
-            0 => "not a result of an error",
-            1 => "unspecific protocol error detected",
-            2 => "unexpected internal error encountered",
-            3 => "flow-control protocol violated",
-            4 => "settings ACK not received in timely manner",
-            5 => "received frame when stream half-closed",
-            6 => "frame with invalid size",
-            7 => "refused stream before processing any application logic",
-            8 => "stream no longer needed",
-            9 => "unable to maintain the header compression context",
-            10 => "connection established in response to a CONNECT request was reset or abnormally closed",
-            11 => "detected excessive load generating behavior",
-            12 => "security properties do not meet minimum requirements",
-            13 => "endpoint requires HTTP/1.1",
-            _ => "unknown reason",
-        }
+    /// Its name in the registry.
+    fn name(self) -> Option<&'static str> {
+        Some(match self.0 {
+            0 => "NO_ERROR",
+            1 => "PROTOCOL_ERROR",
+            2 => "INTERNAL_ERROR",
+            3 => "FLOW_CONTROL_ERROR",
+            4 => "SETTINGS_TIMEOUT",
+            5 => "STREAM_CLOSED",
+            6 => "FRAME_SIZE_ERROR",
+            7 => "REFUSED_STREAM",
+            8 => "CANCEL",
+            9 => "COMPRESSION_ERROR",
+            10 => "CONNECT_ERROR",
+            11 => "ENHANCE_YOUR_CALM",
+            12 => "INADEQUATE_SECURITY",
+            13 => "HTTP_1_1_REQUIRED",
+            _ => return None,
+        })
     }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.description())
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "error code {}", self.0),
+        }
     }
 }

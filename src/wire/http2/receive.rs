@@ -75,12 +75,9 @@ impl State {
         if head.len > DEFAULT_SIZE {
             return violated(Reason::FRAME_SIZE_ERROR, "a frame over 16 KiB");
         }
-        if !self.has_heard {
-            // RFC 9113 §3.4.
-            if head.kind != kind::SETTINGS || head.has(flag::ACK) {
-                return broken("the first frame is not SETTINGS");
-            }
-            self.has_heard = true;
+        // RFC 9113 §3.4.
+        if !self.has_heard && (head.kind != kind::SETTINGS || head.has(flag::ACK)) {
+            return broken("the first frame is not SETTINGS");
         }
         match &self.block {
             Some(block) if head.kind != kind::CONTINUATION || head.stream != block.head.stream => {
@@ -492,7 +489,7 @@ impl State {
                 }
             }
         }
-        self.has_new_settings = true;
+        (self.has_heard, self.has_new_settings) = (true, true);
         self.put(|out| FrameHead { len: 0, kind: kind::SETTINGS, flags: flag::ACK, stream: 0 }.put(out));
         Ok(())
     }

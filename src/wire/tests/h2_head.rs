@@ -1,21 +1,28 @@
 //! HTTP/2 heads come to the shape of HTTP/1 heads, by the same rules.
 
-use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 
 use crate::model::{Fault, Kind};
+use crate::wire::http2::RequestHead;
 use crate::wire::{H2Terms, HeadLimits, check_h2_request};
 
-fn request(method: Method, uri: &str, fields: &[(&'static str, &str)]) -> Request<()> {
-    let mut request = Request::new(());
-    *request.method_mut() = method;
-    *request.uri_mut() = uri.parse::<Uri>().unwrap();
+fn request(method: Method, uri: &str, fields: &[(&'static str, &str)]) -> RequestHead {
+    let parts = uri.parse::<Uri>().unwrap().into_parts();
+    let mut head = RequestHead {
+        method,
+        scheme: parts.scheme,
+        authority: parts.authority.map(|authority| authority.as_str().parse().unwrap()),
+        path: parts.path_and_query,
+        fields: HeaderMap::new(),
+        is_cut: false,
+    };
     for (name, value) in fields {
-        request.headers_mut().append(*name, HeaderValue::from_str(value).unwrap());
+        head.fields.append(*name, HeaderValue::from_str(value).unwrap());
     }
-    request
+    head
 }
 
-fn check(uri: &str, fields: &[(&'static str, &str)]) -> Result<(Request<()>, H2Terms), Fault> {
+fn check(uri: &str, fields: &[(&'static str, &str)]) -> Result<(RequestHead, H2Terms), Fault> {
     let mut request = request(Method::POST, uri, fields);
     let terms = check_h2_request(&mut request, &HeadLimits::default(), None)?;
     Ok((request, terms))
@@ -36,11 +43,11 @@ fn a_head_has_the_shape_of_http1() {
         ],
     )
     .unwrap();
-    assert_eq!(request.uri().to_string(), "/p.S/M?q");
+    assert_eq!(request.path.unwrap().to_string(), "/p.S/M?q");
     let expected = [("cookie", "a=1; b=2"), ("grpc-timeout", "1S"), ("host", "a.example:80")];
     let expected: HeaderMap =
         expected.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-    assert_eq!(*request.headers(), expected);
+    assert_eq!(request.fields, expected);
     assert_eq!(terms, H2Terms { length: Some(5), expects_continue: true, accepts_trailers: true });
 }
 
@@ -63,7 +70,7 @@ fn authority_and_host() {
         ("ftp://a/", &[], Err(Kind::MalformedHead)),
     ] {
         let fields: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
-        let host = check(uri, &fields).map(|(request, _)| request.headers()["host"].to_str().unwrap().to_owned());
+        let host = check(uri, &fields).map(|(request, _)| request.fields["host"].to_str().unwrap().to_owned());
         assert_eq!(host.map_err(|fault| fault.kind), expected.map(str::to_owned), "{uri} {hosts:?}");
     }
 }
@@ -114,7 +121,7 @@ fn paths_and_methods() {
     ] {
         let mut request = request(method, uri, &[]);
         let result = check_h2_request(&mut request, &HeadLimits::default(), None).map_err(|fault| fault.kind);
-        assert_eq!(result.map(|_| request.uri().to_string()), expected.map(str::to_owned), "{uri}");
+        assert_eq!(result.map(|_| request.path.unwrap().to_string()), expected.map(str::to_owned), "{uri}");
     }
     for (method, good) in [(Method::OPTIONS, true), (Method::GET, false)] {
         let mut asterisk = request(method, "*", &[("host", "a")]);

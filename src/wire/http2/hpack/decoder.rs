@@ -2,13 +2,17 @@
 //! when the call before it came; the rest is read without an allocation but that of the value itself.
 
 use super::field::{Field, Malformed, Name};
+use super::repeated::Repeated;
 use super::table::Table;
 use super::{CompressionError, DEFAULT_TABLE, FIELD_OVERHEAD, huffman, integer, static_table};
+
+const OUTSIDE: CompressionError = CompressionError("an index outside of the table");
 
 /// The decoder of one connection.
 #[derive(Debug)]
 pub struct Decoder {
     table: Table,
+    repeated: Repeated,
     /// What the peer may make of the table at most.
     max_table: usize,
 }
@@ -35,22 +39,25 @@ impl Decoder {
     /// `max_table` is our SETTINGS_HEADER_TABLE_SIZE, in bytes. Until the peer has heard of it and says otherwise, its table has the
     /// size that HTTP/2 begins with, 4096. Nothing is allocated before the first insertion.
     pub fn new(max_table: usize) -> Decoder {
-        Decoder { table: Table::new(DEFAULT_TABLE), max_table }
+        Decoder { table: Table::new(DEFAULT_TABLE), repeated: Repeated::new(), max_table }
     }
 
     /// Decodes one whole block and gives `each` its fields in order. An error ends the connection; the fields before it were given.
     /// The table's size changes at the beginning of a block only, and only up to what was allowed (RFC 7541 §4.2).
     pub fn decode(&mut self, block: &[u8], each: &mut impl FnMut(Field)) -> Result<(), CompressionError> {
-        let mut rest = self.take_size_updates(block)?;
+        let mut rest = block;
+        while let [0x20..=0x3f, ..] = rest {
+            rest = self.resize(rest)?;
+        }
         while let [first, after @ ..] = rest {
             rest = match *first {
                 0x80..=0xfe => {
-                    each(self.indexed(usize::from(*first & 0x7f))?);
+                    each(self.get(usize::from(*first & 0x7f)).ok_or(OUTSIDE)?.clone());
                     after
                 }
                 0xff => {
                     let (index, after) = integer::read(rest, 7)?;
-                    each(self.indexed(index)?);
+                    each(self.get(index).ok_or(OUTSIDE)?.clone());
                     after
                 }
                 0x40..=0x7f => self.literal(rest, Literal::Indexed, each)?,
@@ -62,38 +69,30 @@ impl Decoder {
         Ok(())
     }
 
-    fn take_size_updates<'block>(&mut self, block: &'block [u8]) -> Result<&'block [u8], CompressionError> {
-        let mut rest = block;
-        while let [0x20..=0x3f, ..] = rest {
-            let (size, after) = integer::read(rest, 5)?;
-            if size > self.max_table {
-                return Err(CompressionError("a table size over the limit"));
-            }
-            self.table.resize(size);
-            rest = after;
+    /// Takes the table size that `bytes` begin with; gives what follows it.
+    #[cold]
+    fn resize<'block>(&mut self, bytes: &'block [u8]) -> Result<&'block [u8], CompressionError> {
+        let (size, rest) = integer::read(bytes, 5)?;
+        if size > self.max_table {
+            return Err(CompressionError("a table size over the limit"));
         }
+        self.table.resize(size);
         Ok(rest)
     }
 
     #[inline]
-    fn indexed(&self, index: usize) -> Result<Field, CompressionError> {
-        if let Some(field) = static_table::get(index) {
-            return Ok(field.clone());
-        }
-        match self.table.get(index.wrapping_sub(static_table::LEN + 1)) {
-            Some(entry) => Ok(entry.field.clone()),
-            None => Err(CompressionError("an index outside of the table")),
+    fn get(&self, index: usize) -> Option<&Field> {
+        match static_table::get(index) {
+            None => self.table.get(index.wrapping_sub(static_table::LEN + 1)).map(|entry| &entry.field),
+            found => found,
         }
     }
 
     /// The name of the field at `index`.
     fn name(&self, index: usize) -> Result<Name, CompressionError> {
-        if let Some(field) = static_table::get(index) {
-            return Ok(Name::of(field));
-        }
-        match self.table.get(index.wrapping_sub(static_table::LEN + 1)) {
-            Some(entry) => Ok(entry.name()),
-            None => Err(CompressionError("an index outside of the table")),
+        match static_table::get(index) {
+            Some(field) => Ok(Name::of(field)),
+            None => Ok(self.table.get(index.wrapping_sub(static_table::LEN + 1)).ok_or(OUTSIDE)?.name()),
         }
     }
 
@@ -105,16 +104,29 @@ impl Decoder {
         each: &mut impl FnMut(Field),
     ) -> Result<&'block [u8], CompressionError> {
         let (index, rest) = integer::read(bytes, literal.prefix())?;
-        let (name, rest) = match index {
-            0 => {
-                let (text, rest) = Text::read(rest)?;
-                (text.map(Name::parse)?, rest)
-            }
-            _ => (self.name(index)?, rest),
+        let (own_name, rest) = match index {
+            0 => Text::read(rest).map(|(text, rest)| (Some(text), rest))?,
+            _ => (None, rest),
         };
-        let (text, rest) = Text::read(rest)?;
+        let (value, rest) = Text::read(rest)?;
+
+        let written = bytes.get(..bytes.len() - rest.len()).unwrap_or_default();
+        // What refers to the dynamic table means another field another time.
+        let mark =
+            (literal == Literal::NotIndexed && index <= static_table::LEN).then(|| Repeated::mark(written)).flatten();
+        if let Some(mark) = mark
+            && let Some(field) = self.repeated.find(mark, written)
+        {
+            each(field.clone());
+            return Ok(rest);
+        }
+
+        let name = match own_name {
+            Some(text) => text.map(Name::parse)?,
+            None => self.name(index)?,
+        };
         let mut size = name.len() + FIELD_OVERHEAD;
-        let mut parsed = text.map(|value| {
+        let mut parsed = value.map(|value| {
             size += value.len();
             name.with(value)
         })?;
@@ -123,26 +135,36 @@ impl Decoder {
         {
             value.set_sensitive(true);
         }
-        let field = match (&parsed, literal) {
-            (Ok(field), Literal::Indexed) => field.clone(),
-            (Err(Malformed { why, .. }), _) => Field::Malformed(why),
-            (Ok(_), Literal::NotIndexed | Literal::NeverIndexed) => {
-                if let Ok(field) = parsed {
-                    each(field);
-                }
-                return Ok(rest);
-            }
-        };
         if literal == Literal::Indexed {
+            let field = match &parsed {
+                Ok(field) => field.clone(),
+                Err(Malformed { why, .. }) => Field::Malformed(why),
+            };
             self.table.insert(parsed, size);
+            each(field);
+            return Ok(rest);
         }
-        each(field);
+        match parsed {
+            Ok(field) => {
+                if let Some(mark) = mark {
+                    self.repeated.note(mark, written, &field);
+                }
+                each(field);
+            }
+            Err(Malformed { why, .. }) => each(Field::Malformed(why)),
+        }
         Ok(rest)
     }
 
     #[cfg(test)]
     pub(super) fn table(&self) -> &Table {
         &self.table
+    }
+
+    /// Whether nothing is allocated.
+    #[cfg(test)]
+    pub(super) fn is_bare(&self) -> bool {
+        self.table.is_bare() && self.repeated.is_bare()
     }
 }
 

@@ -27,6 +27,14 @@ pub struct Encoder {
     smallest: Option<usize>,
 }
 
+/// The kinds of literals (RFC 7541 §6.2).
+#[derive(Clone, Copy)]
+enum Literal {
+    Indexed,
+    NotIndexed,
+    NeverIndexed,
+}
+
 impl Default for Encoder {
     fn default() -> Encoder {
         Encoder::new()
@@ -67,7 +75,7 @@ impl Encoder {
         match *method {
             Method::GET => indexed(static_table::METHOD, out),
             Method::POST => indexed(static_table::METHOD + 1, out),
-            _ => self.field(Pair::new(b":method", method.as_str().as_bytes()), static_table::METHOD, out),
+            _ => self.field(b":method", method.as_str().as_bytes(), static_table::METHOD, out),
         }
     }
 
@@ -75,14 +83,14 @@ impl Encoder {
         match scheme.as_str() {
             "http" => indexed(static_table::SCHEME, out),
             "https" => indexed(static_table::SCHEME + 1, out),
-            other => self.field(Pair::new(b":scheme", other.as_bytes()), static_table::SCHEME, out),
+            other => self.field(b":scheme", other.as_bytes(), static_table::SCHEME, out),
         }
     }
 
     pub fn authority(&mut self, authority: &[u8], out: &mut BytesMut) {
         match authority {
             b"" => indexed(static_table::AUTHORITY, out),
-            _ => self.field(Pair::new(b":authority", authority), static_table::AUTHORITY, out),
+            _ => self.field(b":authority", authority, static_table::AUTHORITY, out),
         }
     }
 
@@ -90,7 +98,7 @@ impl Encoder {
         match path {
             b"/" => indexed(static_table::PATH, out),
             b"/index.html" => indexed(static_table::PATH + 1, out),
-            _ => self.field(Pair::new(b":path", path), static_table::PATH, out),
+            _ => self.field(b":path", path, static_table::PATH, out),
         }
     }
 
@@ -99,44 +107,53 @@ impl Encoder {
         const KNOWN: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
         match KNOWN.iter().position(|known| *known == status.as_u16()) {
             Some(nth) => indexed(static_table::STATUS + nth, out),
-            None => self.field(Pair::new(b":status", status.as_str().as_bytes()), static_table::STATUS, out),
+            None => self.field(b":status", status.as_str().as_bytes(), static_table::STATUS, out),
         }
     }
 
     pub fn header(&mut self, name: &HeaderName, value: &HeaderValue, out: &mut BytesMut) {
-        let pair = Pair::new(name.as_str().as_bytes(), value.as_bytes());
-        if !value.is_sensitive()
-            && let Some(newer) = self.table.find(&pair)
-        {
-            indexed(static_table::LEN + 1 + newer, out);
+        let (name, text) = (name.as_str().as_bytes(), value.as_bytes());
+        if value.is_sensitive() {
+            let place = static_table::place_of(name).unwrap_or(0);
+            self.literal(name, text, Literal::NeverIndexed, place, out);
             return;
         }
+        match self.table.find(name, text) {
+            Ok(newer) => indexed(static_table::LEN + 1 + newer, out),
+            Err(pair) => self.new_header(&pair, out),
+        }
+    }
+
+    /// Writes a header field that is not in the dynamic table.
+    #[inline(never)]
+    fn new_header(&mut self, pair: &Pair<'_>, out: &mut BytesMut) {
         let place = static_table::place_of(pair.name).unwrap_or(0);
-        if value.is_sensitive() || is_guessable(place, pair.value) {
-            self.literal(&pair, place, 4, 0x10, out);
+        if is_guessable(place, pair.value) {
+            self.literal(pair.name, pair.value, Literal::NeverIndexed, place, out);
         } else if is_static(place, pair.value) {
             indexed(place, out);
         } else {
-            self.new_field(&pair, place, out);
+            self.new_field(pair, place, out);
         }
     }
 
     /// Writes a field whose name stands at `place` in the static table.
-    fn field(&mut self, pair: Pair<'_>, place: usize, out: &mut BytesMut) {
-        match self.table.find(&pair) {
-            Some(newer) => indexed(static_table::LEN + 1 + newer, out),
-            None => self.new_field(&pair, place, out),
+    fn field(&mut self, name: &[u8], value: &[u8], place: usize, out: &mut BytesMut) {
+        match self.table.find(name, value) {
+            Ok(newer) => indexed(static_table::LEN + 1 + newer, out),
+            Err(pair) => self.new_field(&pair, place, out),
         }
     }
 
     /// Writes a field that is in no table.
+    #[inline(never)]
     fn new_field(&mut self, pair: &Pair<'_>, place: usize, out: &mut BytesMut) {
         let known = self.place_of_name(pair, place);
         if self.table.is_worth_inserting(pair, known != 0) {
-            self.literal(pair, known, 6, 0x40, out);
+            self.literal(pair.name, pair.value, Literal::Indexed, known, out);
             self.table.insert(pair);
         } else {
-            self.literal(pair, known, 4, 0x00, out);
+            self.literal(pair.name, pair.value, Literal::NotIndexed, known, out);
         }
     }
 
@@ -148,14 +165,19 @@ impl Encoder {
         }
     }
 
-    /// Writes a literal (RFC 7541 §6.2) whose name stands at `place`, or is written out where that is 0.
-    fn literal(&self, pair: &Pair<'_>, place: usize, bits: u32, pattern: u8, out: &mut BytesMut) {
-        out.reserve(pair.name.len() + pair.value.len() + FRAMING);
+    /// Writes a literal whose name stands at `place`, or is written out where that is 0.
+    fn literal(&self, name: &[u8], value: &[u8], literal: Literal, place: usize, out: &mut BytesMut) {
+        let (bits, pattern) = match literal {
+            Literal::Indexed => (6, 0x40),
+            Literal::NotIndexed => (4, 0x00),
+            Literal::NeverIndexed => (4, 0x10),
+        };
+        out.reserve(name.len() + value.len() + FRAMING);
         integer::write(place, bits, pattern, out);
         if place == 0 {
-            text(pair.name, out);
+            text(name, out);
         }
-        text(pair.value, out);
+        text(value, out);
     }
 
     #[cfg(test)]

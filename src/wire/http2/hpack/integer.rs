@@ -1,11 +1,11 @@
-//! Integers with a prefix (RFC 7541 §5.1). They stand for indexes and lengths, so that four bytes after the prefix are more than
-//! enough: what is longer is refused before it can overflow anything.
+//! Integers with a prefix (RFC 7541 §5.1). They stand for indexes, sizes and lengths, for which 32 bits are more than enough: what is
+//! larger, or longer than any writer would make it, is refused before it can overflow anything.
 
 use bytes::{BufMut, BytesMut};
 
 use super::CompressionError;
 
-/// Bytes after the prefix. 28 bits are a quarter of a gigabyte; five bytes let a writer pad what needs fewer.
+/// Bytes after the prefix: as many as 32 bits take, seven in each.
 const MOST_BYTES: u32 = 5;
 
 /// Reads the integer that begins in the last `bits` bits, one to seven, of the first byte; and what follows it.
@@ -41,8 +41,13 @@ pub(super) fn write(value: usize, bits: u32, pattern: u8, out: &mut BytesMut) {
     let most = (1_u8 << bits) - 1;
     if value < usize::from(most) {
         out.put_u8(pattern | value as u8);
-        return;
+    } else {
+        write_long(value, most, pattern, out);
     }
+}
+
+#[cold]
+fn write_long(value: usize, most: u8, pattern: u8, out: &mut BytesMut) {
     out.put_u8(pattern | most);
     let mut left = value - usize::from(most);
     while left >= 0x80 {

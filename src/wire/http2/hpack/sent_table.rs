@@ -6,17 +6,17 @@
 //! send a field twice than push one that every call has out for one that never comes back.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, Hasher};
-
-use foldhash::fast::FixedState;
 
 use super::FIELD_OVERHEAD;
+use super::hash::{hash, is_same};
 
 /// The table holds up to 128 entries: 4096 bytes, at 32 and more each.
 const PAIRS: usize = 128;
 const NAMES: usize = 64;
-/// A call's few unique fields leave what the call before it sent alone, nearly always.
-const LATELY: usize = 128;
+/// A call's few unique fields push the marks of what the call before it sent out of 32 short queues hardly ever; and so many fields
+/// of every call that share a queue and push each other out are rarer still.
+const QUEUES: usize = 32;
+const QUEUE: usize = 4;
 
 /// So many entries with one slot are looked at. Only a peer that wants to be sent more bytes makes it that many.
 const LONGEST_CHAIN: usize = 8;
@@ -32,6 +32,10 @@ pub(super) struct SentTable {
     next: u16,
     size: usize,
     limit: usize,
+    /// The number of the entry that was sent last, and of the one that came after it the time before: one head follows another, and
+    /// most are alike. Worth a try before anything is hashed.
+    last: u16,
+    expected: u16,
     /// Made when there is something to remember.
     index: Option<Box<Index>>,
 }
@@ -41,6 +45,8 @@ struct Entry {
     hash: u32,
     /// The number of the entry that had the slot before it.
     older: u16,
+    /// The number of the entry that was sent after this one.
+    follower: u16,
     name_len: u16,
     /// Name and value.
     text: Box<[u8]>,
@@ -52,8 +58,8 @@ struct Index {
     pairs: [u16; PAIRS],
     /// By the hash of the name.
     names: [u16; NAMES],
-    /// By a hash, another part of it: what was sent and is not in the table.
-    lately: [u16; LATELY],
+    /// By another part of a hash: marks of what was sent and is not in the table, the newest first.
+    lately: [[u16; QUEUE]; QUEUES],
 }
 
 /// A field's name and value, and their hash.
@@ -66,12 +72,8 @@ pub(super) struct Pair<'text> {
 
 impl<'text> Pair<'text> {
     #[inline]
-    pub(super) fn new(name: &'text [u8], value: &'text [u8]) -> Pair<'text> {
-        // Who knows the seed can make fields displace each other in the index, and gains nothing but longer blocks.
-        let mut hasher = FixedState::default().build_hasher();
-        hasher.write(name);
-        hasher.write(value);
-        Pair { name, value, hash: hasher.finish() }
+    fn new(name: &'text [u8], value: &'text [u8]) -> Pair<'text> {
+        Pair { name, value, hash: hash(hash(0, name), value) }
     }
 
     fn size(&self) -> usize {
@@ -79,17 +81,16 @@ impl<'text> Pair<'text> {
     }
 }
 
-fn hash_of_name(name: &[u8]) -> u64 {
-    let mut hasher = FixedState::default().build_hasher();
-    hasher.write(name);
-    hasher.finish()
-}
-
 impl Entry {
     #[inline]
+    fn holds(&self, name: &[u8], value: &[u8]) -> bool {
+        self.text
+            .split_at_checked(usize::from(self.name_len))
+            .is_some_and(|(own_name, own_value)| is_same(own_value, value) && is_same(own_name, name))
+    }
+
     fn is(&self, pair: &Pair<'_>) -> bool {
-        self.hash == pair.hash as u32
-            && self.text.split_at_checked(usize::from(self.name_len)) == Some((pair.name, pair.value))
+        self.hash == pair.hash as u32 && self.holds(pair.name, pair.value)
     }
 
     fn size(&self) -> usize {
@@ -100,7 +101,7 @@ impl Entry {
 impl SentTable {
     /// Empty, with room for `limit` bytes.
     pub(super) fn new(limit: usize) -> SentTable {
-        SentTable { entries: VecDeque::new(), next: 0, size: 0, limit, index: None }
+        SentTable { entries: VecDeque::new(), next: 0, size: 0, limit, last: 0, expected: 0, index: None }
     }
 
     /// How many entries are newer than the one with the number.
@@ -109,29 +110,70 @@ impl SentTable {
         usize::from(self.next.wrapping_sub(number).wrapping_sub(1))
     }
 
-    /// How many entries are newer than that of `pair`, if there is one.
+    /// How many entries are newer than that of the field, or else the field as it is to be written.
     #[inline]
-    pub(super) fn find(&self, pair: &Pair<'_>) -> Option<usize> {
-        let mut number = *self.index.as_ref()?.pairs.get(pair.hash as usize % PAIRS)?;
-        let mut newer = self.newer_than(number);
-        for _ in 0..LONGEST_CHAIN {
-            let entry = self.entries.get(newer)?;
-            if entry.is(pair) {
-                return Some(newer);
+    pub(super) fn find<'text>(&mut self, name: &'text [u8], value: &'text [u8]) -> Result<usize, Pair<'text>> {
+        let newer = self.newer_than(self.expected);
+        match self.entries.get(newer) {
+            Some(entry) if entry.holds(name, value) => {
+                self.last = self.expected;
+                self.expected = entry.follower;
+                Ok(newer)
             }
-            number = entry.older;
-            let before = self.newer_than(number);
+            _ => self.find_by_hash(name, value),
+        }
+    }
+
+    #[inline(never)]
+    fn find_by_hash<'text>(&mut self, name: &'text [u8], value: &'text [u8]) -> Result<usize, Pair<'text>> {
+        let pair = Pair::new(name, value);
+        let newer = self.look_up(&pair).ok_or(pair)?;
+        self.follows(self.next.wrapping_sub(newer as u16).wrapping_sub(1));
+        Ok(newer)
+    }
+
+    /// The entry with the number is sent after the one before it.
+    fn follows(&mut self, number: u16) {
+        let before = self.newer_than(self.last);
+        if let Some(before) = self.entries.get_mut(before) {
+            before.follower = number;
+        }
+        self.last = number;
+        self.expected = self.entries.get(self.newer_than(number)).map_or(number, |entry| entry.follower);
+    }
+
+    fn look_up(&self, pair: &Pair<'_>) -> Option<usize> {
+        let number = *self.index.as_ref()?.pairs.get(pair.hash as usize % PAIRS)?;
+        let newer = self.newer_than(number);
+        let entry = self.entries.get(newer)?;
+        if entry.is(pair) { Some(newer) } else { self.look_up_older(pair, newer, entry) }
+    }
+
+    /// The same, among those that had the slot before `entry`.
+    fn look_up_older<'table>(
+        &'table self,
+        pair: &Pair<'_>,
+        mut newer: usize,
+        mut entry: &'table Entry,
+    ) -> Option<usize> {
+        for _ in 1..LONGEST_CHAIN {
+            // Numbers of what was dropped may be others' by now.
+            let before = self.newer_than(entry.older);
             if before <= newer {
                 return None;
             }
             newer = before;
+            entry = self.entries.get(newer)?;
+            if entry.is(pair) {
+                return Some(newer);
+            }
         }
         None
     }
 
     /// How many entries are newer than one with this name, if there is one.
     pub(super) fn find_name(&self, name: &[u8]) -> Option<usize> {
-        let number = *self.index.as_ref()?.names.get(hash_of_name(name) as usize % NAMES)?;
+        let number = *self.index.as_ref()?.names.get(hash(0, name) as usize % NAMES)?;
         let newer = self.newer_than(number);
         let entry = self.entries.get(newer)?;
         (entry.text.get(..usize::from(entry.name_len)) == Some(name)).then_some(newer)
@@ -146,7 +188,7 @@ impl SentTable {
         }
         let index = self.index.get_or_insert_with(Index::new);
         let came_again = index.came_again(pair.hash);
-        let name_came_again = !is_name_known && index.came_again(hash_of_name(pair.name));
+        let name_came_again = !is_name_known && index.came_again(hash(0, pair.name));
         came_again || (name_came_again && self.size + size <= self.limit)
     }
 
@@ -161,13 +203,15 @@ impl SentTable {
             older = *slot;
             *slot = self.next;
         }
-        if let Some(slot) = index.names.get_mut(hash_of_name(pair.name) as usize % NAMES) {
+        if let Some(slot) = index.names.get_mut(hash(0, pair.name) as usize % NAMES) {
             *slot = self.next;
         }
         let text = [pair.name, pair.value].concat().into_boxed_slice();
-        self.entries.push_front(Entry { hash: pair.hash as u32, older, name_len, text });
-        self.next = self.next.wrapping_add(1);
+        let number = self.next;
+        self.entries.push_front(Entry { hash: pair.hash as u32, older, follower: number, name_len, text });
+        self.next = number.wrapping_add(1);
         self.size += size;
+        self.follows(number);
     }
 
     pub(super) fn limit(&self) -> usize {
@@ -193,18 +237,34 @@ impl SentTable {
     pub(super) fn size(&self) -> usize {
         self.size
     }
+
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> impl Iterator<Item = usize> {
+        self.entries.iter().map(Entry::size)
+    }
+
+    /// Whether nothing is allocated.
+    #[cfg(test)]
+    pub(super) fn is_bare(&self) -> bool {
+        self.entries.capacity() == 0 && self.index.is_none()
+    }
 }
 
 impl Index {
     fn new() -> Box<Index> {
-        Box::new(Index { pairs: [0; PAIRS], names: [0; NAMES], lately: [0; LATELY] })
+        Box::new(Index { pairs: [0; PAIRS], names: [0; NAMES], lately: [[0; QUEUE]; QUEUES] })
     }
 
     /// Whether the hash was lately asked for; it is now.
     fn came_again(&mut self, hash: u64) -> bool {
-        let Some(slot) = self.lately.get_mut((hash >> 32) as usize % LATELY) else { return false };
+        let Some(queue) = self.lately.get_mut((hash >> 32) as usize % QUEUES) else { return false };
         // Zero is nothing's.
         let mark = (hash >> 48) as u16 | 1;
-        std::mem::replace(slot, mark) == mark
+        let came_again = queue.contains(&mark);
+        if !came_again {
+            let [newest, newer, older, _] = *queue;
+            *queue = [mark, newest, newer, older];
+        }
+        came_again
     }
 }

@@ -78,6 +78,12 @@ impl Table {
         self.limit
     }
 
+    /// Whether nothing is allocated.
+    #[cfg(test)]
+    pub(super) fn is_bare(&self) -> bool {
+        self.entries.capacity() == 0
+    }
+
     #[cfg(test)]
     pub(super) fn fields(&self) -> impl Iterator<Item = &Field> {
         self.entries.iter().map(|entry| &entry.field)

@@ -1,0 +1,141 @@
+//! An HTTP/2 connection on its socket. What is read goes through a buffer that the thread's connections share, so that one that rests
+//! holds none; while a peer sends much, large payloads stay where they were read.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+
+use super::Stream;
+use crate::wire::http2::{Connection, Input, Lost};
+
+/// The most that is read at a time.
+const READ: usize = 64 * 1024;
+
+/// A peer that fills so much of a read is likely to have more.
+const MUCH: usize = 16 * 1024;
+
+thread_local! {
+    /// For what is taken apart and copied at once.
+    static SHARED: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
+    /// For what others take parts of.
+    static PARTED: RefCell<BytesMut> = RefCell::default();
+}
+
+/// The socket, and the beginning of a frame.
+#[derive(Debug)]
+pub struct Http2Socket {
+    stream: Stream,
+    held: BytesMut,
+    /// `held` was not looked at.
+    is_fresh: bool,
+    sends_much: bool,
+}
+
+impl Http2Socket {
+    /// `seen`: what was read from `stream`.
+    pub fn new(stream: Stream, seen: BytesMut) -> Http2Socket {
+        Http2Socket { stream, is_fresh: !seen.is_empty(), held: seen, sends_much: false }
+    }
+
+    /// Reads once, and has `connection` take it. Pending as well while the peer does not read what it made us say.
+    ///
+    /// # Errors
+    /// How the connection ended. `connection` knows.
+    pub fn poll_receive(&mut self, connection: &Connection, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        if !connection.may_read() {
+            return Poll::Pending;
+        }
+        let received = if std::mem::take(&mut self.is_fresh) {
+            let mut input = Input::Owned(std::mem::take(&mut self.held));
+            self.take(connection, &mut input)?;
+            self.held = input.into_rest();
+            return Poll::Ready(Ok(()));
+        } else if self.held.is_empty() && !self.sends_much {
+            SHARED.with_borrow_mut(|shared| self.poll_shared(shared, connection, cx))
+        } else {
+            PARTED.with_borrow_mut(|parted| self.poll_parted(parted, connection, cx))
+        };
+        if let Poll::Ready(Err(lost)) = received {
+            connection.lose(lost);
+        }
+        received
+    }
+
+    fn poll_shared(
+        &mut self,
+        shared: &mut [u8],
+        connection: &Connection,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Lost>> {
+        let mut buf = ReadBuf::new(shared);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf)).map_err(|error| Lost::Io(error.kind()))?;
+        let read = buf.filled();
+        if read.is_empty() {
+            return Poll::Ready(Err(Lost::Closed));
+        }
+        self.sends_much = read.len() >= MUCH;
+        let mut input = Input::Borrowed(read);
+        self.take(connection, &mut input)?;
+        self.held = input.into_rest();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_parted(
+        &mut self,
+        parted: &mut BytesMut,
+        connection: &Connection,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Lost>> {
+        let begun = self.held.len();
+        if parted.capacity() < begun + MUCH {
+            parted.reserve(begun + READ);
+        }
+        parted.extend_from_slice(&self.held);
+        let read = match pin!(self.stream.read_buf(parted)).poll(cx) {
+            Poll::Ready(Ok(read)) => read,
+            other => {
+                parted.clear();
+                return other.map(|read| read.map(|_| ()).map_err(|error| Lost::Io(error.kind())));
+            }
+        };
+        if read == 0 {
+            parted.clear();
+            return Poll::Ready(Err(Lost::Closed));
+        }
+        self.sends_much = read >= MUCH;
+        let mut input = Input::Owned(parted.split());
+        self.take(connection, &mut input)?;
+        self.held = input.into_rest();
+        Poll::Ready(Ok(()))
+    }
+
+    fn take(&mut self, connection: &Connection, input: &mut Input<'_>) -> Result<(), Lost> {
+        self.held = BytesMut::new();
+        connection.receive(input).map_err(Lost::Violated)
+    }
+
+    /// Writes what waits. Ready when nothing is left.
+    ///
+    /// # Errors
+    /// How the connection ended. `connection` knows.
+    pub fn poll_send(&self, connection: &Connection, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        if !connection.has_output() {
+            return Poll::Ready(Ok(()));
+        }
+        let sent = connection.write(|pieces| self.stream.poll_write_pieces(cx, pieces));
+        sent.map_err(|error| {
+            let lost = Lost::Io(error.kind());
+            connection.lose(lost);
+            lost
+        })
+    }
+
+    /// Ends our side.
+    pub fn shut_down_writing(&self) {
+        self.stream.shut_down_writing();
+    }
+}
