@@ -4,13 +4,13 @@
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, TE};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use smallvec::SmallVec;
 
 use super::authority;
 use super::framing::parse_length;
 use super::head::Expectation;
 use super::hop_by_hop::ends_here;
 use super::http2::RequestHead;
-use super::lines::is_control;
 use super::refusal::Refusal;
 use super::request::HeadLimits;
 use super::target;
@@ -55,11 +55,8 @@ fn check(head: &mut RequestHead, limits: &HeadLimits, default_host: Option<&Head
     let terms = check_fields(&head.fields, limits)?;
     let host = effective_authority(head.authority.take(), &head.fields)?.or_else(|| default_host.cloned());
     let fields = &mut head.fields;
-    if terms.is_any {
-        for name in [CONTENT_LENGTH, EXPECT, TE] {
-            fields.remove(name);
-        }
-        fields.remove("http2-settings");
+    for name in terms.of_hop_alone {
+        fields.remove(name);
     }
     if let Some(host) = host {
         fields.try_insert(HOST, host).map_err(|_| TOO_LARGE)?;
@@ -67,7 +64,7 @@ fn check(head: &mut RequestHead, limits: &HeadLimits, default_host: Option<&Head
     if terms.has_cookie {
         join_cookies(fields)?;
     }
-    Ok(terms.of_hop)
+    Ok(terms.said)
 }
 
 fn check_target(head: &RequestHead) -> Result<(), Refusal> {
@@ -81,9 +78,9 @@ fn check_target(head: &RequestHead) -> Result<(), Refusal> {
 /// What was seen among the fields.
 #[derive(Debug, Default)]
 struct Seen {
-    of_hop: H2Terms,
-    /// Some field is to be taken out.
-    is_any: bool,
+    said: H2Terms,
+    /// Fields to be taken out.
+    of_hop_alone: SmallVec<[HeaderName; 2]>,
     has_cookie: bool,
 }
 
@@ -95,15 +92,11 @@ fn check_fields(headers: &HeaderMap, limits: &HeadLimits) -> Result<Seen, Refusa
     let mut expectation = Expectation::None;
     let mut size = 0_usize;
     for (name, value) in headers {
-        let bytes = value.as_bytes();
-        size = size.saturating_add(name.as_str().len() + bytes.len() + FIELD_OVERHEAD);
-        if bytes.trim_ascii().len() != bytes.len() || bytes.iter().any(|byte| is_control(*byte)) {
-            return Err(Refusal::head("malformed field value"));
-        }
+        size = size.saturating_add(name.as_str().len() + value.len() + FIELD_OVERHEAD);
         if name == COOKIE {
             seen.has_cookie = true;
         } else if ends_here(name) || name == CONTENT_LENGTH || name == EXPECT {
-            seen.is_any = true;
+            seen.of_hop_alone.push(name.clone());
             take_term(name, value, terms, &mut expectation)?;
         }
     }
@@ -111,7 +104,7 @@ fn check_fields(headers: &HeaderMap, limits: &HeadLimits) -> Result<Seen, Refusa
         return Err(TOO_LARGE);
     }
     terms.expects_continue = expectation.is_continue()?;
-    seen.of_hop = *terms;
+    seen.said = *terms;
     Ok(seen)
 }
 
@@ -148,10 +141,15 @@ fn effective_authority(named: Option<HeaderValue>, headers: &HeaderMap) -> Resul
     if hosts.next().is_some() {
         return Err(Refusal::head("more than one Host"));
     }
-    if named.as_ref().is_some_and(|named| authority::is_encoded_name(named.as_bytes())) {
-        return if host.is_none() { Ok(None) } else { Err(TWO_HOSTS) };
-    }
-    match (named.map(authority::canonical).transpose()?, host) {
+    let named = match named.map(|named| authority::canonical(named.clone()).map_err(|refusal| (named, refusal))) {
+        Some(Err((named, _))) if authority::is_encoded_name(named.as_bytes()) => {
+            return if host.is_none() { Ok(None) } else { Err(TWO_HOSTS) };
+        }
+        Some(Err((_, refusal))) => return Err(refusal),
+        Some(Ok(named)) => Some(named),
+        None => None,
+    };
+    match (named, host) {
         (Some(named), Some(host)) if !named.as_bytes().eq_ignore_ascii_case(host.as_bytes()) => Err(TWO_HOSTS),
         (Some(authority), _) | (None, Some(authority)) => Ok(Some(authority)),
         (None, None) => Err(Refusal::head("the request has no :authority")),

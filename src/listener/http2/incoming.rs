@@ -42,7 +42,7 @@ pub(super) async fn read_away(unread: &Unread) {
 pub(in crate::listener) struct Incoming {
     /// Until it is dropped.
     stream: Option<RecvStream>,
-    /// Where what is left of it goes; gRPC callers know what a reset after a status means.
+    /// Where what is left of it goes.
     back: Option<Unread>,
     exact_len: Option<u64>,
     limits: Rc<Limits>,
@@ -53,15 +53,14 @@ pub(in crate::listener) struct Incoming {
 }
 
 impl Incoming {
-    /// `may_rest`: no pause ends it, and nothing of it is read once an answer was given. `exact_len`: its `Content-Length`.
+    /// `may_rest`: no pause ends it. `exact_len`: its `Content-Length`. `back`: where what is left of it goes.
     pub(super) fn new(
         stream: RecvStream,
         exact_len: Option<u64>,
         limits: &Rc<Limits>,
         may_rest: bool,
-        unread: &Unread,
+        back: Option<Unread>,
     ) -> Incoming {
-        let back = (!may_rest).then(|| Rc::clone(unread));
         Incoming { stream: Some(stream), back, exact_len, limits: Rc::clone(limits), may_rest, taken: 0, stall: None }
     }
 

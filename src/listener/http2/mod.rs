@@ -70,9 +70,7 @@ pub(super) async fn serve<S: Serve>(
     let turns = poll_fn(|cx| {
         connection.attend(cx.waker());
         let ended = turn(&connection, &mut socket, &mut watch, &mut calls, cx, |opened| {
-            let Opened { head, recv, send } = opened;
-            let asked = admit(head, recv, &conn, &*service, &limits);
-            call(asked, send, Rc::clone(&conn), Rc::clone(&service), Rc::clone(&limits))
+            call(opened, Rc::clone(&conn), Rc::clone(&service), Rc::clone(&limits))
         });
         while let Some(unserved) = connection.unserved() {
             service.gave_up(&conn, &fault_of(unserved));
@@ -181,43 +179,33 @@ fn fault_of(unserved: Unserved) -> Fault {
     }
 }
 
-/// A stream's request, checked.
-enum Asked {
-    /// `unread`: what is left of its body afterwards.
-    Sound { request: Request<RequestBody>, unread: Unread },
-    /// With its answer.
-    Refused { response: Response<Bytes>, is_head: bool },
-}
-
+/// Makes the request of a stream, if its head is in order; `rest` is where what is left of its body is found afterwards.
 fn admit<S: Serve>(
     mut head: RequestHead,
     recv: RecvStream,
+    rest: &mut Option<Unread>,
     conn: &Rc<S::Connection>,
     service: &S,
     limits: &Rc<Limits>,
-) -> Asked {
+) -> Result<Request<RequestBody>, Box<Response<Bytes>>> {
     let limits_of_head = wire::HeadLimits { bytes: limits.head_bytes, fields: limits.head_fields };
     let checked = wire::check_h2_request(&mut head, &limits_of_head, limits.default_host.as_ref());
     let head = parts(head);
     let exact_len = match checked {
         Ok(terms) => terms.length,
-        Err(fault) => {
-            let response = service.refuse(conn, Some(&head), &fault);
-            return Asked::Refused { response, is_head: head.method == Method::HEAD };
-        }
+        Err(fault) => return Err(Box::new(service.refuse(conn, Some(&head), &fault))),
     };
-    let unread = Unread::default();
-    let body = if recv.is_end() {
-        RequestBody::empty()
-    } else {
-        // A gRPC stream may rest for hours; its deadline ends it, not a pause.
-        let may_rest = head
-            .headers
-            .get(http::header::CONTENT_TYPE)
-            .is_some_and(|value| RESTING.iter().any(|name| value.as_bytes().starts_with(name)));
-        RequestBody::http2(Incoming::new(recv, exact_len, limits, may_rest, &unread))
-    };
-    Asked::Sound { request: Request::from_parts(head, body), unread }
+    if recv.is_end() {
+        return Ok(Request::from_parts(head, RequestBody::empty()));
+    }
+    // A gRPC stream may rest for hours; its deadline ends it, not a pause. And its callers know what a reset after a status means.
+    let may_rest = head
+        .headers
+        .get(http::header::CONTENT_TYPE)
+        .is_some_and(|value| RESTING.iter().any(|name| value.as_bytes().starts_with(name)));
+    *rest = (!may_rest).then(Unread::default);
+    let body = Incoming::new(recv, exact_len, limits, may_rest, rest.clone());
+    Ok(Request::from_parts(head, RequestBody::http2(body)))
 }
 
 fn parts(head: RequestHead) -> Parts {
@@ -232,18 +220,14 @@ fn parts(head: RequestHead) -> Parts {
 }
 
 /// One stream, to its end. A stream that the caller resets drops its call.
-async fn call<S: Serve>(
-    asked: Asked,
-    mut send: SendStream,
-    conn: Rc<S::Connection>,
-    service: Rc<S>,
-    limits: Rc<Limits>,
-) {
-    let (request, unread) = match asked {
-        Asked::Sound { request, unread } => (request, unread),
-        Asked::Refused { response, is_head } => return refuse(send, response, is_head, &limits).await,
+async fn call<S: Serve>(opened: Opened, conn: Rc<S::Connection>, service: Rc<S>, limits: Rc<Limits>) {
+    let Opened { head, recv, mut send } = opened;
+    let is_head = head.method == Method::HEAD;
+    let mut unread = None;
+    let request = match admit(*head, recv, &mut unread, &conn, &*service, &limits) {
+        Ok(request) => request,
+        Err(response) => return Box::pin(refuse(send, *response, is_head, &limits)).await,
     };
-    let is_head = request.method() == Method::HEAD;
     let Some(mut response) = ({
         let mut serving = pin!(service.call(&conn, request));
         let response = poll_fn(|cx| match serving.as_mut().poll(cx) {
@@ -271,7 +255,9 @@ async fn call<S: Serve>(
             return;
         }
     }
-    read_away(&unread).await;
+    if let Some(unread) = unread {
+        read_away(&unread).await;
+    }
 }
 
 /// The head of an answer, as it is written.

@@ -30,7 +30,7 @@ enum Then {
     #[default]
     More,
     End,
-    Trailers(Box<HeaderMap>),
+    Trailers(HeaderMap),
     Fault(Box<Fault>),
     /// All is sent.
     Done,
@@ -158,7 +158,7 @@ impl Carry {
             }
             Stop::Trailers(mut trailers) => {
                 filter_trailers(&mut trailers);
-                Then::Trailers(Box::new(trailers))
+                Then::Trailers(trailers)
             }
             Stop::Fault(fault) => Then::Fault(Box::new(fault)),
         };

@@ -127,7 +127,8 @@ mod tests {
     #[test]
     fn padding_and_priority_are_taken_off() {
         let head = |flags| FrameHead { len: 0, kind: kind::HEADERS, flags, stream: 1 };
-        let cases: &[(u8, &[u8], Option<&[u8]>)] = &[
+        type Case = (u8, &'static [u8], Option<&'static [u8]>);
+        let cases: &[Case] = &[
             (0, b"abc", Some(b"abc")),
             (flag::PADDED, b"\x02abcd", Some(b"ab")),
             (flag::PADDED, b"\x00abcd", Some(b"abcd")),

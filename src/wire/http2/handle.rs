@@ -28,7 +28,7 @@ pub struct Connection(Rc<RefCell<State>>);
 /// A stream that the peer opened.
 #[derive(Debug)]
 pub struct Opened {
-    pub head: RequestHead,
+    pub head: Box<RequestHead>,
     pub recv: RecvStream,
     pub send: SendStream,
 }
@@ -111,7 +111,7 @@ impl Connection {
         }
         drop(state);
         let (recv, send) = self.handles(arrived.key);
-        Some(Opened { head: *arrived.head, recv, send })
+        Some(Opened { head: arrived.head, recv, send })
     }
 
     fn handles(&self, key: Key) -> (RecvStream, SendStream) {
@@ -224,7 +224,7 @@ impl RecvStream {
     /// What ended the stream before.
     pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ReplyHead, StreamError>> {
         let polled = self.0.with(|stream| match (stream.head.take(), stream.error) {
-            (Some(head), _) => Poll::Ready(Ok(*head)),
+            (Some(head), _) => Poll::Ready(Ok(head)),
             (None, Some(error)) => Poll::Ready(Err(error)),
             (None, None) => {
                 set(&mut stream.reader, cx);
@@ -246,7 +246,7 @@ impl RecvStream {
             return Poll::Ready(Some(Ok(Frame::Data(data))));
         }
         if stream.is_done_in {
-            return Poll::Ready(stream.trailers.take().map(|trailers| Ok(Frame::Trailers(*trailers))));
+            return Poll::Ready(stream.trailers.take().map(|trailers| Ok(Frame::Trailers(trailers))));
         }
         if let Some(error) = stream.error {
             return Poll::Ready(Some(Err(error)));

@@ -33,6 +33,9 @@ pub struct HeadRoom {
     pub fields: usize,
 }
 
+/// Room for the fields of most requests, with those that say where it came from.
+const REQUEST_FIELDS: usize = 12;
+
 /// Gathers the fields of one block.
 #[derive(Debug)]
 pub(super) struct Gathered {
@@ -89,9 +92,9 @@ impl Gathered {
     }
 
     fn take_header(&mut self, name: HeaderName, value: HeaderValue) {
-        if self.fields.is_empty() {
-            // One allocation for most heads.
-            self.fields.reserve(12);
+        // A request has more of them than an answer, and gets some of ours.
+        if self.fields.is_empty() && self.method.is_some() {
+            self.fields.reserve(REQUEST_FIELDS);
         }
         let is_there = self.fields.len() < self.room.fields && self.fields.try_append(name, value).is_ok();
         self.is_cut |= !is_there;

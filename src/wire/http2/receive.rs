@@ -370,7 +370,7 @@ impl State {
         } else {
             match gathered.into_trailers() {
                 Ok(trailers) => {
-                    stream.trailers = (!trailers.is_empty() && stream.is_read).then(|| Box::new(trailers));
+                    stream.trailers = Some(trailers).filter(|trailers| !trailers.is_empty() && stream.is_read);
                     self.end_in(key);
                 }
                 Err(told) => self.malformed(key, Reason::PROTOCOL_ERROR, told),
@@ -400,7 +400,7 @@ impl State {
             Err(told) => return self.malformed(key, Reason::PROTOCOL_ERROR, told),
         }
         stream.awaits_head = false;
-        stream.head = Some(Box::new(reply));
+        stream.head = Some(reply);
         stream.wake_reader();
         if is_last {
             self.end_in(key);

@@ -100,8 +100,8 @@ pub(super) struct Stream {
     /// What is still to come of the body, if its head promised a length.
     pub(super) left: Option<u64>,
     pub(super) inbox: Inbox,
-    pub(super) head: Option<Box<ReplyHead>>,
-    pub(super) trailers: Option<Box<HeaderMap>>,
+    pub(super) head: Option<ReplyHead>,
+    pub(super) trailers: Option<HeaderMap>,
     pub(super) reader: Option<Waker>,
     pub(super) writer: Option<Waker>,
 }
@@ -160,6 +160,9 @@ pub(super) struct Key {
     pub(super) id: u32,
 }
 
+/// Streams whose places are kept when there are none.
+const FEW: usize = 4;
+
 /// A connection's streams.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
@@ -197,7 +200,7 @@ impl Streams {
             *place = None;
             self.free.push(key.slot);
         }
-        if self.by_id.is_empty() {
+        if self.by_id.is_empty() && self.slots.len() > FEW {
             // What a crowd took is not kept for ever.
             *self = Streams::default();
         }

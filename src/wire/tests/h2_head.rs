@@ -92,9 +92,6 @@ fn fields_that_http2_does_not_have() {
         ("content-length", "5, 5", false),
         ("x", "a\tb", true),
         ("x", "", true),
-        ("x", " a", false),
-        ("x", "a ", false),
-        ("x", "a\t", false),
         ("x_y", "metadata may have such names", true),
     ] {
         let result = check("http://a/", &[(name, value)]);

@@ -4,7 +4,7 @@
 use super::field::{Field, Malformed, Name};
 use super::repeated::Repeated;
 use super::table::Table;
-use super::{CompressionError, DEFAULT_TABLE, FIELD_OVERHEAD, huffman, integer, static_table};
+use super::{CompressionError, DEFAULT_TABLE, FIELD_OVERHEAD, Literal, huffman, integer, static_table};
 
 const OUTSIDE: CompressionError = CompressionError("an index outside of the table");
 
@@ -15,24 +15,6 @@ pub struct Decoder {
     repeated: Repeated,
     /// What the peer may make of the table at most.
     max_table: usize,
-}
-
-/// What becomes of a literal after it is read (RFC 7541 §6.2).
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Literal {
-    Indexed,
-    NotIndexed,
-    NeverIndexed,
-}
-
-impl Literal {
-    /// Bits of the first byte that belong to the index of the name.
-    fn prefix(self) -> u32 {
-        match self {
-            Literal::Indexed => 6,
-            Literal::NotIndexed | Literal::NeverIndexed => 4,
-        }
-    }
 }
 
 impl Decoder {

@@ -9,7 +9,7 @@ use http::uri::Scheme;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::sent_table::{Pair, SentTable};
-use super::{DEFAULT_TABLE, integer, static_table};
+use super::{DEFAULT_TABLE, Literal, integer, static_table};
 
 /// Credentials shorter than this, in bytes, are few enough to be tried (RFC 7541 §7.1.3 leaves the number open).
 const SHORT_CREDENTIALS: usize = 20;
@@ -25,14 +25,6 @@ pub struct Encoder {
     told: usize,
     /// The smallest limit since then, where the peer must hear of one.
     smallest: Option<usize>,
-}
-
-/// The kinds of literals (RFC 7541 §6.2).
-#[derive(Clone, Copy)]
-enum Literal {
-    Indexed,
-    NotIndexed,
-    NeverIndexed,
 }
 
 impl Default for Encoder {
@@ -61,7 +53,7 @@ impl Encoder {
     pub fn begin(&mut self, out: &mut BytesMut) {
         let Some(smallest) = self.smallest.take() else { return };
         let limit = self.table.limit();
-        if smallest < self.told.min(limit) {
+        if smallest < self.told {
             integer::write(smallest, 5, 0x20, out);
             self.told = smallest;
         }
@@ -167,13 +159,8 @@ impl Encoder {
 
     /// Writes a literal whose name stands at `place`, or is written out where that is 0.
     fn literal(&self, name: &[u8], value: &[u8], literal: Literal, place: usize, out: &mut BytesMut) {
-        let (bits, pattern) = match literal {
-            Literal::Indexed => (6, 0x40),
-            Literal::NotIndexed => (4, 0x00),
-            Literal::NeverIndexed => (4, 0x10),
-        };
         out.reserve(name.len() + value.len() + FRAMING);
-        integer::write(place, bits, pattern, out);
+        integer::write(place, literal.prefix(), literal.pattern(), out);
         if place == 0 {
             text(name, out);
         }

@@ -32,7 +32,13 @@ fn ends(text: &[u8]) -> (u64, u64) {
     if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
         return (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)));
     }
-    (text.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0)
+    let word = match *text {
+        [a, b, c] => u32::from_le_bytes([a, b, c, 0]),
+        [a, b] => u32::from_le_bytes([a, b, 0, 0]),
+        [a] => u32::from(a),
+        _ => 0,
+    };
+    (u64::from(word), 0)
 }
 
 #[inline]
@@ -44,5 +50,19 @@ fn folded(one: u64, other: u64) -> u64 {
 /// Whether two texts are the same; in line where they are short.
 #[inline]
 pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len() && if one.len() <= 16 { ends(one) == ends(other) } else { one == other }
+    if one.len() != other.len() || one.len() > 16 {
+        return one == other;
+    }
+    if let (Some(first), Some(last)) = (one.first_chunk::<8>(), one.last_chunk::<8>()) {
+        return other.first_chunk() == Some(first) && other.last_chunk() == Some(last);
+    }
+    if let (Some(first), Some(last)) = (one.first_chunk::<4>(), one.last_chunk::<4>()) {
+        return other.first_chunk() == Some(first) && other.last_chunk() == Some(last);
+    }
+    match (one, other) {
+        ([a, rest @ ..], [b, other_rest @ ..]) => {
+            a == b && rest.first() == other_rest.first() && rest.last() == other_rest.last()
+        }
+        _ => true,
+    }
 }

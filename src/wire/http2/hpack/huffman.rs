@@ -191,7 +191,7 @@ fn decode_into(coded: &[u8], text: &mut [u8]) -> Option<usize> {
             long_code(bits).map_or((0, 0, u32::MAX), |(byte, length)| (u16::from(byte), 1, length))
         };
         if used > held {
-            return (left == 0 && held < 8 && bits.leading_ones() >= held).then_some(len);
+            return (held < 8 && bits.leading_ones() >= held).then_some(len);
         }
         text.get_mut(len..len + 2)?.copy_from_slice(&symbols.to_le_bytes());
         len += count;

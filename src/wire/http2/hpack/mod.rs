@@ -43,3 +43,31 @@ impl fmt::Display for CompressionError {
 }
 
 impl Error for CompressionError {}
+
+/// The kinds of literals (RFC 7541 §6.2).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Literal {
+    Indexed,
+    NotIndexed,
+    /// By nobody on its way, so that nobody can learn it from the size of blocks.
+    NeverIndexed,
+}
+
+impl Literal {
+    /// Bits of the first byte that belong to the index of the name.
+    fn prefix(self) -> u32 {
+        match self {
+            Literal::Indexed => 6,
+            Literal::NotIndexed | Literal::NeverIndexed => 4,
+        }
+    }
+
+    /// The bits before them.
+    fn pattern(self) -> u8 {
+        match self {
+            Literal::Indexed => 0x40,
+            Literal::NotIndexed => 0x00,
+            Literal::NeverIndexed => 0x10,
+        }
+    }
+}

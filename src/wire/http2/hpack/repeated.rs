@@ -11,7 +11,7 @@ use super::hash::{hash, is_same};
 const SLOTS: usize = 8;
 
 /// In bytes. A field that is longer comes seldom, and a peer shall not make us keep much.
-const LONGEST: usize = 256;
+const LONGEST: usize = 128;
 
 #[derive(Debug)]
 pub(super) struct Repeated {

@@ -9,6 +9,7 @@ mod encoding;
 mod fields;
 mod hostile;
 mod parts;
+mod repeated;
 mod rfc;
 mod round_trip;
 

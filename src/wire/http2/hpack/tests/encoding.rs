@@ -78,6 +78,20 @@ fn values_that_never_come_again_push_nothing_out() {
 }
 
 #[test]
+fn a_name_alone_pushes_nothing_out() {
+    let mut encoder = Encoder::new();
+    let same: Vec<Field> = (0..60).map(|nth| header("x-same", &format!("a value that fills {nth:010}"))).collect();
+    for _ in 0..3 {
+        encode(&mut encoder, &same);
+    }
+    assert_eq!(encoder.table().size(), 60 * 67, "no room for what comes now");
+    for nth in 0..100 {
+        encode(&mut encoder, &[header("x-request-id-of-a-caller", &format!("{nth:032x}"))]);
+    }
+    assert_eq!(encode(&mut encoder, &same).len(), same.len());
+}
+
+#[test]
 fn what_is_sensitive_stands_in_no_table() {
     let mut secret = HeaderValue::from_static("a secret of more than twenty bytes");
     secret.set_sensitive(true);

@@ -1,5 +1,9 @@
 //! The parts by themselves: integers, Huffman code, the static table.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use super::super::hash::{hash, is_same};
 use super::super::{huffman, integer, static_table};
 use super::*;
 
@@ -46,8 +50,8 @@ fn decoded(coded: &[u8]) -> Option<Vec<u8>> {
 #[test]
 fn every_byte_has_a_code_wherever_it_stands() {
     for byte in 0..=255 {
-        for before in 0..20 {
-            for after in 0..12 {
+        for before in 0..14 {
+            for after in [0, 1, 2, 5, 9] {
                 let text =
                     [&b"/a0Z.~e-_%x/a0Z.~e-_%x"[..before], &[byte], &b"aeiost012abcdefghijklm"[..after]].concat();
                 assert_eq!(decoded(&huffman::encode(&text)).unwrap(), text);
@@ -75,24 +79,28 @@ fn padding_is_less_than_a_byte_of_ones() {
     }
 }
 
-/// Bit by bit, from the codes of single bytes.
-fn slowly(coded: &[u8]) -> Option<Vec<u8>> {
-    let codes: std::collections::HashMap<Vec<bool>, u8> = (0..=255)
+/// The bits of each byte's code.
+static CODES: LazyLock<HashMap<Vec<bool>, u8>> = LazyLock::new(|| {
+    (0..=255)
         .map(|byte| {
             let bits = bits_of(&huffman::encode(&[byte]));
-            // What is padding shows when the byte is written twice.
-            let twice = bits_of(&huffman::encode(&[byte; 8]));
+            // What is padding shows when the byte is written eight times.
+            let often = bits_of(&huffman::encode(&[byte; 8]));
             (1..=bits.len())
-                .find(|len| twice.len() == 8 * len && twice.chunks(*len).all(|code| *code == bits[..*len]))
+                .find(|len| often.len() == 8 * len && often.chunks(*len).all(|code| *code == bits[..*len]))
                 .map(|len| (bits[..len].to_vec(), byte))
                 .unwrap()
         })
-        .collect();
+        .collect()
+});
+
+/// Bit by bit.
+fn slowly(coded: &[u8]) -> Option<Vec<u8>> {
     let mut text = Vec::new();
     let mut code = Vec::new();
     for bit in bits_of(coded) {
         code.push(bit);
-        if let Some(byte) = codes.get(&code) {
+        if let Some(byte) = CODES.get(&code) {
             text.push(*byte);
             code.clear();
         }
@@ -159,4 +167,21 @@ fn the_static_table_is_that_of_the_rfc() {
     ] {
         assert_eq!(static_table::place_of(name.as_bytes()), Some(place));
     }
+}
+
+#[test]
+fn texts_are_the_same_only_if_every_byte_is() {
+    for len in 0..40 {
+        let text: Vec<u8> = (0..len).map(|nth| b'a' + nth % 23).collect();
+        assert!(is_same(&text, &text.clone()));
+        assert!(!is_same(&text, &[&text[..], b"a"].concat()));
+        for at in 0..text.len() {
+            let mut other = text.clone();
+            other[at] ^= 1;
+            assert!(!is_same(&text, &other), "{at} of {len}");
+            assert_ne!(hash(0, &text), hash(0, &other), "{at} of {len}");
+        }
+    }
+    let split = |at: usize| hash(hash(0, &b"a-name-and-value"[..at]), &b"a-name-and-value"[at..]);
+    assert!((1..16).all(|at| split(at) != split(0)), "two texts are not one");
 }
