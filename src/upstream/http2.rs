@@ -198,16 +198,22 @@ struct Pings {
     interval: std::time::Duration,
     timeout: std::time::Duration,
     is_asked: bool,
+    is_set: bool,
 }
 
 impl Pings {
     fn new(options: &Options) -> Pings {
         let (interval, timeout) = (options.ping_interval, options.ping_timeout);
-        Pings { sleep: Box::pin(tokio::time::sleep(interval)), interval, timeout, is_asked: false }
+        Pings { sleep: Box::pin(tokio::time::sleep(interval)), interval, timeout, is_asked: false, is_set: false }
     }
 
     /// Ready when it has not answered.
     fn poll(&mut self, connection: &Connection, handle: &Weak<Http2Connection>, cx: &mut Context<'_>) -> Poll<()> {
+        // What it wakes stays the same.
+        if self.is_set && !self.sleep.is_elapsed() {
+            return Poll::Pending;
+        }
+        self.is_set = true;
         loop {
             ready!(self.sleep.as_mut().poll(cx));
             if self.is_asked && !connection.is_ping_answered() {

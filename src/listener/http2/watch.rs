@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
@@ -26,10 +26,12 @@ pub(super) struct Watch {
     is_leaving: bool,
     /// Draining has run out of time.
     is_cut: bool,
+    /// Set again when it has run out, not with each call: to when it had to end if nothing had been since.
     idle: Pin<Box<Sleep>>,
+    is_set: bool,
     idle_timeout: Duration,
-    /// `idle` runs, from the end of the last call or, before the caller's first word, to when that must be there.
-    is_idle: bool,
+    /// When its time is over if no call begins: before the caller's first word, when that must be there.
+    until: Option<Instant>,
     is_greeted: bool,
 }
 
@@ -43,8 +45,9 @@ impl Watch {
             is_leaving: false,
             is_cut: false,
             idle: Box::pin(tokio::time::sleep_until(head_until)),
+            is_set: false,
             idle_timeout,
-            is_idle: true,
+            until: Some(head_until),
             is_greeted: false,
         }
     }
@@ -53,7 +56,7 @@ impl Watch {
     pub(super) fn greet(&mut self) {
         if !self.is_greeted {
             self.is_greeted = true;
-            self.is_idle = false;
+            self.until = None;
         }
     }
 
@@ -83,25 +86,31 @@ impl Watch {
         if self.is_cut {
             return Poll::Ready(Advice::End);
         }
-        if !self.is_idle {
-            self.is_idle = true;
-            self.restart();
+        let until = *self.until.get_or_insert_with(|| Instant::now() + self.idle_timeout);
+        // What it wakes stays the same.
+        if self.is_set && !self.idle.is_elapsed() && self.idle.deadline() <= until {
+            return Poll::Pending;
         }
-        // Asked to go; if it does not, the next time-out ends it.
-        let ends = self.is_leaving || !self.is_greeted;
-        self.idle.as_mut().poll(cx).map(|()| if ends { Advice::End } else { Advice::Leave })
+        self.is_set = true;
+        loop {
+            if self.idle.deadline() > until || self.idle.is_elapsed() {
+                self.idle.as_mut().reset(until);
+            }
+            ready!(self.idle.as_mut().poll(cx));
+            if self.idle.deadline() >= until {
+                // Asked to go; if it does not, the next time-out ends it.
+                let ends = self.is_leaving || !self.is_greeted;
+                return Poll::Ready(if ends { Advice::End } else { Advice::Leave });
+            }
+        }
     }
 
     pub(super) fn begin_call(&mut self) {
-        self.is_idle = false;
+        self.until = None;
     }
 
     pub(super) fn leave(&mut self) {
         self.is_leaving = true;
-        self.restart();
-    }
-
-    fn restart(&mut self) {
-        self.idle.as_mut().reset(Instant::now() + self.idle_timeout);
+        self.until = None;
     }
 }
