@@ -56,6 +56,7 @@ impl Control {
             let wait = self.reloader.next_check().map(|at| at.saturating_duration_since(Instant::now()));
             let asked = match receiver.recv_timeout(wait.unwrap_or(Duration::from_secs(3600))) {
                 Ok(Message::Reload) => {
+                    self.reloader.read_anew();
                     self.fetcher.again();
                     true
                 }
@@ -86,7 +87,10 @@ impl Control {
             }
             // Nothing told does not mean that the same files matter.
             if let Some(watcher) = &watcher {
-                watcher.set(self.reloader.watched());
+                if let Some(watched) = self.reloader.watched_anew() {
+                    watcher.set(watched);
+                }
+                watcher.took(now.elapsed());
             }
         }
     }

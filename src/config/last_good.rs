@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::reading::{Read, Reading};
+use super::reading::{Read, Reading, Stamps};
 use super::reload::Reloader;
 use crate::discovery::{ContentHash, FileText};
 use crate::model::Table;
@@ -46,10 +46,10 @@ fn hash(read: Option<&Read>) -> Option<ContentHash> {
 
 impl Fetched {
     /// A reading of the disk in which what was accepted stands in for what is kept.
-    pub(super) fn reading(&self) -> Reading {
+    pub(super) fn reading(&self, known: Stamps) -> Reading {
         let accepted =
             self.sets.iter().filter_map(|(path, set)| Some((path.clone(), Arc::clone(set.accepted.as_ref()?))));
-        Reading::with(accepted.collect())
+        Reading::with(accepted.collect(), known)
     }
 
     /// Whether there is something on trial that no attempt was made with.
@@ -108,7 +108,7 @@ impl Reloader {
             // It tells again what runs: whatever was held back is told no more.
             (set.trial, entry.trial) = (None, None);
         } else if hash(set.trial.as_ref()) != Some(new) {
-            set.trial = Some(Arc::new(Ok(FileText { bytes, hash: new })));
+            set.trial = Some(Arc::new(Ok(FileText::of(bytes))));
             set.tried = false;
         }
     }

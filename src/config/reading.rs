@@ -1,11 +1,13 @@
 //! One reading of the disk. Every file is read once in it, so that all that is made from a file is made from the same bytes; and
 //! what a servlet was made from is known, down to the files that were looked for and not found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::discovery::{self, ContentHash, FileText, Problem};
+use foldhash::fast::RandomState;
+
+use crate::discovery::{self, ContentHash, FileText, Problem, Stamp};
 
 /// What was found at a path: content, or why there is none.
 pub type Seen = Result<ContentHash, Box<str>>;
@@ -49,16 +51,33 @@ fn clone((path, seen): (&PathBuf, &Seen)) -> (PathBuf, Seen) {
 /// What was read at a path, or why nothing was.
 pub(super) type Read = Arc<Result<FileText, Problem>>;
 
+/// What files held when they were last read, for as long as they look the same: with ten thousand servlets, reading all files to find the
+/// one that changed takes most of a second.
+pub(super) type Stamps = HashMap<PathBuf, (Stamp, ContentHash), RandomState>;
+
 /// Files read so far.
 #[derive(Default)]
 pub(super) struct Reading {
     files: BTreeMap<PathBuf, Read>,
+    known: Stamps,
 }
 
 impl Reading {
-    /// A reading in which these files are known already, whatever the disk holds.
-    pub(super) fn with(files: BTreeMap<PathBuf, Read>) -> Reading {
-        Reading { files }
+    /// A reading in which these files are known already, whatever the disk holds, and those by their stamps.
+    pub(super) fn with(files: BTreeMap<PathBuf, Read>, known: Stamps) -> Reading {
+        Reading { files, known }
+    }
+
+    /// Nobody will ask for these files again.
+    pub(super) fn forget(&mut self, sources: &Sources) {
+        for path in sources.files.keys() {
+            self.known.remove(path);
+        }
+    }
+
+    /// What is known of files for the next reading.
+    pub(super) fn into_stamps(self) -> Stamps {
+        self.known
     }
 
     /// The file, read now unless it has been.
@@ -67,6 +86,10 @@ impl Reading {
             return Arc::clone(file);
         }
         let file = Arc::new(discovery::read(path));
+        match &*file {
+            Ok(FileText { stamp: Some(stamp), hash, .. }) => drop(self.known.insert(path.to_owned(), (*stamp, *hash))),
+            Ok(FileText { stamp: None, .. }) | Err(_) => drop(self.known.remove(path)),
+        }
         self.files.insert(path.to_owned(), Arc::clone(&file));
         file
     }
@@ -80,6 +103,12 @@ impl Reading {
     }
 
     pub(super) fn seen(&mut self, path: &Path) -> Seen {
+        if !self.files.contains_key(path)
+            && let Some((stamp, hash)) = self.known.get(path)
+            && Stamp::at(path) == Some(*stamp)
+        {
+            return Ok(*hash);
+        }
         match &*self.file(path) {
             Ok(file) => Ok(file.hash),
             Err(problem) => Err(problem.wrong.clone()),
@@ -105,9 +134,11 @@ pub(super) struct Recorder<'r> {
 
 impl Recorder<'_> {
     pub(super) fn file(&mut self, path: &Path) -> Read {
+        // Read before it is noted, so that what is noted is what was read.
+        let read = self.reading.file(path);
         let seen = self.reading.seen(path);
         self.sources.files.insert(path.to_owned(), seen);
-        self.reading.file(path)
+        read
     }
 
     /// Whether all of them are as they were. They become the servlet's own if they are.

@@ -13,7 +13,7 @@ use super::directory::{Listed, list};
 use super::last_good::{self, Fetched};
 use super::load::{Attempt, Surroundings, servlet};
 use super::protos::Compiled;
-use super::reading::{Reading, Seen, Sources};
+use super::reading::{Reading, Seen, Sources, Stamps};
 use super::settings::{Defaults, Settings};
 use super::{Change, Event, Loaded, Report, ServletDef};
 use crate::discovery::{Problem, display_name};
@@ -42,6 +42,10 @@ pub struct Reloader {
     pub(super) restart: Vec<&'static str>,
     pub(super) entries: BTreeMap<String, Entry>,
     pub(super) fetched: Fetched,
+    /// By which files are known again that need not be read.
+    stamps: Stamps,
+    /// Whether other files may matter than when that was asked last.
+    is_to_watch: bool,
 }
 
 /// One servlet.
@@ -123,6 +127,8 @@ impl Reloader {
                 restart: Vec::new(),
                 entries,
                 fetched: Fetched::default(),
+                stamps: Stamps::default(),
+                is_to_watch: true,
             }),
             None => {
                 problems.extend(
@@ -137,7 +143,10 @@ impl Reloader {
             }
         }
         match reloader {
-            Some(reloader) if problems.is_empty() => Ok((reloader.loaded(), reloader)),
+            Some(mut reloader) if problems.is_empty() => {
+                reloader.stamps = reading.into_stamps();
+                Ok((reloader.loaded(), reloader))
+            }
             _ => Err(Report { problems }),
         }
     }
@@ -160,11 +169,11 @@ impl Reloader {
     /// Looks at everything again and says what has changed. Servlets are settled together, so put all events in force before
     /// building routes from them: one servlet may take over what another gives up.
     pub fn reload(&mut self, now: Instant) -> Vec<Event> {
-        let mut reading = self.fetched.reading();
+        let mut reading = self.fetched.reading(std::mem::take(&mut self.stamps));
         let mut events = Vec::new();
         let mut dirty = self.reload_settings(&mut reading, &mut events);
         let listed = self.list(&mut events);
-        dirty |= self.remove_gone(&listed, now, &mut events);
+        dirty |= self.remove_gone(&listed, now, &mut reading, &mut events);
         let around = Surroundings {
             root: directory_of(&self.file),
             state: &self.settings.state.0,
@@ -202,12 +211,24 @@ impl Reloader {
         if dirty {
             events.extend(self.settle(&mut reading));
         }
+        self.is_to_watch |= dirty;
+        self.stamps = reading.into_stamps();
         events
+    }
+
+    /// Lets the next reload read every file, whatever it looks like.
+    pub fn read_anew(&mut self) {
+        self.stamps.clear();
     }
 
     /// When to look again without being told of a change: a file that is gone has been gone long enough then.
     pub fn next_check(&self) -> Option<Instant> {
         self.entries.values().filter_map(|entry| entry.gone_since).min().map(|since| since + GONE_AFTER)
+    }
+
+    /// [`Reloader::watched`], if that may be other files than when this was asked last.
+    pub fn watched_anew(&mut self) -> Option<Watched> {
+        std::mem::take(&mut self.is_to_watch).then(|| self.watched())
     }
 
     /// Everything whose change matters: files, some of which are not there, and the servlets' directory. It may be other files
@@ -275,7 +296,13 @@ impl Reloader {
     }
 
     /// Forgets the servlets whose files have been gone long enough. Whether there were any.
-    fn remove_gone(&mut self, listed: &BTreeMap<String, Listed>, now: Instant, events: &mut Vec<Event>) -> bool {
+    fn remove_gone(
+        &mut self,
+        listed: &BTreeMap<String, Listed>,
+        now: Instant,
+        reading: &mut Reading,
+        events: &mut Vec<Event>,
+    ) -> bool {
         let before = self.entries.len();
         self.entries.retain(|name, entry| {
             if listed.contains_key(name) {
@@ -286,6 +313,7 @@ impl Reloader {
             if entry.running.is_some() && now.saturating_duration_since(since) < GONE_AFTER {
                 return true;
             }
+            reading.forget(&entry.attempt.sources);
             if let Some(running) = &entry.running {
                 if running.def.reflected.is_some() {
                     self.fetched.forget(last_good::path(&self.settings.state.0, name));

@@ -108,7 +108,7 @@ pub(super) fn parse(
 ) -> Option<(Spanned<ServletFile>, Option<ServletOptions>)> {
     let root = reader.root(text)?;
     let keys = quoted_list(&[ServletFile::KEYS, ServletOptions::KEYS].concat());
-    let mut fields = reader.fields(&root, &format!("a mapping with {keys}"))?;
+    let mut fields = reader.fields(&root, format!("a mapping with {keys}"))?;
     let file = ServletFile::take(&mut fields, reader, None);
     if let Some(upstream @ (Upstream::Http1 | Upstream::Http2)) = file.as_ref().and_then(|file| file.upstream.0)
         && let Content::Map(entries) = &*root.content
@@ -348,7 +348,7 @@ impl Decode for HeaderValues {
         let mut seen: HashMap<HeaderName, u32> = HashMap::new();
         let mut fields = Some(Vec::new());
         for (key, value) in entries {
-            let field = reader.key(&key.text, |reader| {
+            let field = reader.key(key.text.clone(), |reader| {
                 let Ok(name) = HeaderName::from_bytes(key.text.as_bytes()) else {
                     reader.report(key.at, "is not a header name");
                     return None;

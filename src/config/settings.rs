@@ -106,7 +106,7 @@ impl Default for Defaults {
 impl Decode for Defaults {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
         let keys = quoted_list(&[DefaultTimeout::KEYS, ServletOptions::KEYS].concat());
-        let mut fields = reader.fields(node, &format!("a mapping with {keys}"))?;
+        let mut fields = reader.fields(node, format!("a mapping with {keys}"))?;
         let timeout = DefaultTimeout::take(&mut fields, reader, None);
         let servlet = ServletOptions::take(&mut fields, reader, None);
         fields.finish(reader)?;
@@ -267,7 +267,7 @@ impl Decode for Listeners {
 
 fn unique<T: Clone + Eq + std::hash::Hash>(
     seen: &mut HashMap<T, Position>,
-    key: &str,
+    key: &'static str,
     value: &Spanned<T>,
     shown: &str,
     reader: &mut Reader,

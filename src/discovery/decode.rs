@@ -1,14 +1,16 @@
 //! From nodes to values, reporting every mistake and going on. A decoder that returns `None` has reported why; the caller decodes
 //! the rest of its fields before it gives up, so that one run shows all that is wrong.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use serde_json::Value;
+use smallvec::SmallVec;
 
-use super::{Content, Key, Node, Position, Problem, did_you_mean};
+use super::{Content, Entry, Node, Position, Problem, description, did_you_mean};
 
 /// A value that can be read from a file that people write, and described to their editor.
 pub trait Decode: Sized {
@@ -50,9 +52,12 @@ pub struct Reader {
 const MAX_PROBLEMS: usize = 200;
 
 enum Step {
-    Key(String),
+    Key(Cow<'static, str>),
     Index(usize),
 }
+
+/// Up to so many keys are compared with each other; a mapping of more is hashed.
+const FEW_KEYS: usize = 16;
 
 impl Reader {
     /// `file` is its name in messages; relative paths in it are meant from `directory`.
@@ -162,9 +167,9 @@ impl Reader {
         None
     }
 
-    /// Decodes `node` one step further down.
-    pub fn key<R>(&mut self, key: &str, decode: impl FnOnce(&mut Reader) -> R) -> R {
-        self.step(Step::Key(key.to_owned()), decode)
+    /// Decodes one step further down. A key that the program knows costs nothing to remember.
+    pub fn key<R>(&mut self, key: impl Into<Cow<'static, str>>, decode: impl FnOnce(&mut Reader) -> R) -> R {
+        self.step(Step::Key(key.into()), decode)
     }
 
     pub fn index<R>(&mut self, index: usize, decode: impl FnOnce(&mut Reader) -> R) -> R {
@@ -196,23 +201,34 @@ impl Reader {
     }
 
     /// The entries of a mapping; a key written twice is reported.
-    pub fn fields(&mut self, node: &Node, allowed: &str) -> Option<Fields> {
+    pub fn fields<'n>(&mut self, node: &'n Node, allowed: impl Into<Box<str>>) -> Option<Fields<'n>> {
         let Content::Map(entries) = &*node.content else {
             return self.reject(node, allowed);
         };
-        let mut first: std::collections::HashMap<&str, Position> = std::collections::HashMap::new();
-        for (key, _) in entries {
-            if let Some(line) = first.get(key.text.as_str()).map(|at| at.line) {
-                self.key(&key.text, |reader| {
-                    reader.report_with(key.at, "", |problem| {
-                        problem.wrong = format!("duplicate key: first on line {line}").into();
-                    });
-                });
-            } else {
-                first.insert(&key.text, key.at);
+        if entries.len() <= FEW_KEYS {
+            for (place, (key, _)) in entries.iter().enumerate() {
+                if let Some((first, _)) = entries.iter().take(place).find(|(first, _)| first.text == key.text) {
+                    self.duplicate(&key.text, key.at, first.at);
+                }
+            }
+        } else {
+            let mut first: HashMap<&str, Position> = HashMap::new();
+            for (key, _) in entries {
+                match first.get(key.text.as_str()) {
+                    Some(at) => self.duplicate(&key.text, key.at, *at),
+                    None => drop(first.insert(&key.text, key.at)),
+                }
             }
         }
-        Some(Fields { at: node.at, entries: entries.clone(), known: Vec::new() })
+        Some(Fields { at: node.at, entries, known: SmallVec::new() })
+    }
+
+    fn duplicate(&mut self, key: &str, at: Position, first: Position) {
+        self.key(key.to_owned(), |reader| {
+            reader.report_with(at, "", |problem| {
+                problem.wrong = format!("duplicate key: first on line {}", first.line).into();
+            });
+        });
     }
 
     /// The items of a list, each decoded; `None` when one of them fails.
@@ -225,9 +241,16 @@ impl Reader {
         let Content::List(items) = &*node.content else {
             return self.reject(node, allowed);
         };
-        let decoded: Vec<Option<T>> =
-            items.iter().enumerate().map(|(index, item)| self.index(index, |reader| decode(item, reader))).collect();
-        decoded.into_iter().collect()
+        // What follows a failure is decoded all the same: its mistakes are told too.
+        let mut decoded = Some(Vec::with_capacity(items.len()));
+        for (index, item) in items.iter().enumerate() {
+            let value = self.index(index, |reader| decode(item, reader));
+            decoded = decoded.zip(value).map(|(mut values, value)| {
+                values.push(value);
+                values
+            });
+        }
+        decoded
     }
 
     /// The text of a scalar; numbers written without quotes are text too.
@@ -240,38 +263,41 @@ impl Reader {
 }
 
 /// The entries of a mapping while its keys are asked for one by one.
-pub struct Fields {
+pub struct Fields<'n> {
     /// Where the mapping begins.
     pub at: Position,
-    entries: Vec<(Key, Rc<Node>)>,
-    known: Vec<&'static str>,
+    entries: &'n [Entry],
+    known: SmallVec<[&'static str; 4]>,
 }
 
-impl Fields {
+impl<'n> Fields<'n> {
     /// The entry of that key, which is known from now on.
-    pub fn take(&mut self, name: &'static str) -> Option<(Key, Rc<Node>)> {
+    pub fn take(&mut self, name: &'static str) -> Option<&'n Entry> {
         self.known.push(name);
-        self.entries.iter().find(|(key, _)| key.text == name).cloned()
+        self.entries.iter().find(|(key, _)| key.text == name)
     }
 
-    /// Decodes the entry of that key, else takes `absent`; when there is neither, reports that it is missing and what it is about.
+    /// Decodes the entry of that key, else takes `absent`; when there is neither, reports that it is missing and what it is about: the first
+    /// sentence of `about`, the lines of its description.
     pub fn decode<T: Decode>(
         &mut self,
         name: &'static str,
-        about: &str,
+        about: &[&str],
         absent: Option<T>,
         reader: &mut Reader,
     ) -> Option<T> {
         match self.take(name) {
-            Some((_, node)) => reader.key(name, |reader| T::decode_over(&node, reader, absent.as_ref())),
+            Some((_, node)) => reader.key(name, |reader| T::decode_over(node, reader, absent.as_ref())),
             None => match absent.or_else(T::absent) {
                 Some(value) => Some(value),
                 None => {
                     let at = self.at;
                     reader.key(name, |reader| {
-                        let sentence = about.split_inclusive(". ").next().unwrap_or_default().trim();
-                        let problem = reader.report(at, "is missing");
-                        problem.allowed = (!sentence.is_empty()).then(|| sentence.into());
+                        reader.report_with(at, "is missing", |problem| {
+                            let about = description(about);
+                            let sentence = about.split_inclusive(". ").next().unwrap_or_default().trim();
+                            problem.allowed = (!sentence.is_empty()).then(|| sentence.into());
+                        });
                     });
                     None
                 }
@@ -283,12 +309,12 @@ impl Fields {
     pub fn finish(self, reader: &mut Reader) -> Option<()> {
         let mut clean = Some(());
         let mut told = HashSet::new();
-        for (key, _) in &self.entries {
+        for (key, _) in self.entries {
             if self.known.contains(&key.text.as_str()) || !told.insert(&key.text) {
                 continue;
             }
             clean = None;
-            reader.key(&key.text, |reader| {
+            reader.key(key.text.clone(), |reader| {
                 reader.report_with(key.at, "unknown key", |problem| {
                     problem.allowed = Some(format!("allowed here: {}", quoted_list(&self.known)).into());
                     problem.hint = did_you_mean(&key.text, self.known.iter().copied()).map(Into::into);
@@ -296,6 +322,15 @@ impl Fields {
             });
         }
         clean
+    }
+}
+
+/// The keys that a mapping may have, as what is allowed where something else was written.
+pub(crate) struct MappingWith(pub(crate) &'static [&'static str]);
+
+impl From<MappingWith> for Box<str> {
+    fn from(MappingWith(keys): MappingWith) -> Box<str> {
+        format!("a mapping with {}", quoted_list(keys)).into()
     }
 }
 

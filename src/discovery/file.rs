@@ -3,7 +3,9 @@
 use std::fs;
 use std::hash::Hasher;
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use super::{Position, Problem};
 
@@ -27,6 +29,71 @@ impl ContentHash {
 pub struct FileText {
     pub bytes: Vec<u8>,
     pub hash: ContentHash,
+    /// By which it is known again without being read; `None` when a later write may leave the file looking the same.
+    pub stamp: Option<Stamp>,
+}
+
+impl FileText {
+    /// What is in no file.
+    pub fn of(bytes: Vec<u8>) -> FileText {
+        FileText { hash: ContentHash::of(&bytes), bytes, stamp: None }
+    }
+}
+
+/// What the system says of a file. Nobody can set the time of its last change but by setting the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// A file that changed so long before it was read is not written again within the same tick of the clock by which changes are stamped.
+const SETTLED: Duration = Duration::from_secs(2);
+
+impl Stamp {
+    /// That of the file at `path`, links followed; `None` when there is none.
+    pub fn at(path: &Path) -> Option<Stamp> {
+        fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata))
+    }
+
+    fn of(metadata: &fs::Metadata) -> Stamp {
+        Stamp {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Whether a write after `now` would show.
+    fn is_settled(&self, now: SystemTime) -> bool {
+        let (seconds, nanos) = self.changed;
+        let changed = Duration::new(u64::try_from(seconds).unwrap_or(0), u32::try_from(nanos).unwrap_or(0));
+        now.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|now| changed + SETTLED <= now)
+    }
+}
+
+/// The file systems that stamp a file when it is written, and not when they hear of it: those of a disk of this machine, and of memory
+/// (statfs(2)). On any other, what is to be known is read.
+const STAMPING: [u32; 9] = [
+    0xef53,      // ext2 to ext4
+    0x5846_5342, // XFS
+    0x9123_683e, // btrfs
+    0x0102_1994, // tmpfs
+    0x8584_58f6, // ramfs
+    0x794c_7630, // overlayfs
+    0x2fc1_2fc1, // ZFS
+    0xf2f5_2010, // F2FS
+    0xca45_1a4e, // bcachefs
+];
+
+fn is_stamped(file: &fs::File) -> bool {
+    // The magic numbers have 32 bits; the system's type is wider, and signed.
+    rustix::fs::fstatfs(file).is_ok_and(|system| STAMPING.contains(&(system.f_type as u32)))
 }
 
 impl FileText {
@@ -54,23 +121,25 @@ pub fn read(path: &Path) -> Result<FileText, Problem> {
         return Err(wrong("is not a regular file".into()));
     }
     let file = fs::File::open(path).map_err(io)?;
-    let Some(bytes) = read_unchanged(&file, (&file).take(MAX_FILE_BYTES + 1)).map_err(io)? else {
+    let now = SystemTime::now();
+    let Some((bytes, stamp)) = read_unchanged(&file, (&file).take(MAX_FILE_BYTES + 1)).map_err(io)? else {
         return Err(wrong("is being written".into()));
     };
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(wrong(format!("is larger than {} MiB", MAX_FILE_BYTES >> 20)));
     }
-    let hash = ContentHash::of(&bytes);
-    Ok(FileText { bytes, hash })
+    let stamp = Some(stamp).filter(|stamp| stamp.is_settled(now) && is_stamped(&file));
+    Ok(FileText { stamp, ..FileText::of(bytes) })
 }
 
 /// All of `reader`, which reads `file`; `None` when the file was written meanwhile, so that no half of it is taken for the whole.
-fn read_unchanged(file: &fs::File, mut reader: impl Read) -> io::Result<Option<Vec<u8>>> {
-    let state = || file.metadata().and_then(|metadata| Ok((metadata.len(), metadata.modified()?)));
-    let before = state()?;
-    let mut bytes = Vec::new();
+fn read_unchanged(file: &fs::File, mut reader: impl Read) -> io::Result<Option<(Vec<u8>, Stamp)>> {
+    let state = || file.metadata().map(|metadata| (metadata.len(), metadata.mtime(), metadata.mtime_nsec()));
+    let metadata = file.metadata()?;
+    let before = (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(MAX_FILE_BYTES)).unwrap_or(0) + 1);
     reader.read_to_end(&mut bytes)?;
-    Ok((state()? == before).then_some(bytes))
+    Ok((state()? == before).then_some((bytes, Stamp::of(&metadata))))
 }
 
 /// `path` as meant in a file that lies in `directory`. `a/..` falls out where that is the same place, which it is not when `a` is

@@ -10,8 +10,9 @@ mod suggest;
 pub mod table;
 mod yaml;
 
+pub(crate) use decode::MappingWith;
 pub use decode::{Decode, Fields, Lenient, Reader, Spanned, quoted_list};
-pub use file::{ContentHash, FileText, MAX_FILE_BYTES, display_name, read, resolve};
+pub use file::{ContentHash, FileText, MAX_FILE_BYTES, Stamp, display_name, read, resolve};
 pub use problem::{Position, Problem};
 pub use record::Record;
 pub(crate) use record::{description, key_name, record};

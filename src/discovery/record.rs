@@ -11,7 +11,7 @@ pub trait Record: Sized {
     const KEYS: &'static [&'static str];
 
     /// Takes its keys from `fields`; a key that is left out is as in `base`, else its default. So are the keys of a mapping in it.
-    fn take(fields: &mut Fields, reader: &mut Reader, base: Option<&Self>) -> Option<Self>;
+    fn take(fields: &mut Fields<'_>, reader: &mut Reader, base: Option<&Self>) -> Option<Self>;
 
     /// The JSON Schemas of its keys.
     fn properties() -> Map<String, Value>;
@@ -95,14 +95,14 @@ macro_rules! record {
             const KEYS: &'static [&'static str] = &[$($crate::discovery::key_name(stringify!($field))),*];
 
             fn take(
-                fields: &mut $crate::discovery::Fields,
+                fields: &mut $crate::discovery::Fields<'_>,
                 reader: &mut $crate::discovery::Reader,
                 base: Option<&Self>,
             ) -> Option<Self> {
                 // Every field is read before the first failure counts.
                 $(let $field = fields.decode::<$type>(
                     $crate::discovery::key_name(stringify!($field)),
-                    &$crate::discovery::description(&[$($line),*]),
+                    &[$($line),*],
                     base.map(|base| base.$field.clone())$(.or_else(|| Some($default)))?,
                     reader,
                 );)*
@@ -161,8 +161,7 @@ macro_rules! record {
                 base: Option<&Self>,
             ) -> Option<Self> {
                 use $crate::discovery::Record;
-                let keys = $crate::discovery::quoted_list(Self::KEYS);
-                let mut fields = reader.fields(node, &format!("a mapping with {keys}"))?;
+                let mut fields = reader.fields(node, $crate::discovery::MappingWith(Self::KEYS))?;
                 let value = Self::take(&mut fields, reader, base);
                 fields.finish(reader)?;
                 value

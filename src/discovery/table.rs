@@ -1,11 +1,14 @@
 //! The endpoint table of one servlet, from the text that deployers and tuners write. Checked whole: a table is taken as it is
 //! written or not at all.
 
+mod plain;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use serde_json::{Value, json};
 
 use super::record::{object, property, record};
@@ -36,6 +39,14 @@ record! {
 
 /// Reads a table. `file` is its name in messages; relative socket paths in it are meant from `directory`.
 pub fn parse(file: &str, directory: &Path, text: &str) -> Result<Table, Vec<Problem>> {
+    match plain::read(text) {
+        Some(table) => Ok(table),
+        None => by_tree(file, directory, text),
+    }
+}
+
+/// Any table, and all that is wrong with it.
+fn by_tree(file: &str, directory: &Path, text: &str) -> Result<Table, Vec<Problem>> {
     let mut reader = Reader::new(file, directory);
     match reader.document::<TableFile>(text) {
         Some(TableFile(table)) if reader.is_clean() => Ok(table),
@@ -57,12 +68,12 @@ impl Decode for TableFile {
         let mut seen = Addresses::default();
         let table = match (endpoints, groups) {
             (Some((_, endpoints)), None) => {
-                reader.key("endpoints", |reader| seen.endpoints(&endpoints, reader)).map(Table::flat)
+                reader.key("endpoints", |reader| seen.endpoints(endpoints, reader)).map(Table::flat)
             }
-            (None, Some((_, groups))) => reader.key("groups", |reader| seen.groups(&groups, reader)),
+            (None, Some((_, groups))) => reader.key("groups", |reader| seen.groups(groups, reader)),
             (Some((one, _)), Some((other, _))) => {
                 let (first, second) = if one.at < other.at { (one, other) } else { (other, one) };
-                reader.key(&second.text, |reader| {
+                reader.key(second.text.clone(), |reader| {
                     let wrong = format!("beside `{}` on line {}", first.text, first.at.line);
                     reader.report(second.at, wrong).allowed = Some("one of the two".into());
                 });
@@ -105,7 +116,7 @@ impl Decode for TableFile {
 
 /// The addresses met so far, with their lines. An IPv4 address written as IPv6 is the same place as itself.
 #[derive(Default)]
-struct Addresses(HashMap<Address, Position>);
+struct Addresses(HashMap<Address, Position, RandomState>);
 
 fn canonical(address: &Address) -> Address {
     match address {
@@ -148,7 +159,7 @@ impl Addresses {
         reader.fields(node, "")?;
         let mut groups = Some(Vec::new());
         for (key, value) in entries {
-            let group = reader.key(&key.text, |reader| {
+            let group = reader.key(key.text.clone(), |reader| {
                 if key.text.is_empty() || key.text.chars().any(char::is_control) {
                     reader.report(key.at, "a group needs a name");
                     return None;

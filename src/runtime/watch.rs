@@ -1,12 +1,14 @@
 //! Tells that files may have changed, soon and surely. Soon by the kernel's notices on the directories that they are in, since a
-//! file's own watch dies with a rename; surely by looking at them twice a second beside it, because a network mount sends no
-//! notice, the kernel's watches run out, and a directory may be swapped above the one that is watched. Says too much rather than too
-//! little: whoever is told compares contents.
+//! file's own watch dies with a rename; surely by looking at them beside it, twice a second or as seldom as costs little, because a network
+//! mount sends no notice, the kernel's watches run out, and a directory may be swapped above the one that is watched. Says too much rather
+//! than too little: whoever is told compares contents.
 
 mod burst;
 mod look;
+mod pace;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::RandomState;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -17,19 +19,8 @@ use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
 use notify::{EventKind, RecursiveMode, Watcher as _};
 
 use burst::Burst;
-use look::{DirectoryId, Look, Wanted};
-
-/// How often files are looked at. A change acts within a second of the write: this, the wait for a writer and the reload fit in it.
-const POLL: Duration = Duration::from_millis(500);
-/// How often a change is supposed that nothing showed: a write of the same length in the same tick of the clock.
-const SWEEP: Duration = Duration::from_secs(10);
-
-/// How often the watcher looks, and supposes.
-#[derive(Clone, Copy)]
-struct Pace {
-    poll: Duration,
-    sweep: Duration,
-}
+use look::{Directories, DirectoryId, Look, Wanted, directory_at};
+use pace::Pace;
 
 /// What the watcher has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +42,7 @@ pub struct Watched {
 
 enum Message {
     Watch(Watched),
+    Took(Duration),
     Event(notify::Event),
     Failed(String),
     Stop,
@@ -68,7 +60,7 @@ impl Watcher {
     /// # Errors
     /// When the thread cannot be started.
     pub fn start(watched: Watched, notice: impl FnMut(Notice) + Send + 'static) -> std::io::Result<Watcher> {
-        Watcher::start_with(watched, true, Pace { poll: POLL, sweep: SWEEP }, notice)
+        Watcher::start_with(watched, true, Pace::default(), notice)
     }
 
     fn start_with(
@@ -95,6 +87,11 @@ impl Watcher {
         // The thread ends only when this is dropped.
         let _ = self.sender.send(Message::Watch(watched));
     }
+
+    /// Acting on a notice took so long: when nothing shows a change, the next one is told as seldom as makes that cheap.
+    pub fn took(&self, time: Duration) {
+        let _ = self.sender.send(Message::Took(time));
+    }
 }
 
 impl Drop for Watcher {
@@ -113,22 +110,28 @@ struct State<N> {
     kernel: Option<notify::RecommendedWatcher>,
     /// The directories that the kernel watches, and which directory that was then.
     by_kernel: BTreeMap<PathBuf, DirectoryId>,
+    /// Those that it is to watch, there or not.
+    directories: Directories,
     /// What in them matters.
     wanted: Wanted,
     watched: Watched,
-    look: Option<Look>,
+    look: Look,
+    names: RandomState,
 }
 
 impl<N: FnMut(Notice)> State<N> {
     fn new(watched: Watched, notice: N) -> Self {
+        let names = RandomState::new();
         State {
             notice,
             told: BTreeSet::new(),
             kernel: None,
             by_kernel: BTreeMap::new(),
+            directories: Directories::new(),
             wanted: Wanted::default(),
+            look: Look::at(&watched, &names),
             watched,
-            look: None,
+            names,
         }
     }
 
@@ -158,13 +161,14 @@ impl<N: FnMut(Notice)> State<N> {
 
     fn run(&mut self, messages: &Receiver<Message>, pace: Pace) {
         let mut now = Instant::now();
-        let (mut poll_at, mut sweep_at) = (now + pace.poll, now + pace.sweep);
+        let (mut look_at, mut sweep_at) = (now + pace.look, now + pace.sweep);
         let mut looked_at = now;
+        let mut reload = Duration::ZERO;
         let mut burst = Burst::default();
         // What changed before the watch began has been missed: at first something is supposed to have.
         burst.touch(now);
         loop {
-            let wake_at = burst.tell_at().map_or(poll_at, |at| at.min(poll_at));
+            let wake_at = burst.tell_at().map_or(look_at, |at| at.min(look_at));
             let message = messages.recv_timeout(wake_at.saturating_duration_since(now));
             now = Instant::now();
             match message {
@@ -178,30 +182,35 @@ impl<N: FnMut(Notice)> State<N> {
                     if self.watched != watched {
                         self.watched = watched;
                         self.watch();
+                        self.look = Look::at(&self.watched, &self.names);
                         // What changed before it was watched has been missed.
                         burst.touch(now);
                     }
                 }
+                Ok(Message::Took(time)) => {
+                    sweep_at += pace.next_sweep(time).saturating_sub(pace.next_sweep(reload));
+                    reload = time;
+                }
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if now >= poll_at {
-                poll_at = now + pace.poll;
-                if self.watch() {
-                    burst.found(looked_at, now);
+            if now >= look_at {
+                if self.look() {
+                    // After a long time it is not known when, and the change that it is has a writer's patience before it.
+                    let lately = now.checked_sub(pace.look.min(burst::PATIENCE)).unwrap_or(looked_at);
+                    burst.found(looked_at.max(lately), now);
                 } else if now >= sweep_at {
                     burst.touch(now);
                 }
+                look_at = Instant::now() + pace.next_look(now.elapsed());
                 looked_at = now;
             }
             if burst.tell_at().is_some_and(|at| now >= at) {
                 // Before it is told: what is written while it is read is seen by the next look.
-                let look = Some(Look::at(&self.watched));
-                let changed = self.look != look;
-                self.look = look;
+                let changed = self.look();
                 looked_at = now;
                 if !burst.goes_on(changed, now) {
                     burst = Burst::default();
-                    sweep_at = now + pace.sweep;
+                    sweep_at = now + pace.next_sweep(reload);
                     (self.notice)(Notice::Changed);
                 }
             }
@@ -235,15 +244,29 @@ impl<N: FnMut(Notice)> State<N> {
         self.by_kernel.get(directory).is_none_or(|directory| self.wanted.has(*directory, name))
     }
 
-    /// Looks at everything and has the kernel watch the directories that are there now. Whether something has changed.
+    /// Looks at everything. Whether something has changed; then other directories may matter than before.
+    fn look(&mut self) -> bool {
+        let look = Look::at(&self.watched, &self.names);
+        let changed = look != self.look;
+        self.look = look;
+        let moved = changed || self.directories.iter().any(|(path, known)| directory_at(path) != *known);
+        let missed = (moved || self.is_unwatched()) && self.watch();
+        changed || missed
+    }
+
+    /// Whether the kernel does not watch a directory that was there: it refused once and may not again.
+    fn is_unwatched(&self) -> bool {
+        let there = || self.directories.iter().filter(|(_, id)| id.is_some()).count();
+        self.kernel.is_some() && self.by_kernel.len() < there()
+    }
+
+    /// Has the kernel watch the directories that are there now. Whether something may have been missed before it did.
     fn watch(&mut self) -> bool {
         let (directories, wanted) = self.watched.to_watch();
         self.wanted = wanted;
-        let missed = self.have_kernel_watch(directories);
-        let look = Look::at(&self.watched);
-        let changed = self.look.as_ref().is_some_and(|before| *before != look);
-        self.look = Some(look);
-        missed || changed
+        let there = directories.iter().filter_map(|(path, id)| Some((path.clone(), (*id)?))).collect();
+        self.directories = directories;
+        self.have_kernel_watch(there)
     }
 
     /// Whether a directory is watched anew, so that something in it may have been missed.

@@ -1,9 +1,10 @@
-//! What can be seen of files without reading them: enough to suppose a change, cheap enough for twice a second.
+//! What can be seen of files without reading them: enough to suppose a change, cheap enough to do it again and again.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt;
+use std::hash::{BuildHasher, RandomState};
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::Watched;
@@ -14,9 +15,12 @@ const MAX_LINKS: usize = 40;
 /// Which directory a path means: its device and inode.
 pub(super) type DirectoryId = (u64, u64);
 
-/// A look at everything that is watched.
+/// A look at everything that is watched. Two can be compared when they are at the same.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Look(Vec<(PathBuf, Option<Stat>)>);
+pub(super) struct Look {
+    directories: Vec<(Option<Stat>, u64)>,
+    files: Vec<Option<Stat>>,
+}
 
 /// What a file looks like, links followed.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,34 +33,30 @@ struct Stat {
 }
 
 impl Stat {
-    fn of(metadata: &Metadata) -> Stat {
-        Stat {
+    fn at(path: &Path) -> Option<Stat> {
+        let metadata = fs::metadata(path).ok()?;
+        Some(Stat {
             device: metadata.dev(),
             inode: metadata.ino(),
             size: metadata.size(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
+        })
     }
 }
 
 impl Look {
-    pub(super) fn at(watched: &Watched) -> Look {
-        let mut seen: Vec<(PathBuf, Option<Stat>)> = Vec::new();
-        let mut look = |path: PathBuf| {
-            let stat = fs::metadata(&path).ok().map(|metadata| Stat::of(&metadata));
-            seen.push((path, stat));
-        };
-        for directory in &watched.directories {
-            let mut names: Vec<PathBuf> =
-                fs::read_dir(here(directory)).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-            names.sort();
-            look(directory.clone());
-            names.into_iter().for_each(&mut look);
-        }
-        watched.files.iter().cloned().for_each(look);
-        Look(seen)
+    /// `state`: the same for looks that are to be compared.
+    pub(super) fn at(watched: &Watched, state: &RandomState) -> Look {
+        let directories = watched.directories.iter().map(|path| (Stat::at(here(path)), names(path, state))).collect();
+        Look { directories, files: watched.files.iter().map(|path| Stat::at(path)).collect() }
     }
+}
+
+/// Stands for the names in a directory and what they lead to, in whatever order the system tells them.
+fn names(directory: &Path, state: &RandomState) -> u64 {
+    let entries = fs::read_dir(here(directory)).into_iter().flatten().flatten();
+    entries.map(|entry| state.hash_one((entry.file_name(), entry.ino()))).fold(0, u64::wrapping_add)
 }
 
 /// What matters in directories that others use too. Known by the directory's identity, because the kernel tells one name of a
@@ -65,48 +65,58 @@ impl Look {
 pub(super) struct Wanted {
     /// Directories in which everything matters.
     whole: HashSet<DirectoryId>,
-    names: HashSet<(DirectoryId, OsString)>,
+    names: HashMap<DirectoryId, HashSet<OsString>>,
 }
 
 impl Wanted {
     pub(super) fn has(&self, directory: DirectoryId, name: &OsStr) -> bool {
-        self.whole.contains(&directory) || self.names.contains(&(directory, name.to_owned()))
+        self.whole.contains(&directory) || self.names.get(&directory).is_some_and(|names| names.contains(name))
     }
 }
 
+/// The directories whose entries matter, by absolute paths, and which of them are there.
+pub(super) type Directories = BTreeMap<PathBuf, Option<DirectoryId>>;
+
+/// Which directory is at `path`, if one is.
+pub(super) fn directory_at(path: &Path) -> Option<DirectoryId> {
+    let metadata = fs::metadata(path).ok().filter(Metadata::is_dir)?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
 impl Watched {
-    /// The directories whose entries matter, as far as they are there, by absolute paths; and which entries those are.
-    pub(super) fn to_watch(&self) -> (BTreeMap<PathBuf, DirectoryId>, Wanted) {
-        let mut found = BTreeMap::new();
-        let mut add = |directory: &Path| {
-            let metadata = fs::metadata(directory).ok().filter(Metadata::is_dir)?;
-            let id = (metadata.dev(), metadata.ino());
-            found.insert(directory.to_owned(), id);
-            Some(id)
-        };
+    /// The directories whose entries matter, and which entries those are.
+    pub(super) fn to_watch(&self) -> (Directories, Wanted) {
+        let mut found = Directories::new();
         let mut wanted = Wanted::default();
         for directory in &self.directories {
-            wanted.whole.extend(add(&absolute(directory)));
+            let path = absolute(directory);
+            let id = *found.entry(path).or_insert_with_key(|path| directory_at(path));
+            wanted.whole.extend(id);
         }
         // The files, the links to them, and whatever is above either: a directory on the way may be a link itself.
-        let mut on_the_way: BTreeSet<PathBuf> = BTreeSet::new();
         for file in self.files.iter().chain(&self.directories) {
             let mut path = absolute(file);
             for _ in 0..MAX_LINKS {
-                let parent = path.parent().unwrap_or(Path::new("/")).to_owned();
-                add(&parent);
-                on_the_way.extend(path.ancestors().map(Path::to_owned));
+                let parent = path.parent().unwrap_or(Path::new("/"));
+                let id = match found.get(parent) {
+                    Some(id) => *id,
+                    None => *found.entry(parent.to_owned()).or_insert_with_key(|path| directory_at(path)),
+                };
+                if let (Some(id), Some(name)) = (id, path.file_name()) {
+                    wanted.names.entry(id).or_default().insert(name.to_owned());
+                }
                 match fs::read_link(&path) {
                     Ok(target) => path = parent.join(target),
                     Err(_) => break,
                 }
             }
         }
-        for path in on_the_way {
+        let above: BTreeSet<&Path> = found.keys().flat_map(|directory| directory.ancestors()).collect();
+        for path in above {
             if let (Some(parent), Some(name)) = (path.parent(), path.file_name())
-                && let Some(id) = found.get(parent)
+                && let Some(Some(id)) = found.get(parent)
             {
-                wanted.names.insert((*id, name.to_owned()));
+                wanted.names.entry(*id).or_default().insert(name.to_owned());
             }
         }
         (found, wanted)

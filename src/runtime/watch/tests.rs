@@ -11,6 +11,8 @@ const FOREVER: Duration = Duration::from_secs(60);
 /// Longer than any test runs: what is found then is found without it.
 const NEVER: Duration = Duration::from_secs(3600);
 
+const SOON: Duration = Duration::from_millis(100);
+
 struct Rig {
     directory: tempfile::TempDir,
     watcher: Watcher,
@@ -19,7 +21,7 @@ struct Rig {
 
 impl Rig {
     /// Watches by the kernel alone, by looking alone, or both, and never supposes a change.
-    fn new(files: &[&str], use_kernel: bool, poll: Duration) -> Rig {
+    fn new(files: &[&str], use_kernel: bool, look: Duration) -> Rig {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("servlets")).unwrap();
         for file in files {
@@ -27,7 +29,7 @@ impl Rig {
         }
         let (sender, notices) = mpsc::channel();
         let watched = Rig::watched(directory.path(), files);
-        let pace = Pace { poll, sweep: NEVER };
+        let pace = Pace { look, sweep: NEVER };
         let watcher = Watcher::start_with(watched, use_kernel, pace, move |notice| drop(sender.send(notice))).unwrap();
         assert_eq!(notices.recv_timeout(FOREVER), Ok(Notice::Changed), "at first");
         Rig { directory, watcher, notices }
@@ -49,8 +51,8 @@ impl Rig {
     }
 }
 
-fn every_kind_of_change_is_told(use_kernel: bool, poll: Duration) {
-    let rig = Rig::new(&["a.yaml"], use_kernel, poll);
+fn every_kind_of_change_is_told(use_kernel: bool, look: Duration) {
+    let rig = Rig::new(&["a.yaml"], use_kernel, look);
     rig.tells("in place", |rig| fs::write(rig.path("a.yaml"), "newer").unwrap());
     rig.tells("rename over", |rig| {
         fs::write(rig.path("a.tmp"), "renamed").unwrap();
@@ -69,12 +71,12 @@ fn the_kernel_tells() {
 
 #[test]
 fn looking_tells() {
-    every_kind_of_change_is_told(false, POLL);
+    every_kind_of_change_is_told(false, SOON);
 }
 
 #[test]
 fn a_directory_made_again_is_watched_again() {
-    let rig = Rig::new(&[], true, POLL);
+    let rig = Rig::new(&[], true, SOON);
     rig.tells("removed", |rig| fs::remove_dir_all(rig.path("servlets")).unwrap());
     rig.tells("made again", |rig| {
         fs::create_dir(rig.path("servlets")).unwrap();
@@ -88,7 +90,7 @@ fn a_directory_made_again_is_watched_again() {
 fn a_swapped_config_map_is_told() {
     for use_kernel in [true, false] {
         // The kernel's notices follow the links; only what they lead to after a swap has to be looked for.
-        let rig = Rig::new(&[], use_kernel, POLL);
+        let rig = Rig::new(&[], use_kernel, SOON);
         for version in ["..1", "..2"] {
             fs::create_dir(rig.path(version)).unwrap();
             fs::write(rig.path(version).join("a.yaml"), version).unwrap();
@@ -106,7 +108,7 @@ fn a_swapped_config_map_is_told() {
 
 #[test]
 fn what_is_not_there_yet_is_told_when_it_comes() {
-    let rig = Rig::new(&[], true, POLL);
+    let rig = Rig::new(&[], true, SOON);
     rig.tells("watched", |rig| rig.watcher.set(Rig::watched(rig.directory.path(), &["later/deep/a.yaml"])));
     rig.tells("created", |rig| {
         fs::create_dir_all(rig.path("later/deep")).unwrap();
@@ -121,7 +123,8 @@ fn links_in_a_circle_end() {
     symlink("a", directory.path().join("b")).unwrap();
     let watched = Watched { files: vec![directory.path().join("a")], directories: Vec::new() };
     assert_eq!(watched.to_watch().0.keys().collect::<Vec<_>>(), [directory.path()]);
-    assert_eq!(Look::at(&watched), Look::at(&watched));
+    let names = RandomState::new();
+    assert_eq!(Look::at(&watched, &names), Look::at(&watched, &names));
 }
 
 #[test]
