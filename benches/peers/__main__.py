@@ -8,7 +8,6 @@ import argparse
 import os
 import resource
 import signal
-import statistics
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +17,7 @@ import install
 import measure
 import proxies
 import report
+import results
 import scale
 import works
 
@@ -25,16 +25,17 @@ PEERS = ("envoy", "haproxy", "nginx", "pingora")
 
 
 def arguments():
-    names = [work.name for work in works.WORKS] + ["memory", *works.ALONE]
+    names = [work.name for work in works.WORKS] + ["memory", *(part.name for part in works.ALONE)]
     parser = argparse.ArgumentParser(
         prog="just peers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="works:\n" + "\n".join(f"  {work.name:<10} {work.title}" for work in works.WORKS)
-        + "\n  memory     an idle connection, a call in flight\n  workers    two workers against one\n"
-        + "  endpoints, servlets, routes   what a call costs with 10 to 10,000 of them\n"
-        + "  swap       a table of 10,000 endpoints written anew under load",
+        + "\n  memory     an idle connection, a call in flight\nTelamon beside itself:\n"
+        + "\n".join(f"  {part.name:<10} {part.about}" for part in works.ALONE)
+        + "\n\nA whole run takes about 20 minutes and writes RESULTS.md. Other runs print, and write with --write.",
     )
-    parser.add_argument("--only", nargs="+", metavar="WORK", choices=names, help="these works; then RESULTS.md is not written")
-    parser.add_argument("--proxies", nargs="+", metavar="PEER", choices=PEERS, help="these peers beside Telamon; likewise")
+    parser.add_argument("--only", nargs="+", metavar="WORK", choices=names, help="these works")
+    parser.add_argument("--write", action="store_true", help="put what was found into RESULTS.md; what is not measured stays, with its date")
+    parser.add_argument("--proxies", nargs="+", metavar="PEER", choices=PEERS, help="these peers beside Telamon")
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds (5)")
     parser.add_argument("--calls", type=int, default=20_000, help="calls a round, of the cheap kinds (20000)")
     parser.add_argument("--telamon", nargs="+", type=Path, metavar="PROGRAM", help="built already; more than one are compared")
@@ -43,9 +44,8 @@ def arguments():
     return parser.parse_args()
 
 
-def kinds(options):
+def kinds(options, peers):
     """Who takes part: Telamon first."""
-    install.packages()
     programs = options.telamon or [install.telamon()]
     found = []
     for index, program in enumerate(programs, 1):
@@ -57,16 +57,20 @@ def kinds(options):
         "nginx": proxies.nginx,
         "pingora": lambda: proxies.pingora(install.pingora()),
     }
-    return found + [makers[name]() for name in options.proxies or PEERS], programs[0].resolve()
+    return found + [makers[name]() for name in peers], programs[0].resolve()
 
 
 class Run:
     def __init__(self, options, directory):
         self.options, self.directory = options, directory
         self.ends = install.ends()
-        self.kinds, self.telamon = kinds(options)
+        install.packages()
+        # Telamon beside itself needs none of them.
+        beside = any(self.wants(name) for name in ["memory", *(work.name for work in works.WORKS)])
+        self.kinds, self.telamon = kinds(options, (options.proxies or PEERS) if beside else ())
         self.titles = {kind.name: kind.title for kind in self.kinds}
         self.driver = measure.Driver(self.ends, foreign.loads(directory) if options.foreign else None)
+        self.curves = {}  # by the file that each is to be drawn in
 
     def wants(self, name):
         return not self.options.only or name in self.options.only
@@ -75,15 +79,18 @@ class Run:
         print(f"\r{text:<60}", end="", file=sys.stderr, flush=True)
 
     def parts(self):
-        """The report, a part at a time."""
-        loads = " ".join(f"{load:.1f}" for load in os.getloadavg())
-        cores = (proxies.PROXY_CORE, proxies.ENDS_CORE)
-        yield report.head(self.kinds, self.options.rounds, self.options.calls, cores, loads)
+        """Titles and what was found, a part at a time."""
         if any(self.wants(work.name) for work in works.WORKS):
             yield from self.beside()
         if self.wants("memory"):
-            yield self.memory()
+            yield works.MEMORY_TITLE, self.memory()
         yield from scale.parts(self)
+
+    def dated(self, text):
+        """With what it was measured on, and when."""
+        loads = " ".join(f"{load:.1f}" for load in os.getloadavg())
+        cores = (proxies.PROXY_CORE, proxies.ENDS_CORE)
+        return text.rstrip() + "\n\n" + report.measured(self.kinds, self.options.rounds, self.options.calls, cores, loads)
 
     def beside(self):
         backends = proxies.Backends(self.ends, self.directory)
@@ -96,10 +103,10 @@ class Run:
                 except proxies.Failed as failed:
                     if not started:
                         raise
-                    yield f"{kind.title} takes no part: {failed}\n"
+                    self.told(f"{kind.title} takes no part: {failed}\n")
             for work in works.WORKS:
                 if self.wants(work.name):
-                    yield report.work(work, self.rows(work, [one for one in started if work.port in one.ports]), self.titles)
+                    yield work.title, report.work(work, self.rows(work, [one for one in started if work.port in one.ports]), self.titles)
         finally:
             for process in [*started, backends]:
                 process.stop()
@@ -108,11 +115,11 @@ class Run:
         pairs = [(proxy, work) for proxy in able]
         rows = measure.in_turn(self.driver, pairs, self.options.rounds, self.options.calls, self.told)
         good = [row for row in rows if not row.void]
-        if good and not self.options.no_latency:
+        if good and work.paced and not self.options.no_latency:
             carried = {row.name: row.median(lambda sample: sample.a_second) for row in good}
             rate = 0.5 * carried.get("envoy", min(carried.values()))
             self.told(f"{work.name}: at {rate:.0f} calls a second")
-            measure.at_a_rate(self.driver, pairs, rows, min(3, self.options.rounds), rate)
+            measure.at_a_rate(self.driver, pairs, rows, min(measure.LATENCY_ROUNDS, self.options.rounds), rate)
         return rows
 
     def memory(self):
@@ -131,17 +138,14 @@ class Run:
         return report.memory(found, self.titles)
 
     def held(self, kind, what, backends):
-        found = []
-        for _ in range(min(3, self.options.rounds)):
+        try:
+            proxy = kind.start(self.directory, backends)
             try:
-                proxy = kind.start(self.directory, backends)
-                try:
-                    found.append(measure.held(self.ends, proxy, what))
-                finally:
-                    proxy.stop()
-            except proxies.Failed as failed:
-                return f"void: {str(failed).strip().splitlines()[-1][:100]}"
-        return statistics.median(found)
+                return measure.held(self.ends, proxy, what)
+            finally:
+                proxy.stop()
+        except proxies.Failed as failed:
+            return f"void: {str(failed).strip().splitlines()[-1][:100]}"
 
 
 def main():
@@ -152,13 +156,18 @@ def main():
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with tempfile.TemporaryDirectory(prefix="peers") as directory:
-        text = []
-        for part in Run(options, Path(directory)).parts():
+        run = Run(options, Path(directory))
+        found = {}
+        for title, text in run.parts():
             print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
-            print(part, flush=True)
-            text.append(part)
-    if not (options.only or options.proxies or options.telamon or options.foreign or options.no_latency):
-        (install.HERE / "RESULTS.md").write_text("\n".join(text))
+            print(f"## {title}\n\n{text}", flush=True)
+            found[title] = run.dated(text)
+    whole = not (options.only or options.proxies or options.telamon or options.foreign or options.no_latency)
+    if whole or options.write:
+        results.write(install.HERE / "RESULTS.md", report.HEAD, works.titles(), found)
+        for name, drawing in run.curves.items():
+            (install.HERE / "curves").mkdir(exist_ok=True)
+            (install.HERE / "curves" / name).write_text(drawing)
 
 
 if __name__ == "__main__":

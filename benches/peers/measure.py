@@ -10,7 +10,8 @@ from pathlib import Path
 
 from proxies import ENDS_CORE, Failed, pinned
 
-LATENCY_SECONDS = 2  # a round at a fixed rate; at least this many calls are made whatever the rate is
+LATENCY_ROUNDS = 3
+LATENCY_SECONDS = 1.5  # a round at a fixed rate; at least this many calls are made whatever the rate is
 LATENCY_CALLS = 400
 WORKERS = "worker-"  # how Telamon names its threads that carry calls
 HOLD_SECONDS = 120  # for all of them to be there

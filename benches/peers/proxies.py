@@ -199,6 +199,8 @@ def telamon_of(binary, name, directory, files, workers=1, cores=(PROXY_CORE,)):
         (directory / path).parent.mkdir(parents=True, exist_ok=True)
         (directory / path).write_text(text)
     ports = {"grpc": port, "json": port, "plain": port}
+    began = time.monotonic()
     proxy = Proxy(name, [binary, "run", "--config", directory / "telamon.yaml"], directory, ports, cores)
+    proxy.ready_after = time.monotonic() - began
     proxy.directory, proxy.admin = directory, admin
     return proxy

@@ -32,21 +32,24 @@ def spread(values):
     return f"{number(min(values))} to {number(max(values))}"
 
 
-def head(kinds, rounds, calls, cores, loads):
-    versions = ", ".join(f"{kind.title} {kind.version()}" for kind in kinds)
-    proxy, ends = cores
-    return f"""# Beside its peers
+HEAD = """# Beside its peers
 
 Written by `just peers`; how it is done is in this folder. Compare figures within one table of one run only: the machine's speed drifts,
 and the proxies take turns for that reason. Figures are medians of the rounds; *busy* is the share of the time that the proxy was on its
 core while calls came as fast as they were answered; latencies are those at half the rate that Envoy carried so; the last column is the
-median of the rounds' ratios (least to most). A row with one wrong answer is void.
-
-- {datetime.date.today().isoformat()}; {versions}
-- {machine()}; the proxy alone on core {proxy} with one worker, backends and load on core {ends}
-- {rounds} counted rounds after one that warms up, {calls:,} calls of the cheap kinds each; load average {loads}
-- three backends, weighted 3:2:1
+median of the rounds' ratios (least to most). A row with one wrong answer is void. Three backends, weighted 3:2:1, but where it says
+otherwise. Each part has its own date: `just peers --only PART --write` measures one anew.
 """
+
+
+def measured(kinds, rounds, calls, cores, loads):
+    """When, with what, on what, and how often."""
+    versions = ", ".join(f"{kind.title} {kind.version()}" for kind in kinds)
+    proxy, ends = cores
+    return (
+        f"*{datetime.date.today().isoformat()}; {versions}; {machine()}, the proxy on core {proxy}, backends and load on core {ends}; "
+        f"{rounds} rounds after one that warms up, {calls:,} calls of the cheap kinds each; load average {loads}*\n"
+    )
 
 
 def work(entry, rows, titles):
@@ -75,7 +78,7 @@ def work(entry, rows, titles):
     ]
     notes = [entry.note] if entry.note else []
     notes += promised(entry, rows, titles)
-    return f"## {entry.title}\n\n" + table([head.strip() for head in heads], lines) + "".join(f"\n- {note}" for note in notes) + "\n"
+    return table([head.strip() for head in heads], lines) + "".join(f"\n- {note}" for note in notes) + "\n"
 
 
 def promised(entry, rows, titles):
@@ -103,7 +106,7 @@ def promised(entry, rows, titles):
 
 def memory(found, titles):
     """`found`: for each held thing, KiB by proxy."""
-    parts = ["## Memory\n\nKiB that each takes, from the growth of the proxy's own memory.\n\n"]
+    parts = ["KiB that each takes, from the growth of the proxy's own memory.\n\n"]
     names = list(titles)
     rows = []
     for what, sizes in found:
@@ -114,21 +117,30 @@ def memory(found, titles):
     return "".join(parts)
 
 
-def curve(title, note, rows):
-    """Telamon beside itself: a row a size, and how much dearer it is than the first."""
+BAR = 40  # characters of what costs as much as the first
+
+
+def curve(note, rows, most, drawing=None):
+    """Telamon beside itself: a row a size, and how much dearer it is than the first, which may be `most` times."""
     def cost(sample):
         return sample.worker_micros
 
-    lines = []
+    lines, points = [], []
     for row in rows:
         if row.void or rows[0].void:
-            lines.append([row.name, f"void: {row.void or 'so is the first'}", "", "", "", ""])
+            lines.append([row.name, f"void: {row.void or 'so is the first'}", "", "", "", "", ""])
             continue
-        middle, least, most = ratio(row, rows[0], cost)
+        middle, least, largest = ratio(row, rows[0], cost)
+        points.append((row.name, middle, least, largest))
         lines.append([
             row.name, number(row.median(cost)), spread([cost(sample) for sample in row.costs]),
-            f"{middle:.2f} ({least:.2f} to {most:.2f})", number(row.median(lambda sample: sample.a_second)),
-            f"{row.median(lambda sample: sample.aside):.1f}",
+            f"{middle:.2f} ({least:.2f} to {largest:.2f})", number(row.median(lambda sample: sample.a_second)),
+            f"{row.median(lambda sample: sample.aside):.1f}", "█" * round(BAR * middle),
         ])
-    heads = ["", "the workers' CPU µs a call", "least to most", "× the first", "calls/s", "other threads, CPU ms a second"]
-    return f"## {title}\n\n{note}\n\n" + table(heads, lines)
+    heads = ["", "the workers' CPU µs a call", "least to most", "× the first", "calls/s", "other threads, CPU ms a second", ""]
+    verdict = ""
+    if len(points) == len(rows):
+        found = points[-1][1]
+        verdict = f"\n- {rows[-1].name}: {found:.2f} × {rows[0].name}; must be at most {most}: {'kept' if found <= most else 'MISSED'}\n"
+    shown = f"![{note}](curves/{drawing})\n\n" if drawing else ""
+    return f"{note}\n\n{shown}" + table(heads, lines) + verdict, points

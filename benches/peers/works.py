@@ -24,6 +24,7 @@ class Work:
     share: float = 1.0  # of the number of calls asked for: some are a thousand times dearer
     promises: tuple = ()
     foreign: str | None = None  # the tool that can make these calls as well
+    paced: bool = True  # whether calls are also made at a fixed rate: not where one is a thousand messages
     note: str = ""
     path: str = ""  # instead of the call's own
     warm: int = 0  # calls of the first round, where those of the others do not get everything going
@@ -39,12 +40,12 @@ WORKS = (
     ),
     Work(
         "single", "gRPC to gRPC, unary, 1 connection × 1 stream",
-        "echo", "http2", 1, 1, "grpc", share=0.5, foreign="h2load",
+        "echo", "http2", 1, 1, "grpc", share=0.25, foreign="h2load",
         promises=(Promise(("envoy",), 0.5), Promise(("nginx",), 1.1, 0.8)),
     ),
     Work(
         "stream", "gRPC server streaming, 1,000 messages of 1 KiB a call, 8 connections × 2 streams",
-        "stream", "http2", 8, 2, "grpc", share=0.02,
+        "stream", "http2", 8, 2, "grpc", share=0.02, paced=False,
         promises=(Promise(("envoy",), 0.4), Promise(("haproxy",), None, 1.0)),
     ),
     Work(
@@ -66,13 +67,13 @@ WORKS = (
     ),
     Work(
         "blob", "gRPC to gRPC, 1 MiB there and 1 MiB back, 4 connections × 1 stream",
-        "blob", "http2", 4, 1, "grpc", share=0.02,
+        "blob", "http2", 4, 1, "grpc", share=0.02, paced=False,
         promises=(Promise(("envoy",), 0.5), Promise(("haproxy",), None, 1.0)),
         note="Twice the bytes a CPU second is half the CPU a call.",
     ),
     Work(
         "http-body", "HTTP/1.1 to gRPC `google.api.HttpBody`, 1 MiB there and 1 MiB back, 4 connections",
-        "http_body", "http11", 4, 1, "json", share=0.02,
+        "http_body", "http11", 4, 1, "json", share=0.02, paced=False,
         promises=(Promise(("envoy",), 0.5),),
         note="HAProxy, nginx and Pingora cannot translate.",
     ),
@@ -97,5 +98,30 @@ MEMORY = (
     Held("a gRPC call in flight, 20 connections", "hold", "http2", "grpc", (200, 1000)),
 )
 
-# Parts of a run that compare Telamon with itself; `scale.py` has them.
-ALONE = ("workers", "endpoints", "servlets", "routes", "swap")
+MEMORY_TITLE = "Memory"
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A part of a run that compares Telamon with itself; `scale.py` has them."""
+
+    name: str
+    about: str
+    titles: tuple
+
+
+ALONE = (
+    Alone("workers", "two workers against one", ("Two workers against one",)),
+    Alone(
+        "endpoints", "a call with 10 to 10,000 endpoints",
+        ("Endpoints of one servlet, three of which carry the traffic", "Endpoints of one servlet, all of one weight"),
+    ),
+    Alone("servlets", "a call with 10 to 10,000 servlets, and what they cost while nobody calls", ("Servlets",)),
+    Alone("routes", "a call with 10 to 10,000 routes", ("Routes of one servlet",)),
+    Alone("swap", "a table of 10,000 endpoints written anew under load", ("A table of 10,000 endpoints, written anew under load",)),
+)
+
+
+def titles():
+    """Of everything that a whole run finds, in its order."""
+    return [work.title for work in WORKS] + [MEMORY_TITLE] + [title for part in ALONE for title in part.titles]

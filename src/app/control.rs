@@ -5,9 +5,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::reflection::Fetcher;
+use super::retired::Retired;
 use super::routing::{Fleet, Running, mount, routing};
 use super::state::{Shared, Vital};
 use crate::config::{Change, Event, ReloadReport, Reloader, ServletDef};
+use crate::runtime::stand_back;
 use crate::runtime::watch::{Notice, Watcher};
 use crate::servlet::Servlet;
 
@@ -34,6 +36,7 @@ pub(super) struct Control {
     pub(super) fleet: Fleet,
     pub(super) reloader: Reloader,
     pub(super) fetcher: Fetcher,
+    pub(super) retired: Retired,
 }
 
 /// Starts watching; what is seen is sent to `sender`.
@@ -51,16 +54,25 @@ impl Control {
     /// Runs until it is told to stop.
     pub(super) fn run(mut self, receiver: &Receiver<Message>, watcher: Option<Watcher>) {
         let _vital = Vital::new(&self.shared, "control".into());
+        stand_back();
         self.fetcher.follow(&self.fleet, &self.reloader);
         loop {
-            let wait = self.reloader.next_check().map(|at| at.saturating_duration_since(Instant::now()));
-            let asked = match receiver.recv_timeout(wait.unwrap_or(Duration::from_secs(3600))) {
+            let check = self.reloader.next_check();
+            let wait = check.map(|at| at.saturating_duration_since(Instant::now())).into_iter().chain(self.retired.wait());
+            let asked = match receiver.recv_timeout(wait.min().unwrap_or(Duration::from_secs(3600))) {
                 Ok(Message::Reload) => {
                     self.reloader.read_anew();
                     self.fetcher.again();
                     true
                 }
-                Ok(Message::Look) | Err(RecvTimeoutError::Timeout) => false,
+                Ok(Message::Look) => false,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.retired.free();
+                    if check.is_none_or(|at| Instant::now() < at) {
+                        continue;
+                    }
+                    false
+                }
                 Ok(Message::Fetched { servlet, bytes }) => {
                     self.reloader.fetched(&servlet, bytes);
                     false
@@ -98,6 +110,7 @@ impl Control {
     /// Everything is built aside, so that nothing stands between the stores: a route that met the endpoints of another version would send
     /// them what they do not know.
     fn apply(&mut self, events: &[Event]) {
+        self.retired.free();
         let now = Instant::now();
         let mut rerouted = false;
         let (mut removed, mut tables, mut tables_with_routes) = (Vec::new(), Vec::new(), Vec::new());
@@ -141,7 +154,7 @@ impl Control {
             self.table(def, now);
         }
         match routing {
-            Some(Ok(routing)) => self.shared.routing.store(Arc::new(routing)),
+            Some(Ok(routing)) => self.retired.keep_routing(self.shared.routing.swap(Arc::new(routing))),
             Some(Err(conflicts)) => {
                 conflicts.iter().for_each(|conflict| tracing::error!(%conflict, "the routes stay as they were"))
             }
@@ -160,9 +173,10 @@ impl Control {
     }
 
     /// Makes the table of this version the truth.
-    fn table(&self, def: &ServletDef, now: Instant) -> Arc<Servlet> {
+    fn table(&mut self, def: &ServletDef, now: Instant) -> Arc<Servlet> {
         let applied = self.shared.registry.apply(&def.name, def.options.balance.policy, &def.table, now);
         self.shared.leave(&applied.change.removed);
+        self.retired.keep_snapshots(applied.before);
         applied.servlet
     }
 

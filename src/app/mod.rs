@@ -3,6 +3,7 @@
 mod control;
 mod draining;
 mod reflection;
+mod retired;
 mod routing;
 mod state;
 mod views;
@@ -20,6 +21,7 @@ use http::HeaderValue;
 use self::control::{Control, Message};
 use self::draining::Draining;
 use self::reflection::Fetcher;
+use self::retired::Retired;
 use self::routing::{Fleet, Running};
 use self::state::Shared;
 use self::worker::{Port, work};
@@ -29,7 +31,7 @@ use crate::listener::{ConnectionCounts, Landing, Limits};
 use crate::model::Address;
 use crate::proxy::{self, Explanation, Routing, Trust};
 use crate::runtime::{DrainControl, Signal, Signals, Worker, Workers};
-use crate::servlet::Registry;
+use crate::servlet::{Registry, Servlet};
 use crate::telemetry::{AccessLog, Metrics, Target};
 use crate::transport::{self, Bound};
 
@@ -127,7 +129,7 @@ impl Process {
         };
         tell_reflected(&loaded);
         let fetcher = Fetcher::new(process.messages.clone());
-        let control = Control { shared: Arc::clone(&shared), fleet, reloader, fetcher };
+        let control = Control { shared: Arc::clone(&shared), fleet, reloader, fetcher, retired: Retired::default() };
         process.control = Some(
             std::thread::Builder::new()
                 .name("control".into())
@@ -237,14 +239,15 @@ fn cores() -> usize {
 }
 
 fn muster(loaded: &Loaded, metrics: &Metrics) -> (Fleet, Registry) {
-    let registry = Registry::new();
     let mut fleet = BTreeMap::new();
+    let mut servlets = Vec::with_capacity(loaded.servlets.len());
     for (name, def) in &loaded.servlets {
-        let applied = registry.apply(name, def.options.balance.policy, &def.table, Instant::now());
-        let mount = routing::mount(def, applied.servlet, metrics);
+        let servlet = Servlet::new(Arc::clone(&def.name), def.options.balance.policy, &def.table, Instant::now());
+        servlets.push(Arc::clone(&servlet));
+        let mount = routing::mount(def, servlet, metrics);
         fleet.insert(name.clone(), Running { def: Arc::clone(def), mount });
     }
-    (fleet, registry)
+    (fleet, Registry::of(servlets))
 }
 
 /// Says what the servlets start with whose endpoints tell their schemas.

@@ -15,6 +15,7 @@ use super::routing::Fleet;
 use crate::config::{Reloader, ServletDef};
 use crate::discovery::ContentHash;
 use crate::model::{Address, Table};
+use crate::runtime::stand_back;
 use crate::schema::Reflection;
 use crate::upstream::{self, Options};
 
@@ -114,6 +115,7 @@ fn to_ask(table: &Table) -> Vec<Address> {
 fn start(found: Sender<Message>) -> Option<(mpsc::UnboundedSender<Order>, JoinHandle<()>)> {
     let (orders, inbox) = mpsc::unbounded_channel();
     let thread = std::thread::Builder::new().name("reflection".into()).spawn(move || {
+        stand_back();
         match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime.block_on(run(inbox, found)),
             Err(error) => tracing::error!(%error, "no schema is fetched: there is no runtime"),

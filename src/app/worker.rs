@@ -79,7 +79,7 @@ pub(super) async fn work(
                 }
                 None => break,
             },
-            changed = generation.changed() => if changed.is_ok() { worker.refresh() },
+            changed = generation.changed() => if changed.is_ok() { worker.follow().await },
             _ = tick.tick() => worker.flush_log(now()),
         }
     }

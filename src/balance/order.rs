@@ -75,6 +75,11 @@ impl Order {
         self.sequence.len()
     }
 
+    /// Whether nobody has been taken out.
+    pub fn is_whole(&self) -> bool {
+        self.sequence.active() == self.sequence.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.sequence.is_empty()
     }

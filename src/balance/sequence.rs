@@ -62,7 +62,8 @@ impl Sequence {
     /// Changes the members: for each, its index in the order so far (`None` for one that joins) and its weight, which is at
     /// least 1. Who stays keeps its credit in calls. All are active afterwards; one that was not joins anew.
     pub fn rebuild(&mut self, members: impl IntoIterator<Item = (Option<usize>, u32)>) {
-        let mut slots = Vec::new();
+        let members = members.into_iter();
+        let mut slots = Vec::with_capacity(members.size_hint().0);
         for (before, weight) in members {
             let exact = weight.max(1);
             let weight = f64::from(exact);
@@ -201,7 +202,7 @@ impl Sequence {
 
     /// Virtual time zero stands a quarter into the keys: below it is room for any credit.
     fn key(&self, time: f64) -> u64 {
-        (time * self.scale + self.quarter()) as u64
+        key(time, self.scale, self.quarter())
     }
 
     fn quarter(&self) -> f64 {
@@ -223,15 +224,19 @@ impl Sequence {
         self.standing = active().map(|slot| slot.standing).sum();
         let debts: f64 = active().map(|slot| slot.standing * slot.deadline).sum();
         let clock = (debts - self.active as f64 / 2.0) / self.standing;
-        for index in 0..self.slots.len() {
-            let Some(slot) = self.slots.get_mut(index).filter(|slot| slot.active) else { continue };
-            slot.deadline -= clock;
-            let deadline = slot.deadline;
-            let key = self.key(deadline);
-            self.tree.set(index, key);
-        }
+        let (scale, quarter) = (self.scale, self.quarter());
+        self.tree.fill(self.slots.iter_mut().map(|slot| {
+            slot.active.then(|| {
+                slot.deadline -= clock;
+                key(slot.deadline, scale, quarter)
+            })
+        }));
         self.clock = 0.0;
     }
+}
+
+fn key(time: f64, scale: f64, quarter: f64) -> u64 {
+    (time * scale + quarter) as u64
 }
 
 #[cfg(test)]

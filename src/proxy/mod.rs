@@ -8,7 +8,7 @@
 //!   reply     answer: translate the head; a fault is told in the caller's own dialect
 //!   body      frames both ways; at the end of the stream the tally is closed
 //! ```
-//! `mount` is what the request path knows of a servlet, `worker` what it keeps from call to call, `tally` what a call leaves behind.
+//! `mount` is what the request path knows of a servlet, `worker` what it keeps from call to call, `refresh` how it follows a change, `tally` what a call leaves behind.
 
 mod attempt;
 mod body;
@@ -19,6 +19,7 @@ mod mount;
 mod outbound;
 mod plan;
 mod rarely;
+mod refresh;
 mod reply;
 mod request_stream;
 mod tally;

@@ -1,7 +1,7 @@
 //! What one worker keeps from call to call: its view of the routing, its own order over each servlet's endpoints, its connections.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -12,7 +12,8 @@ use std::time::{Instant, SystemTime};
 use arc_swap::{ArcSwap, Cache};
 use foldhash::fast::RandomState;
 
-use super::mount::{Mount, Routing, Upstream};
+use super::mount::{Mount, Routing};
+use super::refresh::{Refresh, SeenServlets};
 use super::request_stream::RequestStream;
 use crate::model::{Fault, HttpProtocol, Kind, Stage};
 use crate::runtime::Drain;
@@ -20,14 +21,12 @@ use crate::servlet::{EndpointId, Lease, Picker};
 use crate::telemetry::{CallRecord, LegacyTally, WorkerLog};
 use crate::upstream::Pool;
 
-/// Connections that a worker opens to a servlet ahead of its first call (design §10).
-const WARM: usize = 32;
-
 /// One worker's state; `Rc` between its listeners.
 pub struct Worker {
     routing: RefCell<Cache<Arc<ArcSwap<Routing>>, Arc<Routing>>>,
     /// By the servlet's own identity, so that a servlet that was removed and made again starts afresh.
-    pickers: RefCell<HashMap<usize, Picker, RandomState>>,
+    pub(super) pickers: RefCell<HashMap<usize, Picker, RandomState>>,
+    pub(super) seen: RefCell<SeenServlets>,
     pub(super) pool: Pool<RequestStream>,
     log: RefCell<Option<WorkerLog>>,
     logs: bool,
@@ -53,7 +52,8 @@ impl Worker {
     ) -> Rc<Worker> {
         Rc::new(Worker {
             routing: RefCell::new(Cache::new(routing)),
-            pickers: RefCell::new(HashMap::default()),
+            pickers: RefCell::default(),
+            seen: RefCell::default(),
             pool: Pool::new(),
             logs: log.is_some(),
             log: RefCell::new(log),
@@ -131,22 +131,33 @@ impl Worker {
         lease
     }
 
-    /// After a change of the tables: lets go of what is gone, and connects to what is new before its first call.
+    /// Takes up the tables as they are, at once: before the first call, when nobody waits.
     pub fn refresh(&self) {
-        let routing = Arc::clone(self.routing.borrow_mut().load());
-        let known: Vec<usize> = routing.mounts.iter().map(|mount| identity(mount)).collect();
-        self.pickers.borrow_mut().retain(|identity, _| known.contains(identity));
-        let mut wanted = std::collections::HashSet::new();
-        for mount in &routing.mounts {
-            let snapshot = mount.servlet.snapshot();
-            wanted.extend(snapshot.endpoints().map(|endpoint| endpoint.id()));
-            if mount.upstream != Upstream::Http1 {
-                for endpoint in snapshot.serving().take(WARM) {
-                    self.pool.warm(endpoint, &mount.connections);
-                }
-            }
+        let mut refresh = Refresh::new(self);
+        while refresh.step() {}
+    }
+
+    /// The same after a change, in steps between which calls go on.
+    pub async fn follow(&self) {
+        let mut refresh = Refresh::new(self);
+        while refresh.step() {
+            tokio::task::yield_now().await;
         }
-        self.pool.retain(|id| wanted.contains(&id));
+    }
+
+    /// The routing as of now.
+    pub(super) fn latest(&self) -> Arc<Routing> {
+        Arc::clone(self.routing.borrow_mut().load())
+    }
+
+    /// Lets go of what is kept of servlets that `routing` does not have. Whether there were any.
+    pub(super) fn forget_all_but(&self, routing: &Routing) -> bool {
+        let known: HashSet<usize, RandomState> = routing.mounts.iter().map(|mount| identity(mount)).collect();
+        self.pickers.borrow_mut().retain(|identity, _| known.contains(identity));
+        let mut seen = self.seen.borrow_mut();
+        let before = seen.len();
+        seen.retain(|identity, _| known.contains(identity));
+        seen.len() < before
     }
 }
 
@@ -156,6 +167,6 @@ pub(super) fn cut(stage: Stage) -> Fault {
 }
 
 /// The address of a servlet's state: the routing keeps it alive for as long as the worker knows it.
-fn identity(mount: &Mount) -> usize {
+pub(super) fn identity(mount: &Mount) -> usize {
     Arc::as_ptr(&mount.servlet).addr()
 }

@@ -7,4 +7,4 @@ mod workers;
 
 pub use drain::{Drain, DrainControl};
 pub use signals::{Signal, Signals};
-pub use workers::{Worker, Workers, now, runtime};
+pub use workers::{Worker, Workers, now, runtime, stand_back};

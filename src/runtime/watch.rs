@@ -72,6 +72,7 @@ impl Watcher {
         let (sender, receiver) = channel();
         let touched = sender.clone();
         let thread = std::thread::Builder::new().name("watch".into()).spawn(move || {
+            super::stand_back();
             let mut state = State::new(watched, notice);
             if use_kernel {
                 state.ask_kernel(touched);

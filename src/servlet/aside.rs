@@ -35,6 +35,13 @@ pub struct SetAside {
     pub failures: u32,
 }
 
+/// What a failed connection led to, and whether nothing was wrong before.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) told: SetAside,
+    pub(super) was_fine: bool,
+}
+
 /// Where in the picture above an endpoint is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -73,7 +80,7 @@ impl Aside {
     }
 
     /// `None` when it was aside already: calls that had been sent before failed too, which says nothing new.
-    pub(super) fn failed(&self, now: u64, salt: u64) -> Option<SetAside> {
+    pub(super) fn failed(&self, now: u64, salt: u64) -> Option<Failed> {
         let stands = self.0.load(Relaxed);
         if stands & TIME > now && stands & ON_TRIAL == 0 {
             return None;
@@ -85,7 +92,7 @@ impl Aside {
         let failures = (before + 1).min((FAILURES >> 1) as u32);
         let next = word(now.saturating_add(wait), failures);
         self.0.compare_exchange(stands, next, Relaxed, Relaxed).ok()?;
-        Some(SetAside { wait: Duration::from_nanos(wait), failures })
+        Some(Failed { told: SetAside { wait: Duration::from_nanos(wait), failures }, was_fine: stands == 0 })
     }
 
     /// Tells whether it had been aside.
@@ -124,7 +131,8 @@ mod tests {
         let aside = Aside::default();
         let mut now = 5;
         for (failures, wait) in [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000].into_iter().enumerate() {
-            let told = aside.failed(now, 9).unwrap();
+            let Failed { told, was_fine } = aside.failed(now, 9).unwrap();
+            assert_eq!(was_fine, failures == 0);
             assert_eq!(told.failures as usize, failures + 1);
             let close = (wait * 9 / 10 - 1)..=(wait * 11 / 10 + 1);
             assert!(close.contains(&(told.wait.as_millis() as u64)), "{told:?}");
@@ -133,7 +141,7 @@ mod tests {
         }
         assert!(aside.clear());
         assert!(!aside.clear());
-        assert_eq!(aside.failed(now, 9).unwrap().failures, 1);
+        assert!(matches!(aside.failed(now, 9), Some(Failed { told: SetAside { failures: 1, .. }, was_fine: true })));
     }
 
     #[test]
@@ -148,7 +156,7 @@ mod tests {
         assert!(aside.begin_trial(now));
         assert_eq!(aside.standing(now), Standing::OnTrial);
         assert!(!aside.begin_trial(now + MS) && aside.until() > now + 1000 * MS, "others are kept away");
-        assert_eq!(aside.failed(now + 5, 3).unwrap().failures, 2, "its failure counts");
+        assert_eq!(aside.failed(now + 5, 3).unwrap().told.failures, 2, "its failure counts");
         let now = aside.until();
         assert!(aside.begin_trial(now));
         let later = aside.until();

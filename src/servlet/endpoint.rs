@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::aside::{Aside, SetAside};
 use super::latency::{Latency, Recent};
 use super::observed::{Observed, Running};
+use super::turns::Turns;
 use crate::balance::{Epoch, Pool, Stats};
 use crate::model::Address;
 
@@ -49,7 +50,7 @@ pub struct Endpoint {
     pub(super) latency: Latency,
     epoch: Epoch,
     /// The servlet's count of endpoints set aside and taken back: workers bring their orders up to date when it moves.
-    turns: Arc<AtomicU64>,
+    turns: Arc<Turns>,
     id: EndpointId,
     address: Address,
     since: Instant,
@@ -63,7 +64,7 @@ impl Endpoint {
         servlet: Arc<str>,
         address: Address,
         epoch: Epoch,
-        turns: Arc<AtomicU64>,
+        turns: Arc<Turns>,
         now: Instant,
     ) -> Endpoint {
         Endpoint {
@@ -72,8 +73,8 @@ impl Endpoint {
             recent: Recent::default(),
             stats: Stats::new(),
             failures: AtomicU64::new(0),
-            observed: Observed::new(),
-            latency: Latency::new(),
+            observed: Observed::default(),
+            latency: Latency::default(),
             epoch,
             turns,
             id: EndpointId::next(),
@@ -127,11 +128,11 @@ impl Endpoint {
     /// is for people to read. `None` when it had been set aside already.
     pub fn connect_failed(&self, now: Instant, why: &str) -> Option<SetAside> {
         let told = self.aside.failed(self.epoch.nanos(now), self.id.0);
-        if told.is_some() {
+        if let Some(told) = &told {
             *self.complaint.lock().unwrap_or_else(PoisonError::into_inner) = why.into();
-            self.turns.fetch_add(1, Relaxed);
+            if told.was_fine { self.turns.leave() } else { self.turns.take() }
         }
-        told
+        told.map(|told| told.told)
     }
 
     /// A connection to it came up: whatever was against it is forgotten. Tells whether there was something. (A good answer to the call
@@ -139,7 +140,7 @@ impl Endpoint {
     pub fn connected(&self) -> bool {
         let was_aside = self.aside.clear();
         if was_aside {
-            self.turns.fetch_add(1, Relaxed);
+            self.turns.come_back();
         }
         was_aside
     }
@@ -155,7 +156,7 @@ impl Endpoint {
         self.running.count(&self.observed, now, before);
         let on_trial = self.aside.until() != 0 && self.aside.begin_trial(now);
         if on_trial {
-            self.turns.fetch_add(1, Relaxed);
+            self.turns.take();
         }
         on_trial
     }
@@ -171,5 +172,12 @@ impl Endpoint {
     /// Calls given to it in the running 10 s and the `whole` ten seconds before.
     pub(super) fn given(&self, whole: u64, now: u64) -> u64 {
         self.observed.sum(whole, now, self.requests())
+    }
+}
+
+impl Drop for Endpoint {
+    /// One that goes while it is aside is so no more.
+    fn drop(&mut self) {
+        self.connected();
     }
 }

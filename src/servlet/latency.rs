@@ -5,6 +5,7 @@
 //! long arrays are seldom in the cache, and fetching them would cost more than all the rest of a finish. Samples that two workers
 //! take at once may be lost, which a quantile forgives.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -63,19 +64,16 @@ impl Window {
     }
 }
 
-#[derive(Debug)]
+/// Nothing before the first samples: two kilobytes for each of ten thousand endpoints count.
+#[derive(Debug, Default)]
 pub(super) struct Latency {
-    windows: Box<[Window; 2]>,
+    windows: OnceLock<Box<[Window; 2]>>,
 }
 
 impl Latency {
-    pub(super) fn new() -> Latency {
-        Latency { windows: Box::new([Window::new(), Window::new()]) }
-    }
-
     fn take_in(&self, word: u64) {
         let turn = word >> TURN_SHIFT;
-        let [even, odd] = &*self.windows;
+        let [even, odd] = &**self.windows.get_or_init(|| Box::new([Window::new(), Window::new()]));
         let window = if turn.is_multiple_of(2) { even } else { odd };
         let stands = window.turn.load(Relaxed);
         if stands < turn && window.turn.compare_exchange(stands, turn, Relaxed, Relaxed).is_ok() {
@@ -98,7 +96,8 @@ impl Latency {
     ) -> Option<[Duration; N]> {
         let turn = now / WINDOW_NANOS + 1;
         let mut counts = [0_u64; BUCKETS];
-        for window in self.windows.iter().filter(|window| window.turn.load(Relaxed) + 1 >= turn) {
+        let windows = self.windows.get().into_iter().flat_map(|windows| windows.iter());
+        for window in windows.filter(|window| window.turn.load(Relaxed) + 1 >= turn) {
             for (count, bucket) in counts.iter_mut().zip(&window.buckets) {
                 *count += u64::from(bucket.load(Relaxed));
             }
@@ -135,7 +134,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_quantile_is_within_a_twentieth(mut micros in prop::collection::vec(1_u64..900_000_000, 1..300), quantile in 0.0_f64..=1.0) {
-            let (latency, recent) = (Latency::new(), Recent::default());
+            let (latency, recent) = (Latency::default(), Recent::default());
             for micros in &micros {
                 recent.record(&latency, (*micros as f64 / 1e6).ln(), 77);
             }
@@ -151,7 +150,7 @@ mod tests {
     #[test]
     fn what_is_older_than_ten_minutes_is_forgotten() {
         for times in [1, 5, 6, 20] {
-            let (latency, recent) = (Latency::new(), Recent::default());
+            let (latency, recent) = (Latency::default(), Recent::default());
             let record = |seconds: f64, now| (0..times).for_each(|_| recent.record(&latency, seconds.ln(), now));
             let told = |now| {
                 let told = latency.quantiles(&recent, [0.0, 1.0], now);
@@ -170,7 +169,7 @@ mod tests {
 
     #[test]
     fn whatever_is_recorded_finds_a_bucket() {
-        let (latency, recent) = (Latency::new(), Recent::default());
+        let (latency, recent) = (Latency::default(), Recent::default());
         for seconds in [0.0, -1.0, 1e-12, 1e12, f64::INFINITY, f64::NAN] {
             recent.record(&latency, f64::ln(seconds), 1);
         }

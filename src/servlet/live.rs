@@ -1,16 +1,17 @@
 //! A servlet's endpoints as they are now: tables come in at one end, snapshots go out at the other.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use foldhash::fast::FixedState;
 
-use super::snapshot::Seat;
+use super::snapshot::{NOWHERE, Seat};
+use super::turns::Turns;
 use super::{Endpoint, GroupState, Member, Picker, Snapshot};
 use crate::balance::{Epoch, Policy, Pool};
-use crate::model::{Address, Table};
+use crate::model::{Address, EndpointSpec, Table};
 
 /// One servlet, shared by the process.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub struct Servlet {
     name: Arc<str>,
     epoch: Epoch,
     snapshot: Arc<ArcSwap<Snapshot>>,
-    pub(super) turns: Arc<AtomicU64>,
+    pub(super) turns: Arc<Turns>,
     /// One change at a time; never taken on a call's path.
     changing: Mutex<()>,
 }
@@ -38,12 +39,12 @@ pub struct TableChange {
 impl Servlet {
     /// `now` is the servlet's epoch: no later call may give an earlier time and expect it to be told apart.
     pub fn new(name: Arc<str>, policy: Policy, table: &Table, now: Instant) -> Arc<Servlet> {
-        let empty = Snapshot { version: 0, policy, groups: Vec::new() };
+        let empty = Snapshot { version: 0, policy, groups: Vec::new(), departed: 0 };
         let servlet = Arc::new(Servlet {
             name,
             epoch: Epoch::new(now),
             snapshot: Arc::new(ArcSwap::from_pointee(empty)),
-            turns: Arc::new(AtomicU64::new(0)),
+            turns: Arc::default(),
             changing: Mutex::new(()),
         });
         servlet.apply(table, now);
@@ -81,52 +82,133 @@ impl Servlet {
     pub fn reconfigure(&self, policy: Policy, table: &Table, now: Instant) -> TableChange {
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.snapshot.load_full();
-        let mut left: HashMap<&Address, &Arc<Member>> =
-            members(&before).map(|member| (member.endpoint.address(), member)).collect();
+        let mut known = Known::new(&before, table);
         let mut change = TableChange::default();
         let mut groups = Vec::with_capacity(table.groups.len());
-        for group in &table.groups {
-            let same = before.groups.iter().find(|known| known.name == group.name);
-            let pool = same.map_or_else(|| Arc::new(Pool::new()), |known| known.pool.clone());
-            let place = |spec: &crate::model::EndpointSpec| {
-                let endpoint = match left.remove(&spec.address) {
-                    Some(member) => {
-                        change.kept += 1;
-                        if member.weight != spec.weight {
-                            change.reweighted.push((member.endpoint.clone(), member.weight, spec.weight));
-                        }
-                        if !Arc::ptr_eq(&member.pool, &pool) {
-                            member.pool.dismiss(&member.endpoint.stats);
-                        }
-                        member.endpoint.clone()
-                    }
-                    None => {
-                        let new =
-                            Endpoint::new(self.name.clone(), spec.address.clone(), self.epoch, self.turns.clone(), now);
-                        let new = Arc::new(new);
-                        change.added.push(new.clone());
-                        new
-                    }
-                };
-                pool.admit(&endpoint.stats, spec.weight);
-                Arc::new(Member { endpoint, pool: pool.clone(), weight: spec.weight })
-            };
-            let members: Arc<[Arc<Member>]> = group.endpoints.iter().map(place).collect();
-            let seat = |member: &Arc<Member>| Seat { endpoint: member.endpoint.clone(), weight: member.weight };
-            let serving = members.iter().filter(|member| member.weight > 0).map(seat).collect();
-            groups.push(GroupState { name: group.name.clone(), weight: group.weight, members, serving, pool });
+        for (index, group) in table.groups.iter().enumerate() {
+            let same = before.groups.iter().position(|known| known.name == group.name);
+            let pool = same.and_then(|same| before.groups.get(same)).map(|group| group.pool.clone());
+            let pool = pool.unwrap_or_else(|| Arc::new(Pool::new()));
+            let mut members: Vec<Arc<Member>> = Vec::with_capacity(group.endpoints.len());
+            let mut serving = Vec::with_capacity(group.endpoints.len());
+            for (line, spec) in group.endpoints.iter().enumerate() {
+                let place = known.take((index, line), &spec.address);
+                let seat = place.filter(|place| Some(place.group) == same).map_or(NOWHERE, |place| known.seat(place));
+                let member = self.member(spec, &pool, place.map(|place| place.member), &mut change, now);
+                if spec.weight > 0 {
+                    serving.push(Seat { endpoint: member.endpoint.clone(), weight: spec.weight, before: seat });
+                }
+                members.push(member);
+            }
+            groups.push(GroupState {
+                name: group.name.clone(),
+                weight: group.weight,
+                serving: serving.into(),
+                ids: members.iter().map(|member| member.endpoint.id()).collect(),
+                endpoint_weight: members.iter().map(|member| u64::from(member.weight)).sum(),
+                members: members.into(),
+                pool,
+            });
         }
-        for member in members(&before).filter(|member| left.contains_key(member.endpoint.address())) {
+        for member in known.left() {
             member.pool.dismiss(&member.endpoint.stats);
             change.removed.push(member.endpoint.clone());
         }
-        self.snapshot.store(Arc::new(Snapshot { version: before.version + 1, policy, groups }));
+        let departed = before.departed + change.removed.len() as u64;
+        self.snapshot.store(Arc::new(Snapshot { version: before.version + 1, policy, groups, departed }));
         change
+    }
+
+    /// A line of the new table: who `stands` for its address so far, or a new endpoint.
+    fn member(
+        &self,
+        spec: &EndpointSpec,
+        pool: &Arc<Pool>,
+        stands: Option<&Arc<Member>>,
+        change: &mut TableChange,
+        now: Instant,
+    ) -> Arc<Member> {
+        let endpoint = match stands {
+            Some(member) => {
+                change.kept += 1;
+                let stays = Arc::ptr_eq(&member.pool, pool);
+                if member.weight != spec.weight {
+                    change.reweighted.push((member.endpoint.clone(), member.weight, spec.weight));
+                } else if stays {
+                    return member.clone();
+                }
+                if !stays {
+                    member.pool.dismiss(&member.endpoint.stats);
+                }
+                member.endpoint.clone()
+            }
+            None => {
+                let (servlet, turns) = (self.name.clone(), self.turns.clone());
+                let new = Arc::new(Endpoint::new(servlet, spec.address.clone(), self.epoch, turns, now));
+                change.added.push(new.clone());
+                new
+            }
+        };
+        pool.admit(&endpoint.stats, spec.weight);
+        Arc::new(Member { endpoint, pool: pool.clone(), weight: spec.weight })
     }
 }
 
-fn members(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<Member>> {
-    snapshot.groups.iter().flat_map(|group| group.members.iter())
+/// The members of a snapshot by their addresses, while the next is made. Most stand in the new table where they stood: only the others are
+/// put into a map.
+struct Known<'s> {
+    before: &'s Snapshot,
+    moved: HashMap<&'s Address, Place<'s>, FixedState>,
+    /// For each group, each member's place among those that take calls.
+    seats: Vec<Vec<u32>>,
+}
+
+/// Where a member stands.
+#[derive(Clone, Copy)]
+struct Place<'s> {
+    group: usize,
+    line: usize,
+    member: &'s Arc<Member>,
+}
+
+impl<'s> Known<'s> {
+    fn new(before: &'s Snapshot, table: &Table) -> Known<'s> {
+        let (mut moved, mut seats) = (HashMap::default(), Vec::with_capacity(before.groups.len()));
+        for (index, group) in before.groups.iter().enumerate() {
+            let lines = table.groups.get(index).map_or(&[][..], |group| &group.endpoints);
+            let mut taken = 0;
+            let mut places = Vec::with_capacity(group.members.len());
+            for (line, member) in group.members.iter().enumerate() {
+                if lines.get(line).is_none_or(|spec| spec.address != *member.endpoint.address()) {
+                    moved.insert(member.endpoint.address(), Place { group: index, line, member });
+                }
+                places.push(if member.weight > 0 { taken } else { NOWHERE });
+                taken += u32::from(member.weight > 0);
+            }
+            seats.push(places);
+        }
+        Known { before, moved, seats }
+    }
+
+    /// Who stands for the address that is now on this line of this group.
+    fn take(&mut self, (group, line): (usize, usize), address: &Address) -> Option<Place<'s>> {
+        let stands = self.before.groups.get(group).and_then(|group| group.members.get(line));
+        match stands.filter(|member| member.endpoint.address() == address) {
+            Some(member) => Some(Place { group, line, member }),
+            None => self.moved.remove(address),
+        }
+    }
+
+    fn seat(&self, place: Place<'_>) -> u32 {
+        self.seats.get(place.group).and_then(|seats| seats.get(place.line)).copied().unwrap_or(NOWHERE)
+    }
+
+    /// Those that no line asked for, in the order of their table.
+    fn left(self) -> Vec<&'s Arc<Member>> {
+        let mut left: Vec<Place<'s>> = self.moved.into_values().collect();
+        left.sort_unstable_by_key(|place| (place.group, place.line));
+        left.into_iter().map(|place| place.member).collect()
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod observed;
 mod picker;
 mod registry;
 mod snapshot;
+mod turns;
 mod view;
 
 pub use aside::SetAside;

@@ -1,5 +1,6 @@
 //! How many calls an endpoint was given lately, to hold against what its weight promises.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const BUCKET_NANOS: u64 = 10_000_000_000;
@@ -21,17 +22,15 @@ impl Running {
     }
 }
 
-/// What the count was when each bucket of 10 s of the last 10 minutes began: its turn above, the lower half of the count below.
-#[derive(Debug)]
-pub(super) struct Observed(Box<[AtomicU64; BUCKETS]>);
+/// What the count was when each bucket of 10 s of the last 10 minutes began: its turn above, the lower half of the count below. There is
+/// nothing before the first call: of ten thousand endpoints, most may never have one.
+#[derive(Debug, Default)]
+pub(super) struct Observed(OnceLock<Box<[AtomicU64; BUCKETS]>>);
 
 impl Observed {
-    pub(super) fn new() -> Observed {
-        Observed(Box::new([const { AtomicU64::new(0) }; BUCKETS]))
-    }
-
     fn open(&self, turn: u64, before: u64) {
-        if let Some(bucket) = self.0.get(turn as usize % BUCKETS) {
+        let buckets = self.0.get_or_init(|| Box::new([const { AtomicU64::new(0) }; BUCKETS]));
+        if let Some(bucket) = buckets.get(turn as usize % BUCKETS) {
             bucket.store((turn << 32) | (before & 0xffff_ffff), Relaxed);
         }
     }
@@ -40,7 +39,7 @@ impl Observed {
     pub(super) fn sum(&self, whole: u64, now: u64, calls: u64) -> u64 {
         let last = turn(now);
         let first = last.saturating_sub(whole);
-        let buckets = self.0.iter().map(|bucket| bucket.load(Relaxed));
+        let buckets = self.0.get().into_iter().flat_map(|buckets| buckets.iter()).map(|bucket| bucket.load(Relaxed));
         let oldest = buckets.filter(|value| (first..=last).contains(&(value >> 32))).min();
         oldest.map_or(0, |value| u64::from((calls as u32).wrapping_sub(value as u32)))
     }
@@ -59,7 +58,7 @@ mod tests {
     fn a_minute_and_ten_minutes_hold_what_fell_into_them() {
         // Also where the lower half of the count wraps.
         for start in [0, u64::from(u32::MAX) - 100] {
-            let (running, observed) = (Running::default(), Observed::new());
+            let (running, observed) = (Running::default(), Observed::default());
             for second in 0..700 {
                 running.count(&observed, second * 1_000_000_000, start + second);
             }

@@ -7,15 +7,15 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
+use foldhash::fast::FixedState;
 use smallvec::SmallVec;
 
 use super::lease::Common;
-use super::snapshot::Seat;
+use super::snapshot::{NOWHERE, Seat};
 use super::{EndpointId, GroupState, Lease, Servlet, Snapshot};
 use crate::balance::{Epoch, Order, Policy, Sequence, SplitMix};
 use crate::model::{Fault, Kind, Stage};
@@ -50,7 +50,7 @@ impl Picker {
         let groups = Sequence::new(chance.next_u64());
         let mut picker =
             Picker { servlet, cache, built, groups, orders: Vec::new(), turns: u64::MAX, stale_at: 0, chance };
-        picker.rebuild();
+        picker.rebuild(0);
         picker
     }
 
@@ -78,19 +78,31 @@ impl Picker {
         lease.or_else(|| self.last_resort(now, avoid)).ok_or_else(|| self.nobody())
     }
 
-    /// Brings the orders up to date with the table, with who was set aside or taken back, and with whose wait is over.
-    fn refresh(&mut self, now: u64) {
+    /// Brings the orders up to date with the table, so that no call has to wait for it.
+    pub fn follow(&mut self) {
         let newest = self.cache.load();
         if newest.version != self.built.version {
-            self.built = newest.clone();
-            self.rebuild();
+            let before = std::mem::replace(&mut self.built, newest.clone()).version;
+            self.rebuild(before);
         }
-        let turns = self.servlet.turns.load(Relaxed);
+    }
+
+    /// Brings the orders up to date with the table, with who was set aside or taken back, and with whose wait is over.
+    fn refresh(&mut self, now: u64) {
+        self.follow();
+        let turns = self.servlet.turns.taken();
         if turns == self.turns && now < self.stale_at {
             return;
         }
         self.turns = turns;
         self.stale_at = u64::MAX;
+        // Asking each endpoint takes long when there are many, and most often nothing is against any.
+        if self.servlet.turns.all_are_fine() && self.orders.iter().all(|group| group.order.is_whole()) {
+            for index in 0..self.orders.len() {
+                self.groups.set_active(index, true);
+            }
+            return;
+        }
         let mut ready = SmallVec::<[bool; 8]>::new();
         for group in &mut self.orders {
             let available = group.order.refresh(&group.serving, now);
@@ -103,7 +115,9 @@ impl Picker {
         }
     }
 
-    fn rebuild(&mut self) {
+    /// `before`: the version that the orders there are were built for.
+    fn rebuild(&mut self, before: u64) {
+        let follows = self.built.version == before + 1;
         let mut old: HashMap<Arc<str>, (usize, GroupOrder)> =
             self.orders.drain(..).enumerate().map(|(index, group)| (group.name.clone(), (index, group))).collect();
         let mut shares = Vec::new();
@@ -111,7 +125,11 @@ impl Picker {
             let (index, known) = old.remove(&group.name).unzip();
             shares.push((index, group.weight));
             let seed = self.chance.next_u64();
-            self.orders.push(GroupOrder::follow(known, group, self.built.policy, self.servlet.epoch(), seed));
+            let (policy, epoch) = (self.built.policy, self.servlet.epoch());
+            self.orders.push(match known {
+                Some(known) => known.follow(group, policy, epoch, follows),
+                None => GroupOrder::new(group, policy, epoch, seed),
+            });
         }
         self.groups.rebuild(shares);
         self.stale_at = 0;
@@ -160,26 +178,36 @@ impl Picker {
 }
 
 impl GroupOrder {
-    /// The order for `group`, going on from the one there was. One whose members are the same goes on undisturbed.
-    fn follow(known: Option<GroupOrder>, group: &GroupState, policy: Policy, epoch: Epoch, seed: u64) -> GroupOrder {
+    fn new(group: &GroupState, policy: Policy, epoch: Epoch, seed: u64) -> GroupOrder {
         let serving = group.serving.clone();
         let common = Rc::new(Common { pool: group.pool.clone(), epoch });
-        let Some(mut known) = known else {
-            let mut order = Order::new(policy, seed);
-            order.rebuild(policy, serving.iter().map(|seat| (None, seat.weight)));
-            return GroupOrder { name: group.name.clone(), serving, common, order };
-        };
+        let mut order = Order::new(policy, seed);
+        order.rebuild(policy, serving.iter().map(|seat| (None, seat.weight)));
+        GroupOrder { name: group.name.clone(), serving, common, order }
+    }
+
+    /// The order for `group`, going on from this one; `follows`: this one was built for the version before. One whose members are the same
+    /// goes on undisturbed.
+    fn follow(mut self, group: &GroupState, policy: Policy, epoch: Epoch, follows: bool) -> GroupOrder {
+        let serving = group.serving.clone();
+        let common = Rc::new(Common { pool: group.pool.clone(), epoch });
         let same = |a: &Seat, b: &Seat| a.weight == b.weight && Arc::ptr_eq(&a.endpoint, &b.endpoint);
-        let unchanged = known.serving.len() == serving.len()
-            && known.serving.iter().zip(serving.iter()).all(|(a, b)| same(a, b))
-            && known.order.policy() == policy;
-        if !unchanged {
-            let places: HashMap<EndpointId, usize> =
-                known.serving.iter().enumerate().map(|(index, seat)| (seat.endpoint.id(), index)).collect();
-            let members = serving.iter().map(|seat| (places.get(&seat.endpoint.id()).copied(), seat.weight));
-            known.order.rebuild(policy, members);
+        let unchanged = self.serving.len() == serving.len()
+            && self.serving.iter().zip(serving.iter()).all(|(a, b)| same(a, b))
+            && self.order.policy() == policy;
+        if unchanged {
+            return GroupOrder { serving, common, ..self };
         }
-        GroupOrder { serving, common, ..known }
+        if follows {
+            let place = |seat: &Seat| (seat.before != NOWHERE).then_some(seat.before as usize);
+            self.order.rebuild(policy, serving.iter().map(|seat| (place(seat), seat.weight)));
+        } else {
+            let places: HashMap<EndpointId, usize, FixedState> =
+                self.serving.iter().enumerate().map(|(index, seat)| (seat.endpoint.id(), index)).collect();
+            let members = serving.iter().map(|seat| (places.get(&seat.endpoint.id()).copied(), seat.weight));
+            self.order.rebuild(policy, members);
+        }
+        GroupOrder { serving, common, ..self }
     }
 
     fn pick(&mut self, now: u64, avoid: &[EndpointId]) -> Option<Lease> {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
-use super::{Servlet, TableChange};
+use super::{Servlet, Snapshot, TableChange};
 use crate::balance::Policy;
 use crate::model::Table;
 
@@ -18,6 +18,8 @@ pub struct Applied {
     pub created: bool,
     /// For a new servlet: everything is added.
     pub change: TableChange,
+    /// What was in force until then. Workers still go on with it: whoever lets go of it last frees all of it, and should have the time.
+    pub before: Option<Arc<Snapshot>>,
 }
 
 /// Name to servlet. Read without a lock; changed by one loop.
@@ -32,19 +34,26 @@ impl Registry {
         Registry::default()
     }
 
+    /// A registry of these servlets, by their names.
+    pub fn of(servlets: impl IntoIterator<Item = Arc<Servlet>>) -> Registry {
+        let by_name = servlets.into_iter().map(|servlet| (servlet.name().clone(), servlet)).collect();
+        Registry { servlets: ArcSwap::from_pointee(by_name), changing: Mutex::default() }
+    }
+
     /// Makes policy and table those of the servlet of that name, which is created if there is none.
     pub fn apply(&self, name: &str, policy: Policy, table: &Table, now: Instant) -> Applied {
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(servlet) = self.get(name) {
+            let before = Some(servlet.snapshot());
             let change = servlet.reconfigure(policy, table, now);
-            return Applied { servlet, created: false, change };
+            return Applied { servlet, created: false, change, before };
         }
         let servlet = Servlet::new(Arc::from(name), policy, table, now);
         let change = TableChange { added: servlet.snapshot().endpoints().cloned().collect(), ..TableChange::default() };
         let mut next = BTreeMap::clone(&self.servlets.load());
         next.insert(servlet.name().clone(), servlet.clone());
         self.servlets.store(Arc::new(next));
-        Applied { servlet, created: true, change }
+        Applied { servlet, created: true, change, before: None }
     }
 
     /// Forgets a servlet. Who still holds it can go on with it.
@@ -85,6 +94,8 @@ mod tests {
         registry.apply("other", Policy::RoundRobin, &table(1), now);
         assert_eq!(registry.all().keys().map(|name| name.to_string()).collect::<Vec<_>>(), ["echo", "other"]);
         assert!(registry.remove("echo").is_some() && registry.remove("echo").is_none());
+        let again = Registry::of([first.servlet.clone()]);
+        assert!(Arc::ptr_eq(&again.get("echo").unwrap(), &first.servlet) && again.get("other").is_none());
         assert!(registry.get("echo").is_none() && registry.get("other").is_some());
     }
 }

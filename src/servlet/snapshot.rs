@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Endpoint;
+use super::{Endpoint, EndpointId};
 use crate::balance::{Candidate, Policy, Pool, Stats};
 
 /// An endpoint's place in a snapshot.
@@ -19,7 +19,12 @@ pub struct Member {
 pub(super) struct Seat {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) weight: u32,
+    /// Its place among those that took calls in the group of this name in the version before; [`NOWHERE`] if it was not there.
+    pub(super) before: u32,
 }
+
+/// No place.
+pub(super) const NOWHERE: u32 = u32::MAX;
 
 /// A group and those in it.
 #[derive(Clone, Debug)]
@@ -31,13 +36,16 @@ pub struct GroupState {
     pub members: Arc<[Arc<Member>]>,
     /// Those with a weight.
     pub(super) serving: Arc<[Seat]>,
+    /// Of all members: side by side, since workers go through them after each change.
+    pub(super) ids: Arc<[EndpointId]>,
+    pub(super) endpoint_weight: u64,
     pub(super) pool: Arc<Pool>,
 }
 
 impl GroupState {
     /// The sum of the weights of its endpoints.
     pub fn endpoint_weight(&self) -> u64 {
-        self.members.iter().map(|member| u64::from(member.weight)).sum()
+        self.endpoint_weight
     }
 
     /// Calls in flight on its endpoints.
@@ -58,9 +66,16 @@ pub struct Snapshot {
     pub version: u64,
     pub policy: Policy,
     pub groups: Vec<GroupState>,
+    /// How many endpoints have left the servlet since there is one.
+    pub departed: u64,
 }
 
 impl Snapshot {
+    /// The ids of every endpoint of the table.
+    pub fn ids(&self) -> impl Iterator<Item = EndpointId> {
+        self.groups.iter().flat_map(|group| group.ids.iter().copied())
+    }
+
     /// Every endpoint of the table, the draining ones too.
     pub fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
         self.groups.iter().flat_map(|group| group.members.iter().map(|member| &member.endpoint))

@@ -226,11 +226,12 @@ mod tests {
     /// Something like a line of a table.
     fn piece() -> impl Strategy<Value = String> {
         let value = prop_oneof!["[1-3]\\.2\\.3\\.4:[0-3]", "[\"']\\[::[1-3]\\]:[1-3][\"']", "0?[0-9]{1,3}", "[+.x\"' :#-]{0,3}"];
-        let pair = (prop_oneof!["address", "weight", "address", "wat"], prop_oneof![": ", ":  ", ":"], value)
+        let odd = (prop_oneof!["address", "weight", "wat"], prop_oneof![": ", ":  ", ":"], value)
             .prop_map(|(key, colon, value)| format!("{key}{colon}{value}"));
+        let pair = prop_oneof![4 => r"address: [1-9]\.2\.3\.4:[1-9]", 2 => "weight: [0-9]{1,2}", 2 => odd];
         let tail = prop_oneof![5 => Just(""), 1 => Just(" # c"), 1 => Just("#c"), 1 => Just(" ")];
         prop_oneof![
-            4 => (" {0,3}", "-? {0,2}", pair.clone(), tail.clone()).prop_map(|(a, b, c, d)| format!("{a}{b}{c}{d}\n")),
+            4 => (" {0,2}", "(- )? {0,2}", pair.clone(), tail.clone()).prop_map(|(a, b, c, d)| format!("{a}{b}{c}{d}\n")),
             4 => (" {0,1}", "\\{ ?", prop::collection::vec(pair, 0..3), " ?\\}?", tail)
                 .prop_map(|(a, b, pairs, c, d)| format!("{a}- {b}{}{c}{d}\n", pairs.join(", "))),
             1 => prop_oneof![" {0,2}#[a-z ]{0,3}\n", " {0,2}\n", "---\n", "endpoints:\n", "[a-z\\[{&*!|>%@`-]{1,2} ?\n"],
