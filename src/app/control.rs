@@ -58,7 +58,8 @@ impl Control {
         self.fetcher.follow(&self.fleet, &self.reloader);
         loop {
             let check = self.reloader.next_check();
-            let wait = check.map(|at| at.saturating_duration_since(Instant::now())).into_iter().chain(self.retired.wait());
+            let wait =
+                check.map(|at| at.saturating_duration_since(Instant::now())).into_iter().chain(self.retired.wait());
             let asked = match receiver.recv_timeout(wait.min().unwrap_or(Duration::from_secs(3600))) {
                 Ok(Message::Reload) => {
                     self.reloader.read_anew();

@@ -102,7 +102,8 @@ struct Settled {
 
 /// Whether both versions of a servlet stand at the same place among the others. Two schemas are the same when they are one.
 fn claims_the_same(running: &Arc<ServletDef>, version: &Arc<ServletDef>) -> bool {
-    let services = || running.services.iter().map(|one| &one.pattern).eq(version.services.iter().map(|one| &one.pattern));
+    let services =
+        || running.services.iter().map(|one| &one.pattern).eq(version.services.iter().map(|one| &one.pattern));
     let spelled = |def: &ServletDef| def.routes.iter().map(|one| format!("{:?}", one.matches)).collect::<Vec<_>>();
     let routes = || spelled(running) == spelled(version);
     let schema = || match (&running.schema, &version.schema) {

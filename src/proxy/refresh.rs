@@ -92,11 +92,8 @@ impl<'w> Refresh<'w> {
     /// The number of endpoints that were gone through.
     fn look_at(&mut self, mount: &Mount) -> usize {
         let snapshot = mount.servlet.snapshot();
-        let seen = Seen {
-            _servlet: Arc::downgrade(&mount.servlet),
-            version: snapshot.version,
-            departed: snapshot.departed,
-        };
+        let seen =
+            Seen { _servlet: Arc::downgrade(&mount.servlet), version: snapshot.version, departed: snapshot.departed };
         let before = self.worker.seen.borrow_mut().insert(identity(mount), seen);
         if before.as_ref().is_some_and(|before| before.version == snapshot.version) {
             return 0;

@@ -60,13 +60,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    pub(super) fn new(
-        servlet: Arc<str>,
-        address: Address,
-        epoch: Epoch,
-        turns: Arc<Turns>,
-        now: Instant,
-    ) -> Endpoint {
+    pub(super) fn new(servlet: Arc<str>, address: Address, epoch: Epoch, turns: Arc<Turns>, now: Instant) -> Endpoint {
         Endpoint {
             aside: Aside::default(),
             running: Running::default(),

@@ -1,9 +1,6 @@
 //! What is told of endpoints, read at the scrape: a table edit is seen at once, and a removed endpoint leaves no series behind.
 
-use prometheus::core::Collector;
-use prometheus::proto::MetricFamily;
-use prometheus::{Gauge, GaugeVec, IntCounterVec, Opts};
-
+use super::exposition::Family;
 use crate::servlet::EndpointView;
 
 /// One endpoint at the moment of a scrape. Shares are of the servlet's calls, from 0 to 1.
@@ -47,13 +44,11 @@ impl EndpointSample {
     }
 }
 
-const LABELS: &[&str] = &["servlet", "group", "endpoint"];
-
 /// A family's name, its explanation, and how it is read from a sample.
 type Column<T> = (&'static str, &'static str, fn(&EndpointSample) -> T);
 
-/// The families of `samples`, made anew.
-pub(super) fn families(samples: &[EndpointSample]) -> Vec<MetricFamily> {
+/// Writes the families of `samples`.
+pub(super) fn write(samples: &[EndpointSample], text: &mut String) {
     let gauges: [Column<Option<f64>>; 5] = [
         ("telamon_endpoint_weight", "As the table has it.", |sample| Some(f64::from(sample.weight))),
         ("telamon_endpoint_effective_weight", "What it is at the moment.", |sample| Some(sample.effective_weight)),
@@ -67,42 +62,26 @@ pub(super) fn families(samples: &[EndpointSample]) -> Vec<MetricFamily> {
         ("telamon_endpoint_requests_total", "Tries that ended.", |sample| sample.requests),
         ("telamon_endpoint_failures_total", "Tries whose end spoke against the endpoint.", |sample| sample.failures),
     ];
-
-    let mut families = Vec::new();
     for (name, help, read) in gauges {
-        let Ok(family) = GaugeVec::new(Opts::new(name, help), LABELS) else { continue };
-        for sample in samples {
-            if let Some(value) = read(sample) {
-                family.with_label_values(&labels(sample)).set(value);
-            }
+        let mut family = Family::gauge(text, name, help);
+        for (sample, value) in samples.iter().filter_map(|sample| Some((sample, read(sample)?))) {
+            family.line(&labels(sample), value);
         }
-        families.extend(family.collect());
     }
     for (name, help, read) in counters {
-        let Ok(family) = IntCounterVec::new(Opts::new(name, help), LABELS) else { continue };
-        for sample in samples {
-            family.with_label_values(&labels(sample)).inc_by(read(sample));
-        }
-        families.extend(family.collect());
+        let mut family = Family::counter(text, name, help);
+        samples.iter().for_each(|sample| family.line(&labels(sample), read(sample)));
     }
-    families.extend(states(samples));
-    families
-}
-
-/// The state is a label, so that a query can ask for it by its word.
-fn states(samples: &[EndpointSample]) -> Vec<MetricFamily> {
-    let opts = Opts::new("telamon_endpoint_state", "Always 1; the label says what the endpoint is at.");
-    let Ok(family) = GaugeVec::new(opts, &["servlet", "group", "endpoint", "state"]) else { return Vec::new() };
+    // The state is a label, so that a query can ask for it by its word.
+    let mut family = Family::gauge(text, "telamon_endpoint_state", "Always 1; the label says what the endpoint is at.");
     for sample in samples {
-        let [servlet, group, endpoint] = labels(sample);
-        let state: Gauge = family.with_label_values(&[servlet, group, endpoint, sample.state]);
-        state.set(1.0);
+        let [endpoint, group, servlet] = labels(sample);
+        family.line(&[endpoint, group, servlet, ("state", sample.state)], 1);
     }
-    family.collect()
 }
 
-fn labels(sample: &EndpointSample) -> [&str; 3] {
-    [&sample.servlet, &sample.group, &sample.address]
+fn labels(sample: &EndpointSample) -> [(&str, &str); 3] {
+    [("endpoint", &sample.address), ("group", &sample.group), ("servlet", &sample.servlet)]
 }
 
 #[cfg(test)]

@@ -3,18 +3,18 @@
 //! A counter exists from the start, at zero: Prometheus' `rate` does not see a first increment that comes together with the
 //! series, and the first fault of a kind is the one that an alert must not miss. Only what a servlet can never count is left out.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
 use prometheus::core::Collector;
-use prometheus::proto::{Metric, MetricFamily};
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 use super::call::side_name;
 use super::endpoints::{self, EndpointSample};
+use super::exposition::Family;
 use super::listener_metrics::ListenerFamilies;
-use super::servlet_metrics::ServletFamilies;
+use super::servlet_metrics::AllServlets;
 use super::{process, unused};
 use crate::model::Kind;
 
@@ -30,13 +30,11 @@ pub(super) struct Families {
     started: Instant,
     uptime: Gauge,
     endpoints: OnceLock<EndpointSource>,
-    /// The servlets that carry plain HTTP: much is never counted of them.
-    untranslated: Mutex<HashSet<String>>,
-    unrouted: FaultCounters,
+    unrouted: FaultCounts,
     reloads: Reloads,
     pub(super) access_log_dropped: IntCounter,
     pub(super) listeners: ListenerFamilies,
-    pub(super) servlets: ServletFamilies,
+    pub(super) servlets: AllServlets,
 }
 
 impl Default for Metrics {
@@ -51,24 +49,18 @@ impl Metrics {
         let build = Opts::new("telamon_build_info", "Always 1; the label says what runs.")
             .const_label("version", env!("CARGO_PKG_VERSION"));
         register.family(IntGauge::with_opts(build)).set(1);
-        let unrouted = register.counters(
-            "telamon_unrouted_requests_total",
-            "Requests refused before they had a servlet, by the flag of the fault.",
-            &["flag", "side"],
-        );
         Metrics(Arc::new(Families {
             started: Instant::now(),
             uptime: register.gauge("telamon_uptime_seconds", "Since the process started."),
             endpoints: OnceLock::new(),
-            untranslated: Mutex::default(),
-            unrouted: FaultCounters::new(&unrouted, &[]),
+            unrouted: FaultCounts::default(),
             reloads: Reloads::new(&register),
             access_log_dropped: register.counter(
                 "telamon_access_log_dropped_lines_total",
                 "Lines of the access log that were not written: its reader or its disk was too slow, or refused them.",
             ),
             listeners: ListenerFamilies::new(&register),
-            servlets: ServletFamilies::new(&register),
+            servlets: AllServlets::default(),
             registry: register.0,
         }))
     }
@@ -114,42 +106,34 @@ impl Metrics {
     /// Takes a removed servlet's series out of the next scrape. Calls still in flight are counted where nobody sees it.
     pub fn forget_servlet(&self, servlet: &str) {
         self.0.servlets.forget(servlet);
-        self.carries(servlet, true);
-    }
-
-    /// Whether calls of `servlet` are translated, or plain HTTP.
-    pub(super) fn carries(&self, servlet: &str, translated: bool) {
-        let mut untranslated = self.0.untranslated.lock().unwrap_or_else(PoisonError::into_inner);
-        if translated {
-            untranslated.remove(servlet);
-        } else {
-            untranslated.insert(servlet.to_owned());
-        }
     }
 
     /// Calls that were cut so far because the process was going away.
     pub fn cut(&self) -> u64 {
-        let is_draining = |metric: &&Metric| {
-            metric.get_label().iter().any(|label| label.name() == "flag" && label.value() == Kind::Draining.flag())
-        };
-        let families = self.0.servlets.faults.collect();
-        let metrics = families.iter().flat_map(MetricFamily::get_metric).filter(is_draining);
-        metrics.map(|metric| metric.get_counter().get_value() as u64).sum()
+        self.0.servlets.faults(Kind::Draining)
     }
 
     /// Everything, in Prometheus' text format (`prometheus::TEXT_FORMAT` is its media type).
     pub fn render(&self) -> String {
         self.0.uptime.set(self.0.started.elapsed().as_secs_f64());
         let mut families = self.0.registry.gather();
-        let untranslated = self.0.untranslated.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        families.iter_mut().for_each(|family| unused::prune(family, &untranslated));
         families.extend(process::families());
-        if let Some(source) = self.0.endpoints.get() {
-            families.extend(endpoints::families(&source()));
-        }
         // A family without a series is an error to the encoder and nothing to the reader.
         families.retain(|family| !family.get_metric().is_empty());
-        TextEncoder::new().encode_to_string(&families).unwrap_or_else(|error| format!("# {error}\n"))
+        let mut text = String::new();
+        if let Err(error) = TextEncoder::new().encode_utf8(&families, &mut text) {
+            text = format!("# {error}\n");
+        }
+        let unrouted = "Requests refused before they had a servlet, by the flag of the fault.";
+        let mut family = Family::counter(&mut text, "telamon_unrouted_requests_total", unrouted);
+        for (kind, count) in self.0.unrouted.shown(unused::fails_unrouted) {
+            family.line(&[("flag", kind.flag()), ("side", side_name(kind.side()))], count);
+        }
+        self.0.servlets.write(&mut text);
+        if let Some(source) = self.0.endpoints.get() {
+            endpoints::write(&source(), &mut text);
+        }
+        text
     }
 
     pub(super) fn families(&self) -> &Families {
@@ -206,23 +190,30 @@ impl Reloads {
     }
 }
 
-/// One counter a kind of fault, found by its number.
-pub(super) struct FaultCounters(Vec<IntCounter>);
+/// One count a kind of fault, found by its number.
+pub(super) struct FaultCounts([AtomicU64; Kind::ALL.len()]);
 
-impl FaultCounters {
-    /// The counters of `family`, whose labels are `first`, then the flag, then the side.
-    pub(super) fn new(family: &IntCounterVec, first: &[&str]) -> FaultCounters {
-        let counter = |kind: &Kind| {
-            let labels: Vec<&str> = first.iter().copied().chain([kind.flag(), side_name(kind.side())]).collect();
-            family.with_label_values(&labels)
-        };
-        FaultCounters(Kind::ALL.iter().map(counter).collect())
+impl Default for FaultCounts {
+    fn default() -> Self {
+        FaultCounts([const { AtomicU64::new(0) }; Kind::ALL.len()])
+    }
+}
+
+impl FaultCounts {
+    pub(super) fn inc(&self, kind: Kind) {
+        if let Some(count) = self.0.get(kind as usize) {
+            count.fetch_add(1, Relaxed);
+        }
     }
 
-    pub(super) fn inc(&self, kind: Kind) {
-        if let Some(counter) = self.0.get(kind as usize) {
-            counter.inc();
-        }
+    pub(super) fn get(&self, kind: Kind) -> u64 {
+        self.0.get(kind as usize).map_or(0, |count| count.load(Relaxed))
+    }
+
+    /// Those that have happened, and those that are `expected` to.
+    pub(super) fn shown(&self, expected: impl Fn(Kind) -> bool) -> impl Iterator<Item = (Kind, u64)> {
+        let counts = Kind::ALL.iter().map(|kind| (*kind, self.get(*kind)));
+        counts.filter(move |(kind, count)| *count > 0 || expected(*kind))
     }
 }
 

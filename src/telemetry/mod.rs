@@ -4,6 +4,7 @@
 mod access;
 mod call;
 mod endpoints;
+mod exposition;
 mod legacy;
 mod line;
 mod listener_metrics;

@@ -1,49 +1,30 @@
 //! Which series are worth a line at zero: those that a call can move. A counter that alerts are written for is there from the start,
 //! one for a label that its servlet can never have is not. Leans towards showing: whatever has moved is shown, expected or not.
 
-use std::collections::HashSet;
-
-use prometheus::proto::{Metric, MetricFamily};
-
 use crate::model::{HttpProtocol, Kind};
 use crate::translate::Dialect;
 
-/// Takes the zeros that say nothing out of `family`. `untranslated`: the servlets that carry plain HTTP.
-pub(super) fn prune(family: &mut MetricFamily, untranslated: &HashSet<String>) {
-    let is_expected: fn(&Metric, bool) -> bool = match family.name() {
-        "telamon_requests_total" => |one, plain| {
-            let (dialect, protocol) = (label(one, "dialect"), label(one, "protocol"));
-            Dialect::ALL.iter().filter(|it| it.name() == dialect).any(|dialect| speaks(*dialect, protocol, plain))
-        },
-        // Status classes that only a servlet's own answer has.
-        "telamon_http_responses_total" => |one, plain| plain || !matches!(label(one, "class"), "1xx" | "3xx"),
-        "telamon_grpc_responses_total" => |_, plain| !plain,
-        "telamon_faults_total" => {
-            |one, plain| kind(one).is_none_or(|kind| happens(kind).with_servlet && !(plain && is_translators(kind)))
-        }
-        "telamon_unrouted_requests_total" => |one, _| kind(one).is_none_or(|kind| happens(kind).before_servlet),
-        _ => return,
-    };
-    let shown = family.take_metric().into_iter().filter(|one| {
-        one.get_counter().get_value() > 0.0 || is_expected(one, untranslated.contains(label(one, "servlet")))
-    });
-    family.set_metric(shown.collect());
+/// Whether a servlet may answer with a status of this class; `plain`: it carries plain HTTP.
+pub(super) fn answers(class: &str, plain: bool) -> bool {
+    // Those that only a servlet's own answer has.
+    plain || !matches!(class, "1xx" | "3xx")
 }
 
-fn label<'m>(metric: &'m Metric, name: &str) -> &'m str {
-    metric.get_label().iter().find(|label| label.name() == name).map_or("", |label| label.value())
+/// Whether a fault may be counted of a servlet.
+pub(super) fn fails(kind: Kind, plain: bool) -> bool {
+    happens(kind).with_servlet && !(plain && is_translators(kind))
 }
 
-fn kind(metric: &Metric) -> Option<Kind> {
-    let flag = label(metric, "flag");
-    Kind::ALL.iter().copied().find(|kind| kind.flag() == flag)
+/// Whether a fault may be counted of a request that has no servlet yet.
+pub(super) fn fails_unrouted(kind: Kind) -> bool {
+    happens(kind).before_servlet
 }
 
 /// Whether a servlet's callers may speak `dialect` over `protocol`.
-fn speaks(dialect: Dialect, protocol: &str, plain: bool) -> bool {
+pub(super) fn speaks(dialect: Dialect, protocol: HttpProtocol, plain: bool) -> bool {
     match dialect {
         // Over HTTP/1.1 too: unary calls alone are taken there.
-        Dialect::Grpc | Dialect::GrpcWeb | Dialect::Connect => !plain && protocol != HttpProtocol::Http10.name(),
+        Dialect::Grpc | Dialect::GrpcWeb | Dialect::Connect => !plain && protocol != HttpProtocol::Http10,
         // Shown once it moves: few servlets have a route into the envelope.
         Dialect::Envelope => false,
         Dialect::Rest => !plain,

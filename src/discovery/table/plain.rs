@@ -225,7 +225,12 @@ mod tests {
 
     /// Something like a line of a table.
     fn piece() -> impl Strategy<Value = String> {
-        let value = prop_oneof!["[1-3]\\.2\\.3\\.4:[0-3]", "[\"']\\[::[1-3]\\]:[1-3][\"']", "0?[0-9]{1,3}", "[+.x\"' :#-]{0,3}"];
+        let value = prop_oneof![
+            "[1-3]\\.2\\.3\\.4:[0-3]",
+            "[\"']\\[::[1-3]\\]:[1-3][\"']",
+            "0?[0-9]{1,3}",
+            "[+.x\"' :#-]{0,3}"
+        ];
         let odd = (prop_oneof!["address", "weight", "wat"], prop_oneof![": ", ":  ", ":"], value)
             .prop_map(|(key, colon, value)| format!("{key}{colon}{value}"));
         let pair = prop_oneof![4 => r"address: [1-9]\.2\.3\.4:[1-9]", 2 => "weight: [0-9]{1,2}", 2 => odd];
