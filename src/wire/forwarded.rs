@@ -1,7 +1,7 @@
 //! Who called, for the servlet to read: `X-Forwarded-For`, `-Proto` and `-Host`. A peer that is not trusted could write anything
 //! there, so all that it wrote of the kind is replaced; what a trusted proxy wrote is kept and added to.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use http::header::{FORWARDED, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -24,7 +24,10 @@ impl Forwarding {
     /// word counts.
     pub fn new(peer: Option<IpAddr>, scheme: &'static str, trusted: bool) -> Forwarding {
         // An IPv4 caller of a dual-stack socket is known by its IPv4 address.
-        let peer = peer.and_then(|ip| HeaderValue::try_from(ip.to_canonical().to_string()).ok());
+        let peer = peer.and_then(|ip| match ip.to_canonical() {
+            IpAddr::V4(ip) => dotted(ip),
+            ip @ IpAddr::V6(_) => HeaderValue::try_from(ip.to_string()).ok(),
+        });
         Forwarding { peer, scheme: HeaderValue::from_static(scheme), trusted }
     }
 
@@ -81,6 +84,18 @@ impl Forwarding {
     }
 }
 
+/// An address in text: written plainly, since callers with a connection a call pay for it in each.
+fn dotted(ip: Ipv4Addr) -> Option<HeaderValue> {
+    let mut text = SmallVec::<[u8; 16]>::new();
+    for octet in ip.octets() {
+        if !text.is_empty() {
+            text.push(b'.');
+        }
+        text.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+    }
+    HeaderValue::from_bytes(&text).ok()
+}
+
 /// The chain so far, its lines joined, with `peer` at its end.
 fn joined(headers: &HeaderMap, peer: &HeaderValue) -> Option<HeaderValue> {
     let links: Vec<&[u8]> = headers.get_all(&FOR).iter().chain([peer]).map(HeaderValue::as_bytes).collect();
@@ -112,6 +127,22 @@ mod tests {
 
     fn fields(fields: &[(&str, &str)]) -> Vec<(String, String)> {
         fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn addresses_are_written_as_ever() {
+        for ip in [
+            "0.0.0.0",
+            "1.2.3.4",
+            "10.20.30.40",
+            "127.0.0.1",
+            "192.168.100.255",
+            "255.255.255.255",
+            "::1",
+            "2001:db8::7",
+        ] {
+            assert_eq!(forwarded(Some(ip), false, &[])[0].1, ip);
+        }
     }
 
     const FORGED: &[(&str, &str)] = &[

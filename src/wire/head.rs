@@ -4,7 +4,10 @@
 use std::mem::MaybeUninit;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRAILER, TRANSFER_ENCODING};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
+    HOST, ORIGIN, REFERER, TRAILER, TRANSFER_ENCODING, USER_AGENT,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 
 use super::authority;
@@ -17,6 +20,10 @@ use crate::model::Kind;
 
 /// Fields that are parsed without an allocation: nearly every head has fewer.
 const FIELDS_ON_STACK: usize = 32;
+
+/// Room for the fields that are added on the way to a servlet, so that the map does not grow for them: who called, and what gRPC says
+/// of the call.
+const ADDED: usize = 7;
 
 const TOO_MANY: Refusal = Refusal::new(Kind::HeadTooLarge, "too many header fields");
 
@@ -50,12 +57,36 @@ fn read_into<'head>(
     let target = target::read(&method, head.slice_ref(target.as_bytes()))?;
     let mut fields = Fields::with_capacity(parsed.headers.len())?;
     for field in parsed.headers.iter() {
-        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Refusal::head("malformed field name"))?;
+        let name = match often(field.name.as_bytes()) {
+            Some(name) => name,
+            None => HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Refusal::head("malformed field name"))?,
+        };
         let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value))
             .map_err(|_| Refusal::head("malformed field value"))?;
         fields.take(name, value)?;
     }
     fields.into_head(method, target, minor == 0, default_host)
+}
+
+/// The names that most heads are made of, in any case: told apart at a glance, where all that HTTP knows take a search.
+fn often(name: &[u8]) -> Option<HeaderName> {
+    let is = |known: &str| known.as_bytes().eq_ignore_ascii_case(name);
+    Some(match name.len() {
+        4 if is("host") => HOST,
+        6 if is("accept") => ACCEPT,
+        6 if is("cookie") => COOKIE,
+        6 if is("origin") => ORIGIN,
+        7 if is("referer") => REFERER,
+        10 if is("user-agent") => USER_AGENT,
+        10 if is("connection") => CONNECTION,
+        12 if is("content-type") => CONTENT_TYPE,
+        13 if is("authorization") => AUTHORIZATION,
+        14 if is("content-length") => CONTENT_LENGTH,
+        15 if is("accept-encoding") => ACCEPT_ENCODING,
+        15 if is("accept-language") => ACCEPT_LANGUAGE,
+        17 if is("transfer-encoding") => TRANSFER_ENCODING,
+        _ => return None,
+    })
 }
 
 fn syntax(error: httparse::Error) -> Refusal {
@@ -114,7 +145,7 @@ impl Expectation {
 impl Fields {
     fn with_capacity(fields: usize) -> Result<Fields, Refusal> {
         Ok(Fields {
-            kept: HeaderMap::try_with_capacity(fields).map_err(|_| TOO_MANY)?,
+            kept: HeaderMap::try_with_capacity(fields + ADDED).map_err(|_| TOO_MANY)?,
             hop: Collector::default(),
             host: None,
             length: None,

@@ -127,7 +127,7 @@ impl ReplyEncoder {
             Some(spelling) => writer.spelled_fields(spelling, &head.headers, trailers_follow, length),
             None => writer.reply_fields(&head.headers, trailers_follow),
         }
-        if !head.headers.contains_key(DATE) {
+        if !has(&head.headers, &DATE) {
             writer.field(&DATE, date);
         }
         if let (Some(length), None) = (length, spelling) {
@@ -260,6 +260,11 @@ fn bodiless_length(terms: &ReplyTerms, head: &Parts, length: BodyLength) -> Opti
     }
 }
 
+/// Whether there is such a field: heads are short, and a look at each name is less than a search.
+fn has(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.keys().any(|other| other == name)
+}
+
 /// Writes lines of a head.
 struct FieldWriter<'out> {
     out: &'out mut BytesMut,
@@ -269,6 +274,9 @@ struct FieldWriter<'out> {
 impl FieldWriter<'_> {
     fn status(&mut self, status: StatusCode, reason: Option<&[u8]>) {
         self.out.reserve(512);
+        if status == StatusCode::OK && reason.is_none() {
+            return self.out.put_slice(b"HTTP/1.1 200 OK\r\n");
+        }
         self.out.put_slice(b"HTTP/1.1 ");
         self.out.put_slice(status.as_str().as_bytes());
         self.out.put_u8(b' ');
@@ -279,7 +287,7 @@ impl FieldWriter<'_> {
 
     /// The reply's own fields, without those of this hop and of framing.
     fn reply_fields(&mut self, headers: &HeaderMap, trailers_follow: bool) {
-        if headers.contains_key(CONNECTION) {
+        if has(headers, &CONNECTION) {
             let mut stripped = headers.clone();
             strip_reply(&mut stripped);
             return self.reply_fields(&stripped, trailers_follow);
