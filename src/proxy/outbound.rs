@@ -29,7 +29,7 @@ pub(super) fn head(plan: &Plan, head: Parts, conn: &Connection) -> Request<()> {
             let mut from = head.headers;
             conn.forwarding.apply(&mut from);
             let authority = take_authority(&mut from, &plan.mount);
-            grpc(plan, translation.metadata(&from), authority, Some(translation.method_path().clone()))
+            grpc(plan, translation.metadata(from), authority, Some(translation.method_path().clone()))
         }
         Carriage::Http => untranslated(plan, head, conn),
     }
@@ -54,9 +54,14 @@ fn grpc(plan: &Plan, mut headers: HeaderMap, authority: Option<Authority>, path:
         names.withhold(&mut headers);
     }
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    // Where the call has a deadline, each try writes its own.
-    if plan.deadline.at().is_none() {
-        headers.remove(GRPC_TIMEOUT);
+    match plan.deadline.at() {
+        // Each try writes its own, for which there is room then.
+        Some(_) => {
+            headers.insert(GRPC_TIMEOUT, HeaderValue::from_static("0n"));
+        }
+        None => {
+            headers.remove(GRPC_TIMEOUT);
+        }
     }
     let mut request = Request::new(());
     *request.method_mut() = Method::POST;

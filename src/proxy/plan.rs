@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::Method;
 use http::request::Parts;
 use http::uri::PathAndQuery;
+use http::{HeaderName, Method};
 
 use super::mount::{Call, Mount, Routing, Target, Upstream};
 use crate::model::{Deadline, Fault, Kind, Stage, parse_grpc_timeout};
@@ -16,6 +16,9 @@ use crate::translate::{
     Codec, ConnectPlan, Dialect, EnvelopePlan, Form, Manner, ReplyCoding, RestPlan, Translation, UnaryPlan, WebPlan,
     check_connect_head, check_uncoded, connect_get_codec, is_envelope, is_envelope_path,
 };
+
+static CONNECT_TIMEOUT: HeaderName = HeaderName::from_static("connect-timeout-ms");
+static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// What is decided about a request before anything is done.
 #[derive(Clone, Debug)]
@@ -357,13 +360,13 @@ fn kind_of(method: &schema::Method) -> CallKind {
 /// The time that the caller gives the call, in its own dialect's words.
 fn caller_timeout(head: &Parts, manner: Manner) -> Result<Option<Duration>, Fault> {
     if manner.dialect() == Dialect::Connect {
-        let Some(value) = head.headers.get("connect-timeout-ms") else { return Ok(None) };
+        let Some(value) = head.headers.get(&CONNECT_TIMEOUT) else { return Ok(None) };
         let digits =
             value.to_str().ok().filter(|text| text.len() <= 10 && text.bytes().all(|byte| byte.is_ascii_digit()));
         let timeout = digits.and_then(|text| text.parse().ok()).map(Duration::from_millis);
         return timeout.map(Some).ok_or_else(|| invalid("`connect-timeout-ms` is one to ten digits"));
     }
-    let Some(value) = head.headers.get("grpc-timeout") else { return Ok(None) };
+    let Some(value) = head.headers.get(&GRPC_TIMEOUT) else { return Ok(None) };
     let timeout = parse_grpc_timeout(value.as_bytes());
     timeout.map(Some).ok_or_else(|| invalid("`grpc-timeout` is one to eight digits and one of H, M, S, m, u, n"))
 }

@@ -23,7 +23,7 @@ pub(super) struct Conclusion {
 impl Conclusion {
     /// The head of the servlet's answer. One that is no gRPC answer is an error at once.
     pub(super) fn head(&mut self, status: StatusCode, headers: HeaderMap) {
-        let said = headers.contains_key(GRPC_STATUS).then(|| Status::from_trailers(&headers));
+        let said = Status::said_in(&headers);
         let grpc = headers.get(header::CONTENT_TYPE).is_some_and(|value| is_grpc(value.as_bytes()));
         self.initial = headers;
         if status == StatusCode::OK && (grpc || said.is_some()) {
@@ -52,7 +52,7 @@ impl Conclusion {
         if self.status.is_some() {
             return;
         }
-        let told = trailers.as_ref().filter(|trailers| trailers.contains_key(GRPC_STATUS)).map(Status::from_trailers);
+        let told = trailers.as_ref().and_then(Status::said_in);
         let status = told.or(self.early.take()).unwrap_or_else(|| Status::from_trailers(&HeaderMap::new()));
         self.status = Some(status);
         self.trailers = trailers;

@@ -71,7 +71,11 @@ impl Manner {
     /// request of Connect's whose codec is not known is told so as if it were JSON.
     pub fn of(head: &Parts) -> Manner {
         let content_type = head.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-        if is_grpc(content_type) {
+        // What most callers of no gRPC send is none of what follows, letter by letter.
+        let is_plain = matches!(content_type, b"" | b"application/json");
+        if is_plain {
+            Manner::of_plain(head)
+        } else if is_grpc(content_type) {
             if head.version == Version::HTTP_2 { Manner::Grpc } else { Manner::GrpcHttp1 }
         } else if let Some(text) = grpc_web(content_type) {
             Manner::GrpcWeb { text: accepted_as_text(&head.headers).unwrap_or(text) }
@@ -79,7 +83,14 @@ impl Manner {
             if stream { Manner::ConnectStream(codec) } else { Manner::ConnectUnary(Some(codec)) }
         } else if connect::names_stream(content_type) {
             Manner::ConnectStream(Codec::Json)
-        } else if head.method == Method::GET && head.uri.query().is_some_and(connect::is_connect_get) {
+        } else {
+            Manner::of_plain(head)
+        }
+    }
+
+    /// The same where the content type names no dialect.
+    fn of_plain(head: &Parts) -> Manner {
+        if head.method == Method::GET && head.uri.query().is_some_and(connect::is_connect_get) {
             Manner::ConnectUnary(None)
         } else if head.method == Method::POST && head.headers.contains_key(CONNECT_PROTOCOL_VERSION) {
             Manner::ConnectUnary(Some(Codec::Json))

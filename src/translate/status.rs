@@ -39,24 +39,37 @@ impl Status {
 
     /// The status in trailers, or in the head of an answer that has no body. Without a clear `grpc-status` it is UNKNOWN.
     pub fn from_trailers(trailers: &HeaderMap) -> Status {
-        let mut codes = trailers.get_all(GRPC_STATUS).iter();
-        let Some(first) = codes.next() else {
-            return Status::new(Code::Unknown, "the servlet ended the call without a grpc-status");
-        };
-        let code = match Code::from_header(first.as_bytes()) {
-            Code::Ok if codes.any(|other| other != first) => Code::Unknown,
+        Status::said_in(trailers)
+            .unwrap_or_else(|| Status::new(Code::Unknown, "the servlet ended the call without a grpc-status"))
+    }
+
+    /// The same, where there is any `grpc-status`. One pass over the fields, which are few.
+    pub(super) fn said_in(trailers: &HeaderMap) -> Option<Status> {
+        let mut said: Option<&HeaderValue> = None;
+        let (mut details, mut message) = (None, None);
+        let mut is_clear = true;
+        for (name, value) in trailers {
+            match name.as_str() {
+                "grpc-status" => is_clear &= *said.get_or_insert(value) == value,
+                "grpc-message" => message = message.or(Some(value)),
+                "grpc-status-details-bin" => details = details.or(Some(value)),
+                _ => {}
+            }
+        }
+        let code = match Code::from_header(said?.as_bytes()) {
+            Code::Ok if !is_clear => Code::Unknown,
             code => code,
         };
-        let details = trailers.get(GRPC_STATUS_DETAILS).and_then(|value| {
+        let details = details.and_then(|value| {
             // Something on the way may have joined two fields into one, as binary ones may be.
             let first = value.as_bytes().split(|byte| *byte == b',').next().unwrap_or_default();
             BINARY.decode(first.trim_ascii()).ok().map(Bytes::from)
         });
-        let message = match trailers.get(GRPC_MESSAGE) {
+        let message = match message {
             Some(value) => decode_message(value.as_bytes()),
             None => details.as_deref().and_then(message_of_details).unwrap_or_default(),
         };
-        Status { code, message, details }
+        Some(Status { code, message, details })
     }
 
     /// The status of an answer that is no gRPC answer (grpc/doc/http-grpc-status-mapping.md).

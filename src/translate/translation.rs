@@ -145,21 +145,26 @@ impl Translation {
     }
 
     /// The header fields of the gRPC request, `te` and `grpc-timeout` aside.
-    pub fn metadata(&self, from: &HeaderMap) -> HeaderMap {
+    pub fn metadata(&self, from: HeaderMap) -> HeaderMap {
+        // Where messages pass as they are, caller and servlet settle it between them.
+        let mut settled = HeaderMap::new();
+        match self {
+            Translation::Rest(_) | Translation::Envelope(_) => {}
+            Translation::Web(_) | Translation::Unary(_) => {
+                settled.insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+                settled.insert(header::CONTENT_TYPE, web::grpc_content_type(&from));
+                web::keep_encodings(&from, &mut settled);
+            }
+            Translation::Connect(plan) => connect::metadata(&from, plan.form, plan.codec, &mut settled),
+        }
         let mut headers = match self {
-            Translation::Envelope(_) => envelope::metadata(from),
+            Translation::Envelope(_) => envelope::metadata(&from),
             _ => request_metadata(from),
         };
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(GRPC_ACCEPT_ENCODING, READ_HERE);
-        match self {
-            Translation::Rest(_) | Translation::Envelope(_) => {}
-            Translation::Web(_) | Translation::Unary(_) => {
-                headers.insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-                headers.insert(header::CONTENT_TYPE, web::grpc_content_type(from));
-                web::keep_encodings(from, &mut headers);
-            }
-            Translation::Connect(plan) => connect::metadata(from, plan.form, plan.codec, &mut headers),
+        if !settled.is_empty() {
+            headers.extend(settled);
         }
         headers
     }

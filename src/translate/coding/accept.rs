@@ -1,6 +1,6 @@
 //! What a head says of codings: `Content-Encoding`, what a body is in, and `Accept-Encoding`, what the caller takes.
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use smallvec::SmallVec;
 
 use super::{Coding, TAKEN};
@@ -14,8 +14,12 @@ pub(in crate::translate) fn token_list<'h>(
     headers: &'h HeaderMap,
     name: &HeaderName,
 ) -> impl Iterator<Item = &'h [u8]> {
-    let members = headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    members.map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
+    headers.get_all(name).iter().flat_map(tokens)
+}
+
+/// The members of a list in one field.
+pub(in crate::translate) fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
 
 /// The codings of a body, in the order in which they were put around it.
@@ -69,6 +73,9 @@ impl Accepted {
     /// RFC 9110 §12.5.3: the highest weight wins, and `Coding::ALL` where weights are equal. No coding is as good as any when the
     /// caller gives it the higher weight by name. Whoever takes nothing that there is gets the answer as it is.
     pub fn of(headers: &HeaderMap) -> Accepted {
+        if !headers.contains_key(header::ACCEPT_ENCODING) {
+            return Accepted { coding: None, required: false };
+        }
         let mut weights: [Option<u16>; Coding::ALL.len()] = [None; Coding::ALL.len()];
         let (mut identity, mut others) = (None, None);
         for member in token_list(headers, &header::ACCEPT_ENCODING) {

@@ -14,7 +14,7 @@ use std::fmt;
 
 pub use accept::Accepted;
 pub use accept::check_uncoded;
-pub(super) use accept::{content_codings, token_list};
+pub(super) use accept::{content_codings, tokens};
 pub use decoder::{Decoded, Decoder};
 pub use encoder::{Effort, Encoder};
 pub(super) use message::{GRPC_ENCODING, MessageCoding};

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::encoder::{Effort, Encoder};
-use super::{Accepted, Coding, CodingError, token_list};
+use super::{Accepted, Coding, CodingError, tokens};
 use crate::model::{Fault, Kind, Stage};
 use crate::translate::metadata::vary;
 use crate::translate::middle::{Farewell, ReplyStep, ReplyTranslator};
@@ -183,18 +183,32 @@ fn defect(error: CodingError) -> Fault {
 
 /// Whether an answer is of a kind that is worth it, and free to be changed on its way (RFC 9110 §7.7).
 fn may_be_coded(head: &Response<()>) -> bool {
-    let fields = head.headers();
     let status = head.status();
-    let fixed = token_list(fields, &header::CACHE_CONTROL).any(|word| word.eq_ignore_ascii_case(b"no-transform"))
-        || fields.contains_key(header::CONTENT_ENCODING)
-        || fields.contains_key("repr-digest")
-        || fields.contains_key("content-digest");
-    let carried = status.is_success() && !matches!(status, StatusCode::NO_CONTENT | StatusCode::PARTIAL_CONTENT);
-    carried && !fixed && fields.get(header::CONTENT_TYPE).is_some_and(|value| is_text(value.as_bytes()))
+    if !status.is_success() || matches!(status, StatusCode::NO_CONTENT | StatusCode::PARTIAL_CONTENT) {
+        return false;
+    }
+    // One pass over the fields, which are few.
+    let mut content_type = None;
+    for (name, value) in head.headers() {
+        match name.as_str() {
+            "content-encoding" | "repr-digest" | "content-digest" => return false,
+            "cache-control" if forbids_change(value) => return false,
+            "content-type" => content_type = content_type.or(Some(value)),
+            _ => {}
+        }
+    }
+    content_type.is_some_and(|value| is_text(value.as_bytes()))
+}
+
+fn forbids_change(cache_control: &HeaderValue) -> bool {
+    tokens(cache_control).any(|word| word.eq_ignore_ascii_case(b"no-transform"))
 }
 
 /// Whether a content type is one that compresses well. Images, archives and video are compressed already.
 fn is_text(content_type: &[u8]) -> bool {
+    if content_type == b"application/json" {
+        return true;
+    }
     let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     let Ok(essence) = std::str::from_utf8(essence) else { return false };
     let essence = essence.to_ascii_lowercase();

@@ -277,7 +277,7 @@ fn the_protocols_own_fields_end_here() {
         (Form::Stream, Codec::Proto, Some(("gzip", "br"))),
     ];
     for (form, codec, encodings) in cases {
-        let mut to = crate::translate::request_metadata(&from);
+        let mut to = crate::translate::request_metadata(from.clone());
         metadata(&from, form, codec, &mut to);
         let names: Vec<&str> = to.keys().map(HeaderName::as_str).filter(|name| name.starts_with("connect-")).collect();
         assert_eq!((names, &to["x-mine"]), (vec![], &HeaderValue::from_static("1")));

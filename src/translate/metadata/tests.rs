@@ -59,7 +59,15 @@ fn a_request_keeps_what_the_servlet_may_want_to_know() {
         ("odd!name", "1"),
     ];
     let all: Vec<_> = kept.iter().chain(&dropped).copied().collect();
-    assert_eq!(request_metadata(&map(&all)), map(&kept));
+    assert_eq!(request_metadata(map(&all)), map(&kept));
+
+    // Value by value, where there are several.
+    let several =
+        [("x-one", "1"), ("x-some", "a"), ("x-some", "caf\u{e9}"), ("x-some", "b"), ("y-bin", "%"), ("y-bin", "AA")];
+    let fine = [("x-one", "1"), ("x-some", "a"), ("x-some", "b"), ("y-bin", "AA")];
+    assert_eq!(request_metadata(map(&several)), map(&fine));
+    let named = [("connection", "x-some"), ("x-some", "a"), ("x-some", "caf\u{e9}"), ("x-one", "1")];
+    assert_eq!(request_metadata(map(&named)), map(&[("x-one", "1")]));
 }
 
 #[test]

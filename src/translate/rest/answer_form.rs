@@ -28,7 +28,8 @@ pub enum AnswerForm {
 impl AnswerForm {
     /// The form that a request asks for: by `Accept`, else in kind. `streaming`: whether there is any number of messages.
     pub(crate) fn asked(headers: &HeaderMap, streaming: bool) -> AnswerForm {
-        let sent = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).and_then(protobuf);
+        let sent = headers.get(header::CONTENT_TYPE).filter(|value| *value != JSON);
+        let sent = sent.and_then(|value| value.to_str().ok()).and_then(protobuf);
         let in_kind = sent.map_or(AnswerForm::Json, AnswerForm::Protobuf);
         let mut accepts = headers.get_all(header::ACCEPT).iter();
         if accepts.next().is_none_or(|only| only == "*/*" && accepts.next().is_none()) {

@@ -36,6 +36,9 @@ pub(super) fn media(headers: &HeaderMap, wanted: Wanted) -> Result<Media, Fault>
     if types.any(|other| other != value) {
         return Err(unsupported(format!("more than one Content-Type; expected {}", wanted.taken())));
     }
+    if value == "application/json" {
+        return Ok(Media::Json);
+    }
     let Ok(text) = std::str::from_utf8(value.as_bytes()) else {
         return Err(unsupported(format!("the Content-Type is not text; expected {}", wanted.taken())));
     };
