@@ -7,6 +7,7 @@ use http::Response;
 use smallvec::SmallVec;
 
 use super::call::Call;
+use super::late::Late;
 use super::mount::Upstream;
 use super::outbound::with_time_left;
 use super::plan::Plan;
@@ -18,19 +19,16 @@ use crate::runtime::now;
 use crate::servlet::EndpointId;
 use crate::upstream::{Exchange, Protocol};
 
-pub(super) type Answered = (Response<()>, Exchange<RequestStream>);
+/// The head of an answer, and where the rest comes from; in a box, since it is handed through many hands.
+pub(super) type Answered = (Response<()>, Box<Exchange<RequestStream>>);
 
 /// Gets the call answered before its deadline. The lease of the last try is left in the tally, to be settled with the outcome.
 ///
 /// # Errors
 /// What is to be told to the caller.
-pub(super) async fn attempt(worker: &Worker, call: &mut Call) -> Result<Answered, Fault> {
-    let Some(at) = call.plan.deadline.at() else { return tries(worker, call).await };
-    let answered = {
-        let tries = pin!(tries(worker, call));
-        tokio::time::timeout_at(at.into(), tries).await
-    };
-    answered.unwrap_or_else(|_| {
+pub(super) async fn attempt(worker: &Worker, call: &mut Call, late: &mut Late) -> Result<Answered, Fault> {
+    let answered = late.unless_passed(pin!(tries(worker, call))).await;
+    answered.unwrap_or_else(|| {
         let stage = if call.tally.endpoint().is_some() { Stage::Wait } else { Stage::Pick };
         Err(call.tally.deadline_passed(stage))
     })
@@ -76,7 +74,7 @@ async fn once(worker: &Worker, call: &mut Call) -> Result<Answered, Fault> {
     let upgrade = call.body.as_ref().filter(|_| protocol == Protocol::Http1).and_then(RequestStream::upgrade);
     let head = || with_time_left(&call.head, mount.upstream, *deadline, now());
     let sending = worker.pool.send(endpoint, &mount.connections, protocol, &head, upgrade, &mut call.body);
-    let mut exchange = sending.await?;
+    let mut exchange = Box::new(sending.await?);
     match poll_fn(|cx| exchange.poll_head(cx)).await {
         Ok(response) => {
             call.tally.answered(now());

@@ -1,18 +1,17 @@
 //! A reply's body: pulled by the listener as its caller has room, each pull carrying the request on as well. Ends by closing the tally.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use tokio::time::Sleep;
 
+use super::late::Late;
 use super::request_stream::RequestStream;
 use super::tally::Tally;
 use super::worker::cut;
-use crate::model::{Body, Code, Deadline, Fault, Frame, Kind, Outcome, Stage};
+use crate::model::{Body, Code, Fault, Frame, Kind, Outcome, Stage};
 use crate::translate::{Farewell, FieldNames, GRPC_STATUS, ReplyStep, ReplyTranslator, Status};
 use crate::upstream::Exchange;
 use crate::wire;
@@ -38,18 +37,18 @@ enum Source {
     Whole(Bytes),
     /// gRPC to a gRPC caller. `early`: what the head says of the status, which counts when nothing follows it.
     Grpc {
-        exchange: Exchange<RequestStream>,
+        exchange: Box<Exchange<RequestStream>>,
         early: Option<Box<HeaderMap>>,
     },
     /// Untranslated; with the length that the servlet's head promised.
     Http {
-        exchange: Exchange<RequestStream>,
+        exchange: Box<Exchange<RequestStream>>,
         status: StatusCode,
         promised: Option<u64>,
     },
     /// Through the neutral middle.
     Translated {
-        exchange: Exchange<RequestStream>,
+        exchange: Box<Exchange<RequestStream>>,
         translator: Box<dyn ReplyTranslator>,
         ended: bool,
     },
@@ -66,68 +65,48 @@ impl ReplyBody {
         tally.bytes_out = if tally.is_head { 0 } else { data.len() as u64 };
         tally.close(outcome);
         let source = if data.is_empty() { Source::Over } else { Source::Whole(data) };
-        ReplyBody { late: Late::after(Deadline::NEVER), unwatched: 0, source, names: None, tally }
+        ReplyBody { late: Late::NEVER, unwatched: 0, source, names: None, tally }
     }
 
     /// Nothing follows the head.
     pub(super) fn ended(outcome: &Outcome, mut tally: Tally) -> ReplyBody {
         tally.close(outcome);
-        ReplyBody { late: Late::after(Deadline::NEVER), unwatched: 0, source: Source::Over, names: None, tally }
+        ReplyBody { late: Late::NEVER, unwatched: 0, source: Source::Over, names: None, tally }
     }
 
     /// With no more of its trailers than `names` lets through. `early`: what the head says of the status, though it does not end the
     /// answer.
     pub(super) fn grpc(
-        exchange: Exchange<RequestStream>,
+        exchange: Box<Exchange<RequestStream>>,
         early: Option<Box<HeaderMap>>,
-        deadline: Deadline,
+        late: Late,
         tally: Tally,
         names: Option<Arc<FieldNames>>,
     ) -> ReplyBody {
-        ReplyBody { names, ..ReplyBody::carried(Source::Grpc { exchange, early }, deadline, tally) }
+        ReplyBody { names, ..ReplyBody::carried(Source::Grpc { exchange, early }, late, tally) }
     }
 
     pub(super) fn http(
-        exchange: Exchange<RequestStream>,
+        exchange: Box<Exchange<RequestStream>>,
         status: StatusCode,
         promised: Option<u64>,
-        deadline: Deadline,
+        late: Late,
         tally: Tally,
     ) -> ReplyBody {
-        ReplyBody::carried(Source::Http { exchange, status, promised }, deadline, tally)
+        ReplyBody::carried(Source::Http { exchange, status, promised }, late, tally)
     }
 
     pub(super) fn translated(
-        exchange: Exchange<RequestStream>,
+        exchange: Box<Exchange<RequestStream>>,
         translator: Box<dyn ReplyTranslator>,
-        deadline: Deadline,
+        late: Late,
         tally: Tally,
     ) -> ReplyBody {
-        ReplyBody::carried(Source::Translated { exchange, translator, ended: false }, deadline, tally)
+        ReplyBody::carried(Source::Translated { exchange, translator, ended: false }, late, tally)
     }
 
-    fn carried(source: Source, deadline: Deadline, tally: Tally) -> ReplyBody {
-        ReplyBody { late: Late::after(deadline), unwatched: 0, source, names: None, tally }
-    }
-}
-
-/// Watches a deadline. Most answers are over before there is anything to wait for, and so without a timer.
-#[derive(Debug)]
-struct Late {
-    deadline: Deadline,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Late {
-    fn after(deadline: Deadline) -> Late {
-        Late { deadline, timer: None }
-    }
-
-    /// Ready with the fault when the deadline has passed; else its waker is set.
-    fn poll(&mut self, tally: &Tally, stage: Stage, cx: &mut Context<'_>) -> Poll<Fault> {
-        let Some(at) = self.deadline.at() else { return Poll::Pending };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at.into())));
-        timer.as_mut().poll(cx).map(|()| tally.deadline_passed(stage))
+    fn carried(source: Source, late: Late, tally: Tally) -> ReplyBody {
+        ReplyBody { late, unwatched: 0, source, names: None, tally }
     }
 }
 
@@ -181,7 +160,7 @@ impl Source {
         match self {
             Source::Whole(data) => Poll::Ready(Ok(Pulled::Last(Frame::Data(std::mem::take(data)), Outcome::Cancelled))),
             Source::Grpc { exchange, early } => {
-                let frame = ready!(Pin::new(exchange).poll_frame(cx)).transpose()?;
+                let frame = ready!(Pin::new(&mut **exchange).poll_frame(cx)).transpose()?;
                 Poll::Ready(Ok(match frame {
                     Some(Frame::Trailers(trailers)) => last_of_grpc(trailers, early.take()),
                     Some(Frame::Data(data)) => {
@@ -341,7 +320,10 @@ impl Body for ReplyBody {
         let pulled = match this.source.poll_next(cx) {
             Poll::Ready(pulled) => pulled,
             Poll::Pending if this.tally.is_cutting() => Err(cut(Stage::ReplyBody)),
-            Poll::Pending => Err(ready!(this.late.poll(&this.tally, Stage::ReplyBody, cx))),
+            Poll::Pending => {
+                ready!(this.late.poll(cx));
+                Err(this.tally.deadline_passed(Stage::ReplyBody))
+            }
         };
         let (mut frame, outcome) = match pulled {
             Ok(Pulled::Frame(frame)) => {
@@ -350,7 +332,7 @@ impl Body for ReplyBody {
                     Poll::Ready(cut(Stage::ReplyBody))
                 } else if this.unwatched >= UNWATCHED_FRAMES {
                     this.unwatched = 0;
-                    this.late.poll(&this.tally, Stage::ReplyBody, cx)
+                    this.late.poll(cx).map(|()| this.tally.deadline_passed(Stage::ReplyBody))
                 } else {
                     Poll::Pending
                 };
@@ -392,11 +374,12 @@ impl Body for ReplyBody {
         let this = self.get_mut();
         match &mut this.source {
             Source::Grpc { exchange, .. } | Source::Http { exchange, .. } | Source::Translated { exchange, .. } => {
-                Pin::new(exchange).poll_progress(cx);
+                Pin::new(&mut **exchange).poll_progress(cx);
             }
             Source::Whole(_) | Source::Cut(_) | Source::Said(_) | Source::Over => return,
         }
-        if let Poll::Ready(fault) = this.late.poll(&this.tally, Stage::Taking, cx) {
+        if this.late.poll(cx).is_ready() {
+            let fault = this.tally.deadline_passed(Stage::Taking);
             // The servlet learns of it now, the caller when it reads on.
             let outcome = this.source.outcome_of(fault.clone());
             cut_short(&mut this.source, &mut this.tally, fault);

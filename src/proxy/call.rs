@@ -1,6 +1,7 @@
 //! The story of a request.
 
 use std::cell::RefCell;
+use std::future::Future;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
@@ -13,6 +14,7 @@ use http::{HeaderValue, Method, Request, Response, header};
 use super::attempt::{Answered, attempt};
 use super::body::ReplyBody;
 use super::cors;
+use super::late::Late;
 use super::outbound;
 use super::plan::{Carriage, Plan, plan};
 use super::rarely::Rarely;
@@ -75,7 +77,11 @@ impl Proxy {
     }
 
     /// What is known of a call before anybody is asked, or its answer if there is nobody to ask.
-    fn begin(&self, conn: &Rc<Connection>, request: Request<RequestBody>) -> Result<Call, Box<Response<ReplyBody>>> {
+    fn begin(
+        &self,
+        conn: &Rc<Connection>,
+        request: Request<RequestBody>,
+    ) -> Result<Box<Call>, Box<Response<ReplyBody>>> {
         let started = now();
         let (head, body) = request.into_parts();
         let mut tally = Tally::open(self, conn, &head, started);
@@ -106,7 +112,7 @@ impl Proxy {
             Ok(body) => {
                 let method = head.method.clone();
                 let head = outbound::head(&plan, head, conn);
-                Ok(Call { plan, method, origin, head, body: Some(body), tally })
+                Ok(Box::new(Call { plan, method, origin, head, body: Some(body), tally }))
             }
             Err(fault) => {
                 let mut response = reply::told(&fault, plan.manner(), tally);
@@ -114,6 +120,28 @@ impl Proxy {
                 Err(Box::new(response))
             }
         }
+    }
+}
+
+impl Proxy {
+    /// Gets a planned call answered.
+    async fn answer(&self, mut call: Box<Call>) -> Response<ReplyBody> {
+        let mut late = Late::after(call.plan.deadline, &self.worker().timers);
+        let mut carried = call.carry(self.worker(), &mut late).await;
+        let begun = match (&call.plan.carriage, &mut carried) {
+            (Carriage::Translated(translation), Ok(answered)) => {
+                Some(reply::begun(&call.plan, translation, answered, &mut late, &call.tally).await)
+            }
+            _ => None,
+        };
+        let Call { plan, method, origin, tally, .. } = *call;
+        let mut response = match (carried, begun) {
+            (Err(fault), _) => reply::told(&fault, plan.manner(), tally),
+            (Ok(answered), Some(begun)) => reply::translated(&plan, begun, answered, late, tally),
+            (Ok(answered), None) => reply::relayed(&plan, &method, answered, late, tally),
+        };
+        mark(plan.mount.cors.as_deref(), origin.as_ref(), &method, &mut response);
+        response
     }
 }
 
@@ -132,26 +160,23 @@ pub(super) struct Call {
 
 impl Call {
     /// Translates the beginning of the body.
-    async fn translate_beginning(&mut self) -> Result<(), Fault> {
+    async fn translate_beginning(&mut self, late: &mut Late) -> Result<(), Fault> {
         let (Carriage::Translated(translation), Some(body)) = (&self.plan.carriage, &mut self.body) else {
             return Ok(());
         };
-        let beginning = pin!(body.begin(translation.is_gathered()));
-        match self.plan.deadline.at() {
-            None => beginning.await,
-            Some(at) => tokio::time::timeout_at(at.into(), beginning).await.unwrap_or_else(|_| {
-                let told = "the deadline passed before the request's body was there";
-                Err(Fault::new(Kind::DeadlineExceeded, Stage::RequestBody, told))
-            }),
-        }
+        let begun = late.unless_passed(pin!(body.begin(translation.is_gathered()))).await;
+        begun.unwrap_or_else(|| {
+            let told = "the deadline passed before the request's body was there";
+            Err(Fault::new(Kind::DeadlineExceeded, Stage::RequestBody, told))
+        })
     }
 
     /// Gets the call answered.
-    async fn carry(&mut self, worker: &Worker) -> Result<Answered, Fault> {
+    async fn carry(&mut self, worker: &Worker, late: &mut Late) -> Result<Answered, Fault> {
         if matches!(self.plan.carriage, Carriage::Translated(_)) {
-            worker.unless_cut(Stage::RequestBody, pin!(self.translate_beginning())).await?;
+            worker.unless_cut(Stage::RequestBody, pin!(self.translate_beginning(late))).await?;
         }
-        worker.unless_cut(Stage::Wait, pin!(attempt(worker, self))).await
+        worker.unless_cut(Stage::Wait, pin!(attempt(worker, self, late))).await
     }
 }
 
@@ -213,26 +238,15 @@ impl Serve for Proxy {
         Connection { forwarding: Forwarding::new(peer, "http", trusted), info }
     }
 
-    async fn call(&self, conn: &Rc<Connection>, request: Request<RequestBody>) -> Response<ReplyBody> {
-        let mut call = match self.begin(conn, request) {
-            Ok(call) => call,
-            Err(answer) => return *answer,
-        };
-        let mut carried = call.carry(self.worker()).await;
-        let begun = match (&call.plan.carriage, &mut carried) {
-            (Carriage::Translated(translation), Ok(answered)) => {
-                Some(reply::begun(&call.plan, translation, answered, &call.tally).await)
+    fn call(&self, conn: &Rc<Connection>, request: Request<RequestBody>) -> impl Future<Output = Response<ReplyBody>> {
+        // Outside of the future, which would keep the request for as long as it lasts.
+        let begun = self.begin(conn, request);
+        async move {
+            match begun {
+                Ok(call) => self.answer(call).await,
+                Err(answer) => *answer,
             }
-            _ => None,
-        };
-        let Call { plan, method, origin, tally, .. } = call;
-        let mut response = match (carried, begun) {
-            (Err(fault), _) => reply::told(&fault, plan.manner(), tally),
-            (Ok(answered), Some(begun)) => reply::translated(&plan, begun, answered, tally),
-            (Ok(answered), None) => reply::relayed(&plan, &method, answered, tally),
-        };
-        mark(plan.mount.cors.as_deref(), origin.as_ref(), &method, &mut response);
-        response
+        }
     }
 
     fn refuse(&self, conn: &Rc<Connection>, head: Option<&Parts>, fault: &Fault) -> Response<Bytes> {

@@ -8,13 +8,15 @@
 //!   reply     answer: translate the head; a fault is told in the caller's own dialect
 //!   body      frames both ways; at the end of the stream the tally is closed
 //! ```
-//! `mount` is what the request path knows of a servlet, `worker` what it keeps from call to call, `refresh` how it follows a change, `tally` what a call leaves behind.
+//! `mount` is what the request path knows of a servlet, `worker` what it keeps from call to call, `refresh` how it follows a change, `late`
+//! watches a call's deadline, `tally` is what a call leaves behind.
 
 mod attempt;
 mod body;
 mod call;
 mod cors;
 mod explain;
+mod late;
 mod mount;
 mod outbound;
 mod plan;

@@ -8,10 +8,11 @@ use http::{HeaderMap, Method, Response, StatusCode, header};
 
 use super::attempt::Answered;
 use super::body::{ReplyBody, says_unknown};
+use super::late::Late;
 use super::plan::{Carriage, Plan};
 use super::request_stream::RequestStream;
 use super::tally::Tally;
-use crate::model::{Body, Code, Deadline, Fault, Kind, Outcome, Stage};
+use crate::model::{Body, Code, Fault, Kind, Outcome, Stage};
 use crate::translate::{
     FieldNames, GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS, Manner, ReplyStep, ReplyTranslator, Status,
     Translation, fault_reply, is_grpc, withhold,
@@ -27,25 +28,31 @@ pub(super) fn told(fault: &Fault, manner: Manner, mut tally: Tally) -> Response<
 }
 
 /// The answer to a call that a servlet has begun to answer in what the caller speaks itself.
-pub(super) fn relayed(plan: &Plan, method: &Method, answered: Answered, tally: Tally) -> Response<ReplyBody> {
+pub(super) fn relayed(
+    plan: &Plan,
+    method: &Method,
+    answered: Answered,
+    late: Late,
+    tally: Tally,
+) -> Response<ReplyBody> {
     let (mut response, exchange) = answered;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         wire::strip_reply(response.headers_mut());
     }
     if matches!(plan.carriage, Carriage::Http) {
-        return http(response, exchange, method, plan.deadline, tally);
+        return http(response, exchange, method, late, tally);
     }
     let names = plan.mount.metadata.reply.clone();
     if let Some(names) = &names {
         names.withhold(response.headers_mut());
     }
-    grpc(response, exchange, plan.deadline, tally, names)
+    grpc(response, exchange, late, tally, names)
 }
 
 fn grpc(
     response: Response<()>,
-    exchange: Exchange<RequestStream>,
-    deadline: Deadline,
+    exchange: Box<Exchange<RequestStream>>,
+    late: Late,
     mut tally: Tally,
     names: Option<Arc<FieldNames>>,
 ) -> Response<ReplyBody> {
@@ -63,7 +70,7 @@ fn grpc(
         return response.map(|()| ReplyBody::ended(&Outcome::Grpc(status.code), tally));
     }
     let early = response.headers().contains_key(GRPC_STATUS).then(|| Box::new(status_fields(response.headers())));
-    response.map(|()| ReplyBody::grpc(exchange, early, deadline, tally, names))
+    response.map(|()| ReplyBody::grpc(exchange, early, late, tally, names))
 }
 
 /// What of a head tells how the call ended.
@@ -76,7 +83,7 @@ fn status_fields(head: &HeaderMap) -> HeaderMap {
 fn not_grpc(response: &Response<()>) -> Option<Status> {
     let headers = response.headers();
     let is_grpc = headers.get(header::CONTENT_TYPE).is_some_and(|value| is_grpc(value.as_bytes()));
-    if headers.contains_key("grpc-status") || (response.status() == StatusCode::OK && is_grpc) {
+    if headers.contains_key(&GRPC_STATUS) || (response.status() == StatusCode::OK && is_grpc) {
         return None;
     }
     Some(Status::from_http(response.status()))
@@ -92,9 +99,9 @@ fn trailers_only(status: &Status, mut tally: Tally) -> Response<ReplyBody> {
 
 fn http(
     response: Response<()>,
-    exchange: Exchange<RequestStream>,
+    exchange: Box<Exchange<RequestStream>>,
     method: &Method,
-    deadline: Deadline,
+    late: Late,
     mut tally: Tally,
 ) -> Response<ReplyBody> {
     let status = response.status();
@@ -104,7 +111,7 @@ fn http(
         return response.map(|()| ReplyBody::ended(&Outcome::Http(status), tally));
     }
     let promised = response.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    response.map(|()| ReplyBody::http(exchange, status, promised, deadline, tally))
+    response.map(|()| ReplyBody::http(exchange, status, promised, late, tally))
 }
 
 /// The beginning of an answer in another dialect: its head, and what goes on from there.
@@ -115,6 +122,7 @@ pub(super) async fn begun(
     plan: &Plan,
     translation: &Translation,
     answered: &mut Answered,
+    late: &mut Late,
     tally: &Tally,
 ) -> Result<Begun, Fault> {
     let (response, exchange) = answered;
@@ -127,13 +135,8 @@ pub(super) async fn begun(
     let head = {
         let beginning = pin!(begin(&mut *translator, exchange));
         let beginning = pin!(tally.unless_cut(Stage::ReplyBody, beginning));
-        match plan.deadline.at() {
-            Some(at) => match tokio::time::timeout_at(at.into(), beginning).await {
-                Ok(begun) => begun?,
-                Err(_) => return Err(tally.deadline_passed(Stage::ReplyBody)),
-            },
-            None => beginning.await?,
-        }
+        let begun = late.unless_passed(beginning).await;
+        begun.unwrap_or_else(|| Err(tally.deadline_passed(Stage::ReplyBody)))?
     };
     Ok((head, translator))
 }
@@ -143,6 +146,7 @@ pub(super) fn translated(
     plan: &Plan,
     begun: Result<Begun, Fault>,
     answered: Answered,
+    late: Late,
     mut tally: Tally,
 ) -> Response<ReplyBody> {
     let (head, mut translator) = match begun {
@@ -151,7 +155,7 @@ pub(super) fn translated(
     };
     let Some(code) = translator.status().map(|status| status.code) else {
         tally.heading(head.status());
-        return head.map(|()| ReplyBody::translated(answered.1, translator, plan.deadline, tally));
+        return head.map(|()| ReplyBody::translated(answered.1, translator, late, tally));
     };
     match translator.gather() {
         Ok(data) => {

@@ -12,7 +12,8 @@ use std::time::{Instant, SystemTime};
 use arc_swap::{ArcSwap, Cache};
 use foldhash::fast::RandomState;
 
-use super::mount::{Mount, Routing};
+use super::late::Timers;
+use super::mount::{Mount, Routing, Upstream};
 use super::refresh::{Refresh, SeenServlets};
 use super::request_stream::RequestStream;
 use crate::model::{Fault, HttpProtocol, Kind, Stage};
@@ -28,6 +29,7 @@ pub struct Worker {
     pub(super) pickers: RefCell<HashMap<usize, Picker, RandomState>>,
     pub(super) seen: RefCell<SeenServlets>,
     pub(super) pool: Pool<RequestStream>,
+    pub(super) timers: Rc<Timers>,
     log: RefCell<Option<WorkerLog>>,
     logs: bool,
     legacy: LegacyTally,
@@ -55,6 +57,7 @@ impl Worker {
             pickers: RefCell::default(),
             seen: RefCell::default(),
             pool: Pool::new(),
+            timers: Rc::default(),
             logs: log.is_some(),
             log: RefCell::new(log),
             legacy,
