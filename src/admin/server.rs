@@ -98,7 +98,7 @@ async fn serve(acceptor: Acceptor, answers: Arc<Answers>, mut stopped: watch::Re
             _ = stopped.changed() => break,
         };
         match accepted {
-            Ok(stream) => {
+            Ok((stream, _)) => {
                 let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
                 let connection = connection(stream, Arc::clone(&answers), stopped.clone());
                 tokio::spawn(async move {

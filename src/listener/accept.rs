@@ -2,21 +2,25 @@
 //! kernel's hashing leaves few long connections lopsided, a worker that holds clearly more than the least loaded one hands a new
 //! socket over before its first read. A loop never ends for want of descriptors: it sheds, waits a little and goes on.
 
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::bells::{Bell, Bells};
 use super::{Limits, Serve, http1, http2, sniff};
 use crate::model::{Address, ConnInfo};
 use crate::runtime::{Drain, Worker};
-use crate::transport::{Acceptor, Handover, Stream};
+use crate::transport::{Accepted, Acceptor, Handover, Stream};
 use crate::wire::Protocol;
 
 /// Sockets on their way to one worker. Small: a worker that does not keep up should not be given more.
@@ -143,25 +147,43 @@ pub struct Accept<S, O> {
 
 /// Accepts and serves until draining, and ends when the last connection has. Owns its connections: dropping it drops them.
 pub async fn accept<S: Serve, O: Observer>(accept: Accept<S, O>) {
-    let Accept { worker, acceptor, local, landing, mut strip, counts, limits, service, observer, mut drain } = accept;
+    let Accept { worker, acceptor, local, landing, mut strip, counts, limits, service, observer, drain } = accept;
     let mut over = drain.clone();
-    let mut floor = Floor { local, limits, service, observer, drain: drain.clone(), connections: JoinSet::new() };
+    let (ended, bells) = (Rc::<Ended>::default(), Rc::<Bells>::default());
+    let connections = JoinSet::new();
+    let mut floor = Floor { local, limits, service, observer, drain: drain.clone(), connections, ended, bells };
+    let mut begun = pin!(drain.clone().into_begun());
+    let mut is_asked = false;
     loop {
-        tokio::select! {
-            biased;
-            () = drain.begun() => break,
-            Some(_) = floor.connections.join_next(), if !floor.connections.is_empty() => {}
-            Some((socket, counted)) = strip.0.recv() => floor.land(socket, counted),
-            accepted = accept_one(acceptor.as_ref()) => match accepted {
-                Ok(stream) => floor.place(stream, worker, &counts, &landing),
-                Err(error) => floor.shed(&error).await,
-            },
+        let event = poll_fn(|cx| {
+            // A task's waker stays the same: one that is registered need not be again, until something comes of it.
+            if !is_asked || drain.is_draining() {
+                is_asked = true;
+                if begun.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Event::Drain);
+                }
+            }
+            floor.clear_away(cx);
+            if let Poll::Ready(Some((socket, counted))) = strip.0.poll_recv(cx) {
+                return Poll::Ready(Event::Landed(socket, counted));
+            }
+            match &acceptor {
+                Some(acceptor) => acceptor.poll_accept(cx).map(Event::Accepted),
+                None => Poll::Pending,
+            }
+        });
+        match event.await {
+            Event::Drain => break,
+            Event::Landed(socket, counted) => floor.land(socket, counted),
+            Event::Accepted(Ok(accepted)) => floor.place(accepted, worker, &counts, &landing),
+            Event::Accepted(Err(error)) => floor.shed(&error).await,
         }
     }
+    floor.bells.ring();
     // What the kernel has already accepted for us is served; then the socket closes, while connections go on.
-    while let Some(Ok(stream)) = acceptor.as_ref().map(Acceptor::accept_queued) {
+    while let Some(Ok((stream, peer))) = acceptor.as_ref().map(Acceptor::accept_queued) {
         let counted = Counted::new(&counts, worker.index);
-        floor.serve(stream, counted);
+        floor.serve(stream, peer, counted);
     }
     drop(acceptor);
     drop(landing);
@@ -175,13 +197,37 @@ pub async fn accept<S: Serve, O: Observer>(accept: Accept<S, O>) {
         () = over.over() => {}
         () = &mut ended => return,
     }
+    // Whatever waits in them has to look now.
+    floor.bells.ring();
     let _ = tokio::time::timeout(CUT_GRACE, ended).await;
 }
 
-async fn accept_one(acceptor: Option<&Acceptor>) -> io::Result<Stream> {
-    match acceptor {
-        Some(acceptor) => acceptor.accept().await,
-        None => std::future::pending().await,
+/// What an accept loop waits for.
+enum Event {
+    Drain,
+    Landed(Handover, Counted),
+    Accepted(io::Result<Accepted>),
+}
+
+/// Connections that have ended since the last were cleared away. That is done beside an accept, or when there are many: to be woken for
+/// each costs a loop that accepts a connection a call as much as the accept does.
+#[derive(Debug, Default)]
+struct Ended {
+    count: Cell<usize>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// What may be left of connections that have ended, about 1 KiB each.
+const MOST_ENDED: usize = 64;
+
+impl Ended {
+    fn one(&self) {
+        self.count.set(self.count.get() + 1);
+        if self.count.get() >= MOST_ENDED
+            && let Some(waker) = &*self.waker.borrow()
+        {
+            waker.wake_by_ref();
+        }
     }
 }
 
@@ -193,11 +239,13 @@ struct Floor<S, O> {
     observer: Rc<O>,
     drain: Drain,
     connections: JoinSet<()>,
+    ended: Rc<Ended>,
+    bells: Rc<Bells>,
 }
 
 impl<S: Serve, O: Observer> Floor<S, O> {
     /// Serves a new socket here, or hands it to a worker with clearly fewer connections.
-    fn place(&mut self, stream: Stream, worker: Worker, counts: &Arc<ConnectionCounts>, landing: &Landing) {
+    fn place(&mut self, (stream, peer): Accepted, worker: Worker, counts: &Arc<ConnectionCounts>, landing: &Landing) {
         if counts.open() >= self.limits.connections {
             self.observer.refused("connections");
             return;
@@ -206,7 +254,7 @@ impl<S: Serve, O: Observer> Floor<S, O> {
             .better_than(worker.index)
             .and_then(|better| Some((better, landing.senders.get(better)?.try_reserve().ok()?)));
         let Some((better, place)) = elsewhere else {
-            return self.serve(stream, Counted::new(counts, worker.index));
+            return self.serve(stream, peer, Counted::new(counts, worker.index));
         };
         match stream.hand_over() {
             Ok(socket) => place.send((socket, Counted::new(counts, better))),
@@ -214,26 +262,38 @@ impl<S: Serve, O: Observer> Floor<S, O> {
         }
     }
 
+    /// Lets go of the connections that have ended.
+    fn clear_away(&mut self, cx: &mut Context<'_>) {
+        self.ended.waker.borrow_mut().get_or_insert_with(|| cx.waker().clone());
+        if self.ended.count.take() > 0 {
+            while self.connections.try_join_next().is_some() {}
+        }
+    }
+
     fn land(&mut self, socket: Handover, counted: Counted) {
         match socket.land() {
-            Ok(stream) => self.serve(stream, counted),
+            Ok(stream) => {
+                let peer = stream.peer();
+                self.serve(stream, peer, counted);
+            }
             Err(error) => tracing::warn!(%error, "a connection was lost on its way to this worker"),
         }
     }
 
-    fn serve(&mut self, stream: Stream, counted: Counted) {
-        let info = ConnInfo { peer: stream.peer(), local: self.local.clone(), original_destination: None };
+    fn serve(&mut self, stream: Stream, peer: Option<SocketAddr>, counted: Counted) {
+        let info = ConnInfo { peer, local: self.local.clone(), original_destination: None };
         let conn = Rc::new(self.service.open(info));
         let limits = Rc::clone(&self.limits);
         let service = Rc::clone(&self.service);
         let observer = Rc::clone(&self.observer);
+        let ended = Rc::clone(&self.ended);
         let drain = self.drain.clone();
+        let bell = self.bells.bell();
         self.observer.opened();
         self.connections.spawn_local(async move {
-            let _open = Open { observer, _counted: counted };
-            let over = drain.clone();
+            let _open = Open { observer, ended, _counted: counted };
             let serving = pin!(serve_connection(stream, conn, service, limits, drain));
-            woken_at(over, serving).await;
+            woken_by(bell, serving).await;
         });
     }
 
@@ -250,26 +310,21 @@ impl<S: Serve, O: Observer> Floor<S, O> {
 /// An open connection, told to the observer to its end.
 struct Open<O: Observer> {
     observer: Rc<O>,
+    ended: Rc<Ended>,
     _counted: Counted,
 }
 
 impl<O: Observer> Drop for Open<O> {
     fn drop(&mut self) {
         self.observer.closed();
+        self.ended.one();
     }
 }
 
-/// `serving`, which is polled once more when draining runs out of time: whatever waits in it then has to look.
-async fn woken_at(drain: Drain, mut serving: Pin<&mut impl Future<Output = ()>>) {
-    let mut over = Box::pin(drain.clone().into_over());
-    let mut is_asked = false;
-    let mut is_over = false;
+/// `serving`, which is polled once more when its bell rings.
+async fn woken_by(mut bell: Bell, mut serving: Pin<&mut impl Future<Output = ()>>) {
     poll_fn(|cx| {
-        // A task's waker stays the same: one that is registered need not be again, until something comes of it.
-        if !is_over && (!is_asked || drain.is_draining()) {
-            is_asked = true;
-            is_over = over.as_mut().poll(cx).is_ready();
-        }
+        bell.hang(cx.waker());
         serving.as_mut().poll(cx)
     })
     .await;
@@ -280,14 +335,18 @@ async fn serve_connection<S: Serve>(
     conn: Rc<S::Connection>,
     service: Rc<S>,
     limits: Rc<Limits>,
-    mut drain: Drain,
+    drain: Drain,
 ) {
     let sniffed = {
         let mut sniffing = pin!(sniff::sniff(&stream, &limits));
-        tokio::select! {
-            biased;
-            sniffed = &mut sniffing => sniffed,
-            () = drain.begun() => match tokio::time::timeout(QUEUED_GRACE, sniffing).await {
+        let until_drain = poll_fn(|cx| match sniffing.as_mut().poll(cx) {
+            Poll::Ready(sniffed) => Poll::Ready(Some(sniffed)),
+            Poll::Pending if drain.is_draining() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        match until_drain.await {
+            Some(sniffed) => sniffed,
+            None => match tokio::time::timeout(QUEUED_GRACE, sniffing).await {
                 Ok(sniffed) => sniffed,
                 Err(_) => return,
             },

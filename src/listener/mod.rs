@@ -2,6 +2,7 @@
 //! it feeds whatever implements `Serve`.
 
 mod accept;
+mod bells;
 mod http1;
 mod http2;
 mod limits;

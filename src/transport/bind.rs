@@ -1,10 +1,12 @@
 //! Listening sockets. All are bound before any serves, so that an address in use ends the start and nothing else.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::task::{Context, Poll, ready};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -97,30 +99,39 @@ pub enum Acceptor {
     Unix(UnixListener),
 }
 
-impl Acceptor {
-    pub async fn accept(&self) -> io::Result<Stream> {
-        Ok(match self {
-            Acceptor::Tcp(socket) => Stream::Tcp(socket.accept().await?.0),
-            Acceptor::Unix(socket) => Stream::Unix(socket.accept().await?.0),
-        })
-    }
-}
+/// A connection with its peer, who is nobody on an unnamed Unix socket.
+pub type Accepted = (Stream, Option<SocketAddr>);
 
 impl Acceptor {
+    pub async fn accept(&self) -> io::Result<Accepted> {
+        poll_fn(|cx| self.poll_accept(cx)).await
+    }
+
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+        Poll::Ready(Ok(match self {
+            Acceptor::Tcp(socket) => {
+                let (stream, peer) = ready!(socket.poll_accept(cx))?;
+                (Stream::Tcp(stream), Some(peer))
+            }
+            Acceptor::Unix(socket) => (Stream::Unix(ready!(socket.poll_accept(cx))?.0), None),
+        }))
+    }
+
     /// A connection that the kernel has queued already, whatever the runtime knows of it.
     ///
     /// # Errors
     /// `WouldBlock` when there is none; what `accept` fails with.
-    pub fn accept_queued(&self) -> io::Result<Stream> {
-        let accepted = match self {
-            Acceptor::Tcp(socket) => SockRef::from(socket).accept()?.0,
-            Acceptor::Unix(socket) => SockRef::from(socket).accept()?.0,
+    pub fn accept_queued(&self) -> io::Result<Accepted> {
+        let (accepted, peer) = match self {
+            Acceptor::Tcp(socket) => SockRef::from(socket).accept()?,
+            Acceptor::Unix(socket) => SockRef::from(socket).accept()?,
         };
         accepted.set_nonblocking(true)?;
-        match self {
+        let stream = match self {
             Acceptor::Tcp(_) => TcpStream::from_std(accepted.into()).map(Stream::Tcp),
             Acceptor::Unix(_) => UnixStream::from_std(accepted.into()).map(Stream::Unix),
-        }
+        };
+        Ok((stream?, peer.as_socket()))
     }
 }
 

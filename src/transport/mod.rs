@@ -5,7 +5,7 @@ mod connect;
 mod http2;
 mod stream;
 
-pub use bind::{Acceptor, BindError, Bound, bind};
+pub use bind::{Accepted, Acceptor, BindError, Bound, bind};
 pub use connect::connect;
 pub use http2::Http2Socket;
 pub use stream::{Handover, Stream};

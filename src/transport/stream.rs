@@ -69,15 +69,30 @@ impl Stream {
                 Stream::Unix(socket) => ready!(socket.poll_read_ready(cx))?,
             }
             buf.reserve(room);
+            let spare = buf.capacity() - buf.len();
             let read = match self {
                 Stream::Tcp(socket) => socket.try_read_buf(buf),
                 Stream::Unix(socket) => socket.try_read_buf(buf),
             };
             match read {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(len) if 0 < len && len < spare => {
+                    self.is_drained();
+                    return Poll::Ready(Ok(len));
+                }
                 other => return Poll::Ready(other),
             }
         }
+    }
+
+    /// Notes that nothing more is there to be read: a read that leaves room has taken all (epoll(7), "Questions and answers", 9), and
+    /// another one only to hear so would be a system call for nothing. What comes later, and the end, are news to the runtime.
+    fn is_drained(&self) {
+        let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        let _ = match self {
+            Stream::Tcp(socket) => socket.try_io(Interest::READABLE, nothing),
+            Stream::Unix(socket) => socket.try_io(Interest::READABLE, nothing),
+        };
     }
 
     /// Writes some of `pieces`.

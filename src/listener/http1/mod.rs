@@ -12,12 +12,12 @@ mod reply;
 mod shared;
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::{Method, Request, Version};
+use http::{HeaderValue, Method, Response, Version};
 use tokio::time::Instant;
 
 use self::reply::{Ending, write_reply, write_whole};
@@ -25,7 +25,7 @@ pub(super) use self::shared::Shared;
 use super::sniff::Sniffed;
 use super::{Limits, RequestBody, Serve};
 use crate::model::{Fault, Kind, Stage};
-use crate::runtime::Drain;
+use crate::runtime::{Drain, Timer};
 use crate::transport::Stream;
 use crate::wire::{HeadLimits, ReplyTerms, RequestHead, RequestParser};
 
@@ -44,9 +44,9 @@ pub(super) async fn serve<S: Serve>(
 ) {
     let parser = RequestParser::new(HeadLimits { bytes: limits.head_bytes, fields: limits.head_fields });
     let shared = Shared::new(stream, sniffed.seen, limits.stall_timeout);
-    let begun = Box::pin(drain.clone().into_begun());
     let head_until = Some(sniffed.head_until);
-    let mut connection = Connection { shared, parser, conn, service, limits, drain, begun, head_until };
+    let idle = Timer::default();
+    let mut connection = Connection { shared, parser, conn, service, limits, drain, idle, head_until };
     let ending = connection.run().await;
     connection.close(ending).await;
 }
@@ -58,7 +58,7 @@ struct Connection<S: Serve> {
     service: Rc<S>,
     limits: Rc<Limits>,
     drain: Drain,
-    begun: Pin<Box<dyn Future<Output = ()>>>,
+    idle: Timer,
     /// When the head whose first byte was read by the sniffer must be whole.
     head_until: Option<Instant>,
 }
@@ -74,7 +74,7 @@ impl<S: Serve> Connection<S> {
     async fn run(&mut self) -> Ending {
         loop {
             let head = match self.next_head().await {
-                NextHead::Head(head) => *head,
+                NextHead::Head(head) => head,
                 NextHead::Refused(fault) => return self.refuse(&fault).await,
                 NextHead::Nothing => return Ending::Close,
             };
@@ -89,38 +89,32 @@ impl<S: Serve> Connection<S> {
     /// The next request's head: an idle time-out until its first byte, then one for the whole of it.
     async fn next_head(&mut self) -> NextHead {
         let head_until = self.head_until.take();
-        let default_host = self.limits.default_host.as_ref();
-        match self.shared.parse_head(&mut self.parser, default_host) {
-            Ok(Some(head)) => return NextHead::Head(Box::new(head)),
-            Ok(None) => {}
-            Err(fault) => return NextHead::Refused(fault),
+        if let Some(next) = self.parse() {
+            return next;
         }
         if self.shared.is_idle() {
-            let first = pin!(tokio::time::timeout(self.limits.idle_timeout, self.shared.read_some()));
-            let first = tokio::select! {
-                biased;
-                first = first => first,
-                () = self.begun.as_mut() => return NextHead::Nothing,
-            };
-            if !matches!(first, Ok(true)) {
+            if !self.first_byte().await {
                 return NextHead::Nothing;
             }
+            // Most often all of it comes at once.
+            if let Some(next) = self.parse() {
+                return next;
+            }
         }
+        let default_host = self.limits.default_host.as_ref();
         let shared = &self.shared;
         let parser = &mut self.parser;
         let rest = async {
             loop {
-                match shared.parse_head(parser, default_host) {
-                    Ok(Some(head)) => return NextHead::Head(Box::new(head)),
-                    Ok(None) => {}
-                    Err(fault) => return NextHead::Refused(fault),
-                }
                 if !shared.read_some().await {
                     if shared.is_idle() {
                         return NextHead::Nothing;
                     }
                     let fault = Fault::new(Kind::MalformedHead, Stage::Head, "the request's head ends early");
                     return NextHead::Refused(fault);
+                }
+                if let Some(next) = parse(shared, parser, default_host) {
+                    return next;
                 }
             }
         };
@@ -145,6 +139,24 @@ impl<S: Serve> Connection<S> {
         }
     }
 
+    fn parse(&mut self) -> Option<NextHead> {
+        parse(&self.shared, &mut self.parser, self.limits.default_host.as_ref())
+    }
+
+    /// Waits for the next request to begin. False when there will be none: the peer left, or was idle for too long, or it is time to go.
+    async fn first_byte(&mut self) -> bool {
+        let until = Instant::now() + self.limits.idle_timeout;
+        let Connection { shared, idle, drain, .. } = self;
+        poll_fn(|cx| {
+            if let Poll::Ready(is_there) = shared.poll_some(cx) {
+                return Poll::Ready(is_there);
+            }
+            // Every connection is woken when draining begins.
+            if drain.is_draining() { Poll::Ready(false) } else { idle.poll(until, cx).map(|()| false) }
+        })
+        .await
+    }
+
     async fn refuse(&self, fault: &Fault) -> Ending {
         // What follows the head, or may still come, is not looked at, but read away, so that the answer arrives.
         self.shared.break_off();
@@ -161,27 +173,18 @@ impl<S: Serve> Connection<S> {
     }
 
     /// One request and its answer.
-    async fn exchange(&mut self, head: RequestHead) -> Ending {
-        let RequestHead { request, framing, keep_alive, expects_continue, accepts_trailers, upgrade, raw } = head;
+    async fn exchange(&mut self, head: Box<RequestHead>) -> Ending {
         let mut terms = ReplyTerms {
-            version: request.version(),
-            head_request: request.method() == Method::HEAD,
-            keep_alive,
-            accepts_trailers,
+            version: head.request.version(),
+            head_request: head.request.method() == Method::HEAD,
+            keep_alive: head.keep_alive,
+            accepts_trailers: head.accepts_trailers,
             title_case: self.limits.title_case,
         };
-        // After its whole request, such a caller has no more to say: a FIN is the end of its side only (design §9).
-        let may_half_close = !keep_alive;
-        // Bytes of a body would be taken for bytes of the other protocol.
-        let upgrade = upgrade.filter(|_| !framing.has_body());
         // A call that is dropped in the middle, as when a drain runs out of time, must not look whole either.
         let unfinished = Unfinished(Some(Rc::clone(&self.shared)));
-        let has_body = framing.has_body() || upgrade.is_some();
-        self.shared.begin(framing, expects_continue, upgrade, may_half_close);
-        let body = if has_body { RequestBody::http1(Rc::clone(&self.shared)) } else { RequestBody::empty() };
-        let body = body.after(raw);
         let response = {
-            let mut call = pin!(self.service.call(&self.conn, with_body(request, body)));
+            let mut call = pin!(self.call(head));
             poll_fn(|cx| match call.as_mut().poll(cx) {
                 Poll::Ready(response) => Poll::Ready(Some(response)),
                 Poll::Pending => self.shared.poll_caller_gone(cx).map(|()| None),
@@ -195,12 +198,27 @@ impl<S: Serve> Connection<S> {
         ending
     }
 
+    /// Begins the call. Not a part of the future that waits for it, which would keep the head for as long.
+    fn call(&self, head: Box<RequestHead>) -> impl Future<Output = Response<S::Reply>> {
+        let RequestHead { request, framing, keep_alive, expects_continue, upgrade, raw, accepts_trailers: _ } = *head;
+        // After its whole request, such a caller has no more to say: a FIN is the end of its side only (design §9).
+        let may_half_close = !keep_alive;
+        // Bytes of a body would be taken for bytes of the other protocol.
+        let upgrade = upgrade.filter(|_| !framing.has_body());
+        let has_body = framing.has_body() || upgrade.is_some();
+        self.shared.begin(framing, expects_continue, upgrade, may_half_close);
+        let body = if has_body { RequestBody::http1(Rc::clone(&self.shared)) } else { RequestBody::empty() };
+        self.service.call(&self.conn, request.map(|()| body.after(raw)))
+    }
+
     async fn close(&self, ending: Ending) {
         let is_over = self.shared.is_read() && self.shared.is_idle();
         // A servlet may still be reading the body of a call that is answered: it gets no more of it.
         self.shared.break_off();
         match ending {
             Ending::Reset => self.shared.stream().reset(),
+            // Nobody else holds the socket: to let go of it says as much.
+            Ending::Keep | Ending::Close if is_over && Rc::strong_count(&self.shared) == 1 => {}
             Ending::Keep | Ending::Close => {
                 self.shared.stream().shut_down_writing();
                 if !is_over {
@@ -228,6 +246,10 @@ impl Drop for Unfinished {
     }
 }
 
-fn with_body(request: Request<()>, body: RequestBody) -> Request<RequestBody> {
-    request.map(|()| body)
+/// The next head, if it is whole, or what is wrong with it.
+fn parse(shared: &Shared, parser: &mut RequestParser, default_host: Option<&HeaderValue>) -> Option<NextHead> {
+    match shared.parse_head(parser, default_host) {
+        Ok(head) => head.map(|head| NextHead::Head(Box::new(head))),
+        Err(fault) => Some(NextHead::Refused(fault)),
+    }
 }

@@ -167,7 +167,11 @@ impl Shared {
 
     /// Reads once. False at the end of the stream or on an error.
     pub(super) async fn read_some(&self) -> bool {
-        poll_fn(|cx| self.incoming.borrow_mut().poll_fill(Reader::Connection, &self.stream, cx, READ_ROOM)).await
+        poll_fn(|cx| self.poll_some(cx)).await
+    }
+
+    pub(super) fn poll_some(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        self.incoming.borrow_mut().poll_fill(Reader::Connection, &self.stream, cx, READ_ROOM)
     }
 
     /// Reads and forgets up to `limit` bytes, until the peer ends its side.
