@@ -13,7 +13,7 @@ use arc_swap::{ArcSwap, Cache};
 use foldhash::fast::RandomState;
 
 use super::late::Timers;
-use super::mount::{Mount, Routing, Upstream};
+use super::mount::{Mount, Routing};
 use super::refresh::{Refresh, SeenServlets};
 use super::request_stream::RequestStream;
 use crate::model::{Fault, HttpProtocol, Kind, Stage};
