@@ -15,7 +15,6 @@ use foldhash::fast::RandomState;
 use super::late::Timers;
 use super::mount::{Mount, Routing};
 use super::refresh::{Refresh, SeenServlets};
-use super::request_stream::RequestStream;
 use crate::model::{Fault, HttpProtocol, Kind, Stage};
 use crate::runtime::Drain;
 use crate::servlet::{EndpointId, Lease, Picker};
@@ -28,7 +27,7 @@ pub struct Worker {
     /// By the servlet's own identity, so that a servlet that was removed and made again starts afresh.
     pub(super) pickers: RefCell<HashMap<usize, Picker, RandomState>>,
     pub(super) seen: RefCell<SeenServlets>,
-    pub(super) pool: Pool<RequestStream>,
+    pub(super) pool: Pool,
     pub(super) timers: Rc<Timers>,
     log: RefCell<Option<WorkerLog>>,
     logs: bool,

@@ -2,12 +2,11 @@
 //! holds none; while a peer sends much, large payloads stay where they were read.
 
 use std::cell::RefCell;
-use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
 use super::Stream;
 use crate::wire::http2::{Connection, Input, Lost};
@@ -95,7 +94,7 @@ impl Http2Socket {
             parted.reserve(begun + READ);
         }
         parted.extend_from_slice(&self.held);
-        let read = match pin!(self.stream.read_buf(parted)).poll(cx) {
+        let read = match self.stream.poll_read_buf(cx, parted, MUCH) {
             Poll::Ready(Ok(read)) => read,
             other => {
                 parted.clear();

@@ -95,6 +95,17 @@ impl Stream {
         };
     }
 
+    /// Whether nothing has come that was not read, not even the peer's end: as far as the runtime has been told, and so most often
+    /// without asking the socket.
+    pub fn is_quiet(&self) -> bool {
+        let mut byte = [0];
+        let read = match self {
+            Stream::Tcp(socket) => socket.try_read(&mut byte),
+            Stream::Unix(socket) => socket.try_read(&mut byte),
+        };
+        read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Writes some of `pieces`.
     pub fn poll_write_pieces(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         loop {

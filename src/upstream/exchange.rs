@@ -8,7 +8,6 @@ use http::Response;
 
 use super::http1::Http1Exchange;
 use super::http2::Http2Exchange;
-use super::tunnel::Tunnel;
 use crate::model::{Body, Fault, Frame};
 
 /// Poll for the head until it is there, then as the body of the answer. After a 101 `Trailers`, which are empty, say that the servlet has
@@ -20,7 +19,6 @@ pub struct Exchange<B: 'static>(pub(super) Kind<B>);
 pub(super) enum Kind<B: 'static> {
     Http2(Http2Exchange<B>),
     Http1(Http1Exchange<B>),
-    Tunnel(Tunnel<B>),
 }
 
 impl<B: Body + Unpin + 'static> Exchange<B> {
@@ -29,24 +27,17 @@ impl<B: Body + Unpin + 'static> Exchange<B> {
     /// # Errors
     /// Whatever ended the call before its answer, at stage `Wait`, or a fault of the request's own body.
     pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Fault>> {
-        let head = match &mut self.0 {
-            Kind::Http2(exchange) => return exchange.poll_head(cx),
-            Kind::Http1(exchange) => std::task::ready!(exchange.poll_head(cx))?,
-            Kind::Tunnel(_) => return Poll::Pending,
-        };
-        let (response, tunnel) = head;
-        if let Some(tunnel) = tunnel {
-            self.0 = Kind::Tunnel(tunnel);
+        match &mut self.0 {
+            Kind::Http2(exchange) => exchange.poll_head(cx),
+            Kind::Http1(exchange) => exchange.poll_head(cx),
         }
-        Poll::Ready(Ok(response))
     }
 
     /// The request's body, to be sent elsewhere, unless the connection has it for good.
     pub fn into_body(self) -> Option<B> {
         match self.0 {
             Kind::Http2(exchange) => Some(exchange.into_body()),
-            Kind::Http1(exchange) => exchange.into_body(),
-            Kind::Tunnel(_) => None,
+            Kind::Http1(exchange) => Some(exchange.into_body()),
         }
     }
 
@@ -54,8 +45,7 @@ impl<B: Body + Unpin + 'static> Exchange<B> {
     pub fn with_body(&mut self, act: impl FnOnce(&mut B)) {
         match &mut self.0 {
             Kind::Http2(exchange) => act(exchange.body_mut()),
-            Kind::Http1(exchange) => exchange.with_body(act),
-            Kind::Tunnel(tunnel) => act(tunnel.caller_mut()),
+            Kind::Http1(exchange) => act(exchange.body_mut()),
         }
     }
 }
@@ -65,16 +55,13 @@ impl<B: Body + Unpin + 'static> Body for Exchange<B> {
         match &mut self.get_mut().0 {
             Kind::Http2(exchange) => exchange.poll_frame(cx),
             Kind::Http1(exchange) => exchange.poll_frame(cx),
-            Kind::Tunnel(tunnel) => tunnel.poll_frame(cx),
         }
     }
 
     fn poll_progress(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         match &mut self.get_mut().0 {
             Kind::Http2(exchange) => exchange.poll_progress(cx),
-            // Its own connection task carries the request on.
-            Kind::Http1(_) => {}
-            Kind::Tunnel(tunnel) => tunnel.poll_progress(cx),
+            Kind::Http1(exchange) => exchange.poll_progress(cx),
         }
     }
 
@@ -82,13 +69,12 @@ impl<B: Body + Unpin + 'static> Body for Exchange<B> {
         match &self.0 {
             Kind::Http2(exchange) => exchange.is_end(),
             Kind::Http1(exchange) => exchange.is_end(),
-            Kind::Tunnel(_) => false,
         }
     }
 
     fn exact_len(&self) -> Option<u64> {
         match &self.0 {
-            Kind::Http2(_) | Kind::Tunnel(_) => None,
+            Kind::Http2(_) => None,
             Kind::Http1(exchange) => exchange.exact_len(),
         }
     }

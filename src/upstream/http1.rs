@@ -1,32 +1,53 @@
-//! HTTP/1.1 to servlets that are not gRPC yet, on hyper's client. It carries the request itself, in its connection's task.
+//! HTTP/1.1 to servlets that are not gRPC yet, on `wire`'s codec. A call has its connection to itself, and whoever waits for the answer or
+//! reads it drives both ways of it: there is no task and no channel between them.
+//!
+//! ```text
+//!   request   Body ──its end──▶ Last ──written──▶ Sent                     (sending)
+//!   answer    Head ──1xx: again──▶ Head ──whole──▶ Body ──its end──▶ Over
+//!                │                                               │
+//!                └──101 that was asked for──▶ Tunnel             ├─ both whole, neither said close, no byte more: kept
+//!                                                                └─ else: closed
+//! ```
+//! It leans towards closing: after anything unusual no byte that follows is read as an answer.
 
-use std::cell::RefCell;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+mod sending;
+
+use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::future::LocalBoxFuture;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper_util::rt::TokioIo;
+use bytes::BytesMut;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 
+use self::sending::Sending;
 use super::Options;
 use super::idle::{IdleHttp1, Open};
 use super::tunnel::Tunnel;
 use crate::model::{Address, Body, Fault, Frame, Kind, Stage};
-use crate::transport;
+use crate::transport::{self, Stream};
+use crate::wire::{HeadLimits, Piece, ResponseBody, ResponseHead, ResponseParser};
 
-/// A connection of our request bodies' type.
-pub(super) struct Connection<B> {
-    send: SendRequest<Outgoing<B>>,
-    open: Rc<Open>,
+/// Room for one read: a head and a small body at once; large bodies grow by as much again.
+const READ_ROOM: usize = 8 * 1024;
+const BODY_READ_ROOM: usize = 32 * 1024;
+
+/// Beside what is still to come, so that the last read leaves room and is known to be the last.
+const SLACK: usize = 64;
+
+/// Fields of an answer's head: as many as of a request's.
+const FIELDS: usize = 100;
+
+/// Interim answers to one call. More are no help to anybody, and each is a head to parse.
+const INTERIM_HEADS: u8 = 16;
+
+/// One connection, with no call on it or with one.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) stream: Stream,
+    // Let go of after the socket.
+    _open: Open,
 }
-
-/// A body that the connection reads and that its call takes back when the connection fails.
-type Shared<B> = Rc<RefCell<Option<B>>>;
 
 /// A change of protocols that the caller asks for.
 pub(super) struct Upgrade {
@@ -35,116 +56,54 @@ pub(super) struct Upgrade {
     pub(super) idle: Duration,
 }
 
-/// What hyper takes for a body.
-pub(super) enum Outgoing<B> {
-    Body(Shared<B>),
-    /// The caller's bytes wait for the 101.
-    Upgrade,
-}
-
-impl<B: Body + Unpin> http_body::Body for Outgoing<B> {
-    type Data = Bytes;
-    type Error = Fault;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<http_body::Frame<Bytes>, Fault>>> {
-        let Outgoing::Body(body) = self.get_mut() else { return Poll::Ready(None) };
-        let mut body = body.borrow_mut();
-        let Some(body) = &mut *body else { return Poll::Ready(None) };
-        Poll::Ready(ready!(Pin::new(body).poll_frame(cx)).map(|frame| {
-            frame.map(|frame| match frame {
-                Frame::Data(data) => http_body::Frame::data(data),
-                Frame::Trailers(trailers) => http_body::Frame::trailers(trailers),
-            })
-        }))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Outgoing::Body(body) => body.borrow().as_ref().is_none_or(Body::is_end),
-            Outgoing::Upgrade => true,
-        }
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        match self {
-            Outgoing::Body(body) => {
-                let len = body.borrow().as_ref().and_then(Body::exact_len);
-                len.map_or_else(http_body::SizeHint::new, http_body::SizeHint::with_exact)
-            }
-            Outgoing::Upgrade => http_body::SizeHint::with_exact(0),
-        }
-    }
-}
-
-/// Connects. The future returned beside the connection drives it and must be polled to its end.
-pub(super) async fn connect<B: Body + Unpin + 'static>(
-    address: &Address,
-    options: &Options,
-    open: Rc<Open>,
-) -> Result<(Connection<B>, impl Future<Output = ()> + use<B>), Fault> {
+pub(super) async fn connect(address: &Address, options: &Options, open: Open) -> Result<Connection, Fault> {
     let stream = transport::connect(address, options.connect_timeout).await?;
-    let (send, connection) = Builder::new()
-        .max_buf_size(usize::try_from(options.head_bytes).unwrap_or(usize::MAX).max(8192))
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| {
-            Fault::new(Kind::ConnectFailed, Stage::Connect, format!("no HTTP/1 with the servlet: {error}"))
-        })?;
-    let held = Rc::clone(&open);
-    let driver = async move {
-        // How it ended is told to the call that it ended under.
-        let _ = connection.with_upgrades().await;
-        drop(held);
-    };
-    Ok((Connection { send, open }, driver))
+    Ok(Connection { stream, _open: open })
+}
+
+impl Connection {
+    /// Whether it takes another request: its server has not closed it, nor said anything unasked.
+    pub(super) fn is_fit(&self) -> bool {
+        self.stream.is_quiet()
+    }
 }
 
 /// Sends a call; what comes of it is told by the exchange.
-pub(super) fn send<B: Body + Unpin + 'static>(
-    mut connection: Connection<B>,
-    idle: Rc<IdleHttp1<B>>,
+pub(super) fn send<B: Body + Unpin>(
+    connection: Connection,
+    idle: Rc<IdleHttp1>,
     reused: bool,
-    mut head: Request<()>,
+    options: &Options,
+    head: &Request<()>,
     upgrade: Option<Upgrade>,
     body: B,
 ) -> Http1Exchange<B> {
-    let safe = head.method().is_idempotent();
-    let body = Rc::new(RefCell::new(Some(body)));
-    let tunnel_idle = upgrade.as_ref().map(|upgrade| upgrade.idle);
-    let outgoing = match upgrade {
-        Some(Upgrade { protocol, .. }) => {
-            head.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-            head.headers_mut().insert(header::UPGRADE, protocol);
-            Outgoing::Upgrade
-        }
-        None => {
-            let (ended, length) = body.borrow().as_ref().map_or((true, None), |body| (body.is_end(), body.exact_len()));
-            if ended && [Method::POST, Method::PUT, Method::PATCH].contains(head.method()) {
-                // A method that wants a body says that there is none (RFC 9110 §8.6).
-                head.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-            } else if !ended && length.is_none() {
-                // Unasked, hyper would drop the body of a GET or HEAD.
-                head.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-            }
-            Outgoing::Body(Rc::clone(&body))
-        }
-    };
-    let asked = head.map(|()| outgoing);
-    let sending = Box::pin(async move {
-        let answer = connection.send.try_send_request(asked).await;
-        (answer, connection)
-    });
-    Http1Exchange { stage: HttpStage::Sending(sending), idle, body, tunnel_idle, reused, retry: safe && reused }
+    let bytes = usize::try_from(options.head_bytes).unwrap_or(usize::MAX);
+    let parser = ResponseParser::new(HeadLimits { bytes, fields: FIELDS }, head.method() == Method::HEAD);
+    Http1Exchange {
+        connection: Some(connection),
+        sending: Sending::new(head, upgrade.as_ref().map(|upgrade| &upgrade.protocol), body),
+        answer: Answer::Head { parser, interim: 0 },
+        buf: BytesMut::new(),
+        heard: false,
+        idle,
+        tunnel_idle: upgrade.map(|upgrade| upgrade.idle),
+        reused,
+        retry: reused && head.method().is_idempotent(),
+    }
 }
 
-type Sent<B> =
-    (Result<Response<hyper::body::Incoming>, hyper::client::conn::TrySendError<Request<Outgoing<B>>>>, Connection<B>);
-
-pub(super) struct Http1Exchange<B: 'static> {
-    stage: HttpStage<B>,
-    idle: Rc<IdleHttp1<B>>,
-    /// The request's body, which the connection reads; or the caller's side of a tunnel that is asked for.
-    body: Shared<B>,
+pub(super) struct Http1Exchange<B> {
+    /// Until the exchange is over, or broken, or a tunnel has it.
+    connection: Option<Connection>,
+    /// The request, or the caller's side of a tunnel.
+    sending: Sending<B>,
+    answer: Answer,
+    /// What was read of the answer and not taken yet.
+    buf: BytesMut,
+    /// A byte of the answer has come.
+    heard: bool,
+    idle: Rc<IdleHttp1>,
     /// Of the tunnel that was asked for.
     tunnel_idle: Option<Duration>,
     reused: bool,
@@ -153,136 +112,176 @@ pub(super) struct Http1Exchange<B: 'static> {
     retry: bool,
 }
 
-enum HttpStage<B: 'static> {
-    Sending(LocalBoxFuture<'static, Sent<B>>),
-    Body { incoming: hyper::body::Incoming, connection: Option<Connection<B>> },
+#[derive(Debug)]
+enum Answer {
+    Head { parser: ResponseParser, interim: u8 },
+    Body { body: ResponseBody, keep_alive: bool },
+    Tunnel(Box<Tunnel>),
     Over,
 }
 
 impl<B> std::fmt::Debug for Http1Exchange<B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Http1Exchange").finish_non_exhaustive()
+        f.debug_struct("Http1Exchange").field("answer", &self.answer).finish_non_exhaustive()
     }
 }
 
-type Answered<B> = (Response<()>, Option<Tunnel<B>>);
-
-impl<B: Body + Unpin + 'static> Http1Exchange<B> {
-    pub(super) fn into_body(self) -> Option<B> {
-        self.body.take()
+impl<B: Body + Unpin> Http1Exchange<B> {
+    pub(super) fn into_body(self) -> B {
+        self.sending.into_body()
     }
 
-    pub(super) fn with_body(&mut self, act: impl FnOnce(&mut B)) {
-        if let Some(body) = &mut *self.body.borrow_mut() {
-            act(body);
-        }
+    pub(super) fn body_mut(&mut self) -> &mut B {
+        self.sending.body_mut()
     }
 
-    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answered<B>, Fault>> {
-        let HttpStage::Sending(sending) = &mut self.stage else { return Poll::Pending };
-        let (answer, connection) = ready!(sending.as_mut().poll(cx));
-        self.stage = HttpStage::Over;
-        let mut response = match answer {
-            Ok(response) => response,
-            Err(mut failed) => {
-                let unsent = failed.take_message().is_some();
-                if self.reused {
-                    self.idle.clear();
-                }
-                return Poll::Ready(Err(fault_of(failed.error(), unsent, self.retry, Stage::Wait)));
-            }
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Fault>> {
+        let head = ready!(self.poll_any_head(cx)).inspect_err(|_| self.connection = None)?;
+        Poll::Ready(self.begin(head))
+    }
+
+    /// The last head of the answer; interim ones are passed over.
+    fn poll_any_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Fault>> {
+        let (Answer::Head { parser, interim }, Some(connection)) = (&mut self.answer, &mut self.connection) else {
+            return Poll::Pending;
         };
-        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let tunnel = self.tunnel_idle.filter(|_| switches).and_then(|idle| {
-            let caller = self.body.take()?;
-            Some(Tunnel::new(hyper::upgrade::on(&mut response), caller, idle, Rc::clone(&connection.open)))
-        });
-        let (parts, incoming) = response.into_parts();
-        if switches && tunnel.is_none() {
+        self.sending.poll(&connection.stream, cx)?;
+        loop {
+            while let Some(head) = parser.parse(&mut self.buf)? {
+                let status = head.response.status();
+                if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+                    return Poll::Ready(Ok(head));
+                }
+                *interim += 1;
+                if *interim > INTERIM_HEADS {
+                    let told = format!("the servlet sent more than {INTERIM_HEADS} interim answers");
+                    return Poll::Ready(Err(Fault::new(Kind::MalformedReply, Stage::Wait, told)));
+                }
+            }
+            match ready!(connection.stream.poll_read_buf(cx, &mut self.buf, READ_ROOM)) {
+                Ok(1..) => self.heard = true,
+                read => return Poll::Ready(Err(self.unanswered(read))),
+            }
+        }
+    }
+
+    /// The connection ended before the answer's head was whole.
+    fn unanswered(&self, read: io::Result<usize>) -> Fault {
+        if self.reused {
+            self.idle.clear();
+        }
+        // What was not written cannot have been acted on.
+        let is_safe = !self.heard && (self.retry || !self.sending.has_begun());
+        let kind = if is_safe { Kind::GoneAway } else { Kind::ConnectionLost };
+        match read {
+            Err(error) => Fault::new(kind, Stage::Wait, format!("the connection to the servlet broke: {error}")),
+            Ok(_) if self.heard => {
+                Fault::new(kind, Stage::Wait, "the servlet closed the connection in the middle of its answer's head")
+            }
+            Ok(_) => Fault::new(kind, Stage::Wait, "the servlet closed the connection without an answer"),
+        }
+    }
+
+    fn begin(&mut self, head: ResponseHead) -> Result<Response<()>, Fault> {
+        let ResponseHead { response, body, keep_alive } = head;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            self.answer = Answer::Body { body, keep_alive };
+            self.end_if_done();
+            return Ok(response);
+        }
+        let (Some(idle), Some(connection)) = (self.tunnel_idle, self.connection.take()) else {
+            self.connection = None;
             let told = "the servlet switched protocols, and nobody had asked for it";
-            return Poll::Ready(Err(Fault::new(Kind::MalformedReply, Stage::Wait, told)));
+            return Err(Fault::new(Kind::MalformedReply, Stage::Wait, told));
+        };
+        if !self.sending.is_sent() {
+            let told = "the servlet switched protocols before it was asked to the end";
+            return Err(Fault::new(Kind::MalformedReply, Stage::Wait, told));
         }
-        if tunnel.is_none() {
-            self.stage = HttpStage::Body { incoming, connection: Some(connection) };
-            self.keep_if_over();
-        }
-        Poll::Ready(Ok((Response::from_parts(parts, ()), tunnel)))
+        let first = std::mem::take(&mut self.buf).freeze();
+        self.answer = Answer::Tunnel(Box::new(Tunnel::new(connection, first, idle)));
+        Ok(response)
     }
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
-        let HttpStage::Body { incoming, .. } = &mut self.stage else { return Poll::Ready(None) };
-        let frame = ready!(http_body::Body::poll_frame(Pin::new(incoming), cx));
-        self.keep_if_over();
-        let Some(frame) = frame else {
-            self.keep();
-            return Poll::Ready(None);
+        match &mut self.answer {
+            Answer::Tunnel(tunnel) => return tunnel.poll_frame(self.sending.body_mut(), cx),
+            Answer::Over => return Poll::Ready(None),
+            Answer::Head { .. } => return Poll::Pending,
+            Answer::Body { .. } => {}
+        }
+        let frame = ready!(self.poll_body(cx)).transpose();
+        if matches!(frame, Some(Err(_))) {
+            self.connection = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, Fault>> {
+        let (Answer::Body { body, .. }, Some(connection)) = (&mut self.answer, &mut self.connection) else {
+            // It broke off while nobody read.
+            return Poll::Ready(Err(self.sending.fault()));
         };
-        let frame = frame.map_err(|error| fault_of(&error, false, false, Stage::ReplyBody))?;
-        Poll::Ready(Some(Ok(match frame.into_data() {
-            Ok(data) => Frame::Data(data),
-            Err(frame) => Frame::Trailers(frame.into_trailers().unwrap_or_else(|_| HeaderMap::new())),
-        })))
+        self.sending.poll(&connection.stream, cx)?;
+        loop {
+            let frame = match body.decode(&mut self.buf)? {
+                Some(Piece::Data(data)) => Some(Frame::Data(data)),
+                Some(Piece::Trailers(trailers)) => Some(Frame::Trailers(trailers)),
+                Some(Piece::End) => None,
+                None => {
+                    let left = body.remaining().and_then(|left| usize::try_from(left).ok()).unwrap_or(usize::MAX);
+                    let room = left.saturating_add(SLACK).min(BODY_READ_ROOM);
+                    match ready!(connection.stream.poll_read_buf(cx, &mut self.buf, room)) {
+                        Ok(1..) => {}
+                        Ok(_) => body.close()?,
+                        Err(error) => {
+                            let told = format!("the connection to the servlet broke: {error}");
+                            return Poll::Ready(Err(Fault::new(Kind::ConnectionLost, Stage::ReplyBody, told)));
+                        }
+                    }
+                    continue;
+                }
+            };
+            self.end_if_done();
+            return Poll::Ready(Ok(frame));
+        }
+    }
+
+    /// Carries the request on, or the caller's side of a tunnel.
+    pub(super) fn poll_progress(&mut self, cx: &mut Context<'_>) {
+        if let Answer::Tunnel(tunnel) = &mut self.answer {
+            tunnel.poll_progress(self.sending.body_mut(), cx);
+        } else if let Some(connection) = &self.connection
+            && self.sending.poll(&connection.stream, cx).is_err()
+        {
+            // It is told when the answer's side is asked.
+            self.connection = None;
+        }
     }
 
     pub(super) fn is_end(&self) -> bool {
-        match &self.stage {
-            HttpStage::Body { incoming, .. } => http_body::Body::is_end_stream(incoming),
-            HttpStage::Sending(_) => false,
-            HttpStage::Over => true,
-        }
+        matches!(self.answer, Answer::Over)
     }
 
     pub(super) fn exact_len(&self) -> Option<u64> {
-        match &self.stage {
-            HttpStage::Body { incoming, .. } => http_body::Body::size_hint(incoming).exact(),
-            HttpStage::Sending(_) | HttpStage::Over => None,
+        match &self.answer {
+            Answer::Body { body, .. } => body.remaining(),
+            Answer::Head { .. } | Answer::Tunnel(_) | Answer::Over => None,
         }
     }
 
-    fn keep_if_over(&mut self) {
-        if self.is_end() {
-            self.keep();
+    /// Once the answer is whole, the connection may serve another call, or is closed: an answer may be whole before its request is, and
+    /// then the connection is in the middle of that.
+    fn end_if_done(&mut self) {
+        let Answer::Body { body, keep_alive } = &self.answer else { return };
+        if !body.is_done() {
+            return;
         }
-    }
-
-    /// The answer is whole: the connection may serve another call, if hyper finds it fit.
-    fn keep(&mut self) {
-        // An answer may be whole before its request is; then the connection is in the middle of that.
-        let is_sent = self.body.borrow().as_ref().is_none_or(Body::is_end);
-        if let HttpStage::Body { connection, .. } = &mut self.stage
-            && let Some(connection) = connection.take()
-            && is_sent
-        {
+        let keep = *keep_alive && self.sending.is_sent() && self.buf.is_empty();
+        self.answer = Answer::Over;
+        self.buf = BytesMut::new();
+        if let Some(connection) = self.connection.take().filter(|_| keep) {
             self.idle.put(connection);
         }
     }
-}
-
-/// A kept connection, if it still takes a request.
-pub(super) async fn is_fit<B: Body + Unpin + 'static>(connection: &mut Connection<B>) -> bool {
-    // Its task may need one turn to see that the last exchange is over, or that the peer has closed.
-    if connection.send.is_ready() {
-        return true;
-    }
-    if connection.send.is_closed() {
-        return false;
-    }
-    tokio::task::yield_now().await;
-    poll_fn(|cx| Poll::Ready(matches!(connection.send.poll_ready(cx), Poll::Ready(Ok(()))))).await
-}
-
-/// `unsent`: nothing of the call was written. `retry`: it may go again if the connection was closed before it was answered.
-fn fault_of(error: &hyper::Error, unsent: bool, retry: bool, stage: Stage) -> Fault {
-    let own = std::iter::successors(std::error::Error::source(error), |error| error.source())
-        .find_map(|error| error.downcast_ref::<Fault>());
-    if let Some(fault) = own {
-        return fault.clone();
-    }
-    if unsent || (retry && !error.is_parse()) {
-        return Fault::new(Kind::GoneAway, stage, format!("the servlet closed the connection: {error}"));
-    }
-    if error.is_parse() {
-        return Fault::new(Kind::MalformedReply, stage, format!("the servlet's answer is malformed: {error}"));
-    }
-    Fault::new(Kind::ConnectionLost, stage, format!("the connection to the servlet broke: {error}"))
 }

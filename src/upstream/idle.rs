@@ -16,16 +16,6 @@ pub(super) struct Open {
     queue: Rc<Queue>,
 }
 
-impl Open {
-    /// `None` when there are `most`. Whoever is in `queue` is called when the connection closes.
-    pub(super) fn one(count: &Rc<Cell<usize>>, most: usize, queue: &Rc<Queue>) -> Option<Rc<Open>> {
-        (count.get() < most).then(|| {
-            count.set(count.get() + 1);
-            Rc::new(Open { count: Rc::clone(count), queue: Rc::clone(queue) })
-        })
-    }
-}
-
 impl Drop for Open {
     fn drop(&mut self) {
         self.count.set(self.count.get().saturating_sub(1));
@@ -34,46 +24,73 @@ impl Drop for Open {
 }
 
 /// Kept HTTP/1 connections, the newest used first.
-pub(super) struct IdleHttp1<B: 'static> {
-    connections: RefCell<Vec<Kept<B>>>,
+#[derive(Debug)]
+pub(super) struct IdleHttp1 {
+    connections: RefCell<Vec<Kept>>,
+    /// Those in use, too.
+    open: Rc<Cell<usize>>,
     most: usize,
     closed: Cell<bool>,
+    /// How long one is kept, as of the last call.
+    limit: Cell<Duration>,
+    /// Somebody lets go of what has been kept for that long.
+    swept: Cell<bool>,
     queue: Rc<Queue>,
 }
 
-struct Kept<B: 'static> {
-    connection: http1::Connection<B>,
+#[derive(Debug)]
+struct Kept {
+    connection: http1::Connection,
     since: Instant,
 }
 
-impl<B> std::fmt::Debug for IdleHttp1<B> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("IdleHttp1").field("kept", &self.connections.borrow().len()).finish_non_exhaustive()
+impl IdleHttp1 {
+    /// Keeps up to `most`, and calls whoever is in `queue` for each, and for each that closes.
+    pub(super) fn new(most: usize, queue: Rc<Queue>) -> IdleHttp1 {
+        IdleHttp1 {
+            connections: RefCell::new(Vec::new()),
+            open: Rc::default(),
+            most,
+            closed: Cell::new(false),
+            limit: Cell::new(Duration::ZERO),
+            swept: Cell::new(false),
+            queue,
+        }
     }
-}
 
-impl<B> IdleHttp1<B> {
-    /// Keeps up to `most`, and calls whoever is in `queue` for each.
-    pub(super) fn new(most: usize, queue: Rc<Queue>) -> IdleHttp1<B> {
-        IdleHttp1 { connections: RefCell::new(Vec::new()), most, closed: Cell::new(false), queue }
+    /// The right to make another one; `None` when there are `most`, those in use among them.
+    pub(super) fn open(&self, most: usize) -> Option<Open> {
+        (self.open.get() < most).then(|| {
+            self.open.set(self.open.get() + 1);
+            Open { count: Rc::clone(&self.open), queue: Rc::clone(&self.queue) }
+        })
     }
 
-    pub(super) fn put(&self, connection: http1::Connection<B>) {
+    pub(super) fn put(&self, connection: http1::Connection) {
         let mut connections = self.connections.borrow_mut();
         if connections.len() < self.most && !self.closed.get() {
             connections.push(Kept { connection, since: now() });
+            drop(connections);
             self.queue.call_first();
         }
     }
 
-    /// The newest, whatever has become of it.
-    pub(super) fn take(&self) -> Option<http1::Connection<B>> {
-        Some(self.connections.borrow_mut().pop()?.connection)
+    /// The newest that takes a request. Those that were kept for `limit`, or that their server has closed, are let go of.
+    pub(super) fn take(&self, limit: Duration) -> Option<http1::Connection> {
+        self.limit.set(limit);
+        self.expire();
+        loop {
+            let Kept { connection, .. } = self.connections.borrow_mut().pop()?;
+            if connection.is_fit() {
+                return Some(connection);
+            }
+        }
     }
 
     /// Lets go of all: one that was closed unnoticed is seldom alone.
     pub(super) fn clear(&self) {
-        self.connections.borrow_mut().clear();
+        let all = self.connections.take();
+        drop(all);
     }
 
     /// Lets go of all, and keeps none from here on.
@@ -82,18 +99,44 @@ impl<B> IdleHttp1<B> {
         self.clear();
     }
 
-    /// Lets go of what has been kept for `limit`.
-    pub(super) fn expire(&self, limit: Duration) {
-        let now = now();
-        self.connections.borrow_mut().retain(|kept| now.duration_since(kept.since) < limit);
+    /// Lets go of what has been kept for as long as it may.
+    fn expire(&self) {
+        let (now, limit) = (now(), self.limit.get());
+        let is_due = |kept: &Kept| now.duration_since(kept.since) >= limit;
+        // The oldest come first, and dropping them calls others.
+        let due = {
+            let mut connections = self.connections.borrow_mut();
+            let many = connections.iter().take_while(|kept| is_due(kept)).count();
+            if many == 0 {
+                return;
+            }
+            connections.drain(..many).collect::<Vec<_>>()
+        };
+        drop(due);
+    }
+
+    /// When the next one is to be let go of, if there is any.
+    fn due(&self) -> Option<Instant> {
+        self.connections.borrow().first().map(|kept| kept.since + self.limit.get())
+    }
+
+    /// What lets go of connections that have been kept for too long, so that they do not wait for the next call; `None` when somebody
+    /// does already. It ends when no connection is open.
+    pub(super) fn sweep(self: &Rc<Self>) -> Option<impl Future<Output = ()> + use<>> {
+        let idle = Rc::downgrade(self);
+        (!self.swept.replace(true)).then(|| sweep(idle))
     }
 }
 
-/// Lets go of HTTP/1 connections that have been kept for `limit`, so that they do not wait for the next call.
-pub(super) async fn expire<B>(idle: Weak<IdleHttp1<B>>, limit: Duration) {
-    loop {
-        tokio::time::sleep(limit).await;
-        let Some(idle) = idle.upgrade() else { return };
-        idle.expire(limit);
+async fn sweep(idle: Weak<IdleHttp1>) {
+    while let Some(kept) = idle.upgrade() {
+        kept.expire();
+        if kept.open.get() == 0 {
+            kept.swept.set(false);
+            return;
+        }
+        let until = kept.due().unwrap_or_else(|| now() + kept.limit.get());
+        drop(kept);
+        tokio::time::sleep_until(until.into()).await;
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::timeout_at;
 
 use super::exchange::{Exchange, Kind};
 use super::http2::{Http2Connection, Room};
-use super::idle::{IdleHttp1, Open, expire};
+use super::idle::{IdleHttp1, Open};
 use super::queue::Queue;
 use super::{Options, http1, http2};
 use crate::model::{Body, Fault, Kind as FaultKind, Stage};
@@ -35,16 +35,16 @@ pub enum Protocol {
     Http2,
 }
 
-/// The connections of one worker, for request bodies of one type. Owns their tasks: dropping it ends them.
+/// The connections of one worker. Owns their tasks: dropping it ends them.
 #[derive(Debug)]
-pub struct Pool<B: 'static> {
-    endpoints: RefCell<HashMap<EndpointId, Rc<Replica<B>>, RandomState>>,
+pub struct Pool {
+    endpoints: RefCell<HashMap<EndpointId, Rc<Replica>, RandomState>>,
     tasks: Rc<RefCell<JoinSet<()>>>,
 }
 
 /// One endpoint's connections.
 #[derive(Debug)]
-struct Replica<B: 'static> {
+struct Replica {
     endpoint: Arc<Endpoint>,
     /// As of the last call: what a reload changes acts on the connections that are opened after it.
     options: RefCell<Rc<Options>>,
@@ -54,9 +54,7 @@ struct Replica<B: 'static> {
     further: Further,
     /// Called when a stream ends, or a connection opens, closes, is kept or takes more streams.
     queue: Rc<Queue>,
-    idle: Rc<IdleHttp1<B>>,
-    /// HTTP/1 connections, in use or kept.
-    open_http1: Rc<Cell<usize>>,
+    idle: Rc<IdleHttp1>,
 }
 
 /// How it went with connections beside one that works.
@@ -68,19 +66,19 @@ struct Further {
 }
 
 /// A connection for an HTTP/1 call, or the right to make one.
-enum Place<B: 'static> {
-    Kept(http1::Connection<B>),
-    New(Rc<Open>),
+enum Place {
+    Kept(http1::Connection),
+    New(Open),
 }
 
-impl<B: Body + Unpin + 'static> Default for Pool<B> {
+impl Default for Pool {
     fn default() -> Self {
         Pool::new()
     }
 }
 
-impl<B: Body + Unpin + 'static> Pool<B> {
-    pub fn new() -> Pool<B> {
+impl Pool {
+    pub fn new() -> Pool {
         Pool { endpoints: RefCell::new(HashMap::default()), tasks: Rc::new(RefCell::new(JoinSet::new())) }
     }
 
@@ -89,7 +87,7 @@ impl<B: Body + Unpin + 'static> Pool<B> {
     ///
     /// # Errors
     /// No connection could be had; nothing was sent, and the body is where it was, so that another endpoint may have it.
-    pub async fn send(
+    pub async fn send<B: Body + Unpin + 'static>(
         &self,
         endpoint: &Arc<Endpoint>,
         options: &Options,
@@ -124,7 +122,7 @@ impl<B: Body + Unpin + 'static> Pool<B> {
         });
     }
 
-    fn replica(&self, endpoint: &Arc<Endpoint>, options: &Options) -> Rc<Replica<B>> {
+    fn replica(&self, endpoint: &Arc<Endpoint>, options: &Options) -> Rc<Replica> {
         let mut endpoints = self.endpoints.borrow_mut();
         let replica = endpoints.entry(endpoint.id()).or_insert_with(|| {
             let queue = Rc::new(Queue::default());
@@ -136,7 +134,6 @@ impl<B: Body + Unpin + 'static> Pool<B> {
                 further: Further::default(),
                 idle: Rc::new(IdleHttp1::new(options.idle_http1, Rc::clone(&queue))),
                 queue,
-                open_http1: Rc::default(),
             })
         });
         if *replica.options() != *options {
@@ -147,9 +144,9 @@ impl<B: Body + Unpin + 'static> Pool<B> {
         Rc::clone(replica)
     }
 
-    async fn send_http2(
+    async fn send_http2<B: Body + Unpin + 'static>(
         &self,
-        replica: &Rc<Replica<B>>,
+        replica: &Rc<Replica>,
         head: &impl Fn() -> Request<()>,
         body: &mut Option<B>,
     ) -> Result<Exchange<B>, Fault> {
@@ -171,7 +168,7 @@ impl<B: Body + Unpin + 'static> Pool<B> {
     /// In line, until there is a connection or `until`, which is set by the first wait of a call.
     async fn wait_http2(
         &self,
-        replica: &Rc<Replica<B>>,
+        replica: &Rc<Replica>,
         until: &mut Option<Instant>,
     ) -> Result<Rc<Http2Connection>, Fault> {
         let options = replica.options();
@@ -191,7 +188,7 @@ impl<B: Body + Unpin + 'static> Pool<B> {
     }
 
     /// A connection that takes one more call. When there is none, or soon may be none, another one is under way if there may be one.
-    fn free_http2(&self, replica: &Rc<Replica<B>>) -> Option<Rc<Http2Connection>> {
+    fn free_http2(&self, replica: &Rc<Replica>) -> Option<Rc<Http2Connection>> {
         let Some(connection) = replica.least_busy() else {
             self.connect(replica);
             return None;
@@ -206,14 +203,14 @@ impl<B: Body + Unpin + 'static> Pool<B> {
         (room != Room::None).then_some(connection)
     }
 
-    async fn send_http1(
+    async fn send_http1<B: Body + Unpin + 'static>(
         &self,
-        replica: &Rc<Replica<B>>,
+        replica: &Rc<Replica>,
         head: &impl Fn() -> Request<()>,
         upgrade: Option<HeaderValue>,
         body: &mut Option<B>,
     ) -> Result<Exchange<B>, Fault> {
-        let free = if replica.queue.is_empty() { replica.free_http1().await } else { None };
+        let free = if replica.queue.is_empty() { replica.free_http1() } else { None };
         let place = match free {
             Some(place) => place,
             None => Box::pin(replica.wait_http1()).await?,
@@ -223,24 +220,24 @@ impl<B: Body + Unpin + 'static> Pool<B> {
             Place::New(open) => (Box::pin(self.connect_http1(replica, open)).await?, false),
         };
         let body = body.take().ok_or_else(no_body)?;
-        let idle = replica.options().tunnel_idle;
-        let upgrade = upgrade.map(|protocol| http1::Upgrade { protocol, idle });
-        let exchange = http1::send(connection, Rc::clone(&replica.idle), reused, head(), upgrade, body);
+        let options = replica.options();
+        let upgrade = upgrade.map(|protocol| http1::Upgrade { protocol, idle: options.tunnel_idle });
+        let exchange = http1::send(connection, Rc::clone(&replica.idle), reused, &options, &head(), upgrade, body);
         Ok(Exchange(Kind::Http1(exchange)))
     }
 
-    async fn connect_http1(&self, replica: &Replica<B>, open: Rc<Open>) -> Result<http1::Connection<B>, Fault> {
-        let options = replica.options();
-        let connected = http1::connect(replica.endpoint.address(), &options, open).await;
-        let (connection, driver) = connected.inspect_err(|fault| failed(&replica.endpoint, fault))?;
+    async fn connect_http1(&self, replica: &Replica, open: Open) -> Result<http1::Connection, Fault> {
+        let connected = http1::connect(replica.endpoint.address(), &replica.options(), open).await;
+        let connection = connected.inspect_err(|fault| failed(&replica.endpoint, fault))?;
         log::connected(&replica.endpoint, replica.endpoint.connected());
-        let expiring = expire(Rc::downgrade(&replica.idle), options.idle_http1_timeout);
-        spawn(&self.tasks, first_of(driver, expiring));
+        if let Some(sweep) = replica.idle.sweep() {
+            spawn(&self.tasks, sweep);
+        }
         Ok(connection)
     }
 
     /// Makes an HTTP/2 connection, unless one is being made.
-    fn connect(&self, replica: &Rc<Replica<B>>) {
+    fn connect(&self, replica: &Rc<Replica>) {
         if replica.connecting.replace(true) {
             return;
         }
@@ -300,20 +297,20 @@ fn saturated(options: &Options) -> Fault {
 }
 
 /// A connection that is being made, until it is over. Whoever waits is told also when its task is dropped.
-struct UnderWay<B: 'static> {
-    replica: Rc<Replica<B>>,
+struct UnderWay {
+    replica: Rc<Replica>,
     is_over: bool,
 }
 
-impl<B> UnderWay<B> {
-    fn end(&mut self) -> Rc<Replica<B>> {
+impl UnderWay {
+    fn end(&mut self) -> Rc<Replica> {
         self.is_over = true;
         self.replica.connecting.set(false);
         Rc::clone(&self.replica)
     }
 }
 
-impl<B> Drop for UnderWay<B> {
+impl Drop for UnderWay {
     fn drop(&mut self) {
         if !self.is_over {
             self.replica.connecting.set(false);
@@ -344,13 +341,11 @@ impl Further {
     }
 }
 
-impl<B> Replica<B> {
+impl Replica {
     fn options(&self) -> Rc<Options> {
         Rc::clone(&self.options.borrow())
     }
-}
 
-impl<B: Body + Unpin + 'static> Replica<B> {
     /// The open connection with the fewest streams, of those that let data through if there is one.
     fn least_busy(&self) -> Option<Rc<Http2Connection>> {
         let mut connections = self.http2.borrow_mut();
@@ -369,13 +364,13 @@ impl<B: Body + Unpin + 'static> Replica<B> {
         self.connecting.get() || (self.http2.borrow().len() < self.options().connections && !self.further.pauses())
     }
 
-    async fn wait_http1(&self) -> Result<Place<B>, Fault> {
+    async fn wait_http1(&self) -> Result<Place, Fault> {
         let options = self.options();
         let ticket = self.queue.join();
         let turns = async {
             loop {
                 ticket.turn().await?;
-                if let Some(place) = self.free_http1().await {
+                if let Some(place) = self.free_http1() {
                     return Ok(place);
                 }
             }
@@ -383,21 +378,16 @@ impl<B: Body + Unpin + 'static> Replica<B> {
         tokio::time::timeout(options.queue_timeout, turns).await.unwrap_or_else(|_| Err(saturated(&options)))
     }
 
-    async fn free_http1(&self) -> Option<Place<B>> {
+    fn free_http1(&self) -> Option<Place> {
         let options = self.options();
-        self.idle.expire(options.idle_http1_timeout);
-        while let Some(mut connection) = self.idle.take() {
-            if http1::is_fit(&mut connection).await {
-                return Some(Place::Kept(connection));
-            }
-        }
-        Open::one(&self.open_http1, options.connections, &self.queue).map(Place::New)
+        let kept = self.idle.take(options.idle_http1_timeout).map(Place::Kept);
+        kept.or_else(|| self.idle.open(options.connections).map(Place::New))
     }
 }
 
 /// Lets go of the HTTP/2 connection when it has had no call for a while and there is another one: one is kept warm.
-async fn retire<B: Body + Unpin + 'static>(replica: Weak<Replica<B>>, connection: Weak<Http2Connection>) {
-    let idle = |replica: &Replica<B>| replica.options().idle_http2_timeout;
+async fn retire(replica: Weak<Replica>, connection: Weak<Http2Connection>) {
+    let idle = |replica: &Replica| replica.options().idle_http2_timeout;
     while let Some(after) = replica.upgrade().map(|replica| idle(&replica)) {
         tokio::time::sleep(after).await;
         let (Some(replica), Some(connection)) = (replica.upgrade(), connection.upgrade()) else { return };

@@ -10,29 +10,24 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
-use hyper::upgrade::{OnUpgrade, Parts};
-use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWrite;
 use tokio::time::{Instant, Sleep};
 
-use super::idle::Open;
+use super::http1::Connection;
 use crate::model::{Body, Fault, Frame, Kind, Stage};
-use crate::transport::Stream;
 
 /// One read's room, and so the most that waits in either direction.
 const ROOM: usize = 16 * 1024;
 
 /// Reads from the servlet as a body, and carries what the caller sends to the servlet while it is read.
 #[derive(Debug)]
-pub(super) struct Tunnel<B> {
-    socket: Socket,
-    caller: B,
+pub(super) struct Tunnel {
+    connection: Connection,
     /// From the caller, on its way to the servlet.
     waiting: Bytes,
     caller_ended: bool,
@@ -43,16 +38,11 @@ pub(super) struct Tunnel<B> {
     /// What broke the caller's side off.
     fault: Option<Fault>,
     servlet_ended: bool,
+    /// From the servlet, with its 101.
+    first: Bytes,
     /// From the servlet.
     buf: BytesMut,
     idle: Idle,
-    _open: Rc<Open>,
-}
-
-#[derive(Debug)]
-enum Socket {
-    Coming(OnUpgrade),
-    Open(Stream),
 }
 
 /// Runs out when no byte has moved either way for so long.
@@ -85,45 +75,33 @@ impl Idle {
     }
 }
 
-impl<B: Body + Unpin> Tunnel<B> {
-    /// `idle`: how long it may be without a byte in either direction.
-    pub(super) fn new(coming: OnUpgrade, caller: B, idle: Duration, open: Rc<Open>) -> Tunnel<B> {
+impl Tunnel {
+    /// `first`: what came with the 101. `idle`: how long it may be without a byte in either direction.
+    pub(super) fn new(connection: Connection, first: Bytes, idle: Duration) -> Tunnel {
         Tunnel {
-            socket: Socket::Coming(coming),
-            caller,
+            connection,
             waiting: Bytes::new(),
             caller_ended: false,
             shut: false,
             broken: false,
             fault: None,
             servlet_ended: false,
+            first,
             buf: BytesMut::new(),
             idle: Idle::new(idle),
-            _open: open,
         }
-    }
-
-    pub(super) fn caller_mut(&mut self) -> &mut B {
-        &mut self.caller
     }
 
     /// The servlet's bytes; `Trailers`, which are empty, when it has ended its side and the caller has not; `None` when both have.
-    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
-        if let Socket::Coming(coming) = &mut self.socket {
-            let upgraded = match ready!(Pin::new(coming).poll(cx)) {
-                Ok(upgraded) => upgraded.downcast::<TokioIo<Stream>>(),
-                Err(error) => return Poll::Ready(Some(Err(lost(&error)))),
-            };
-            let Ok(Parts { io, read_buf, .. }) = upgraded else {
-                let fault = Fault::new(Kind::Internal, Stage::ReplyBody, "the tunnel runs over no socket of ours");
-                return Poll::Ready(Some(Err(fault)));
-            };
-            self.socket = Socket::Open(io.into_inner());
-            if !read_buf.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::Data(read_buf))));
-            }
+    pub(super) fn poll_frame<B: Body + Unpin>(
+        &mut self,
+        caller: &mut B,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame, Fault>>> {
+        if !self.first.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::Data(std::mem::take(&mut self.first)))));
         }
-        self.poll_progress(cx);
+        self.poll_progress(caller, cx);
         if let Some(fault) = self.fault.take() {
             return Poll::Ready(Some(Err(fault)));
         }
@@ -152,16 +130,14 @@ impl<B: Body + Unpin> Tunnel<B> {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<Bytes>> {
-        let Socket::Open(socket) = &self.socket else { return Poll::Pending };
-        ready!(socket.poll_read_buf(cx, &mut self.buf, ROOM))?;
+        ready!(self.connection.stream.poll_read_buf(cx, &mut self.buf, ROOM))?;
         self.idle.moved();
         Poll::Ready(Ok(self.buf.split().freeze()))
     }
 
     /// Carries the caller's bytes on. A failed write is told by the read that follows.
-    pub(super) fn poll_progress(&mut self, cx: &mut Context<'_>) {
-        let Socket::Open(socket) = &mut self.socket else { return };
-        let mut socket = Pin::new(socket);
+    pub(super) fn poll_progress<B: Body + Unpin>(&mut self, caller: &mut B, cx: &mut Context<'_>) {
+        let mut socket = Pin::new(&mut self.connection.stream);
         while !self.shut {
             if !self.waiting.is_empty() {
                 match socket.as_mut().poll_write(cx, &self.waiting) {
@@ -183,7 +159,7 @@ impl<B: Body + Unpin> Tunnel<B> {
                 self.shut = socket.as_mut().poll_shutdown(cx).is_ready();
                 return;
             }
-            match Pin::new(&mut self.caller).poll_frame(cx) {
+            match Pin::new(&mut *caller).poll_frame(cx) {
                 Poll::Ready(Some(Ok(Frame::Data(data)))) => self.waiting = data,
                 Poll::Ready(Some(Ok(Frame::Trailers(_))) | None) => self.caller_ended = true,
                 Poll::Ready(Some(Err(fault))) => {
@@ -199,12 +175,10 @@ impl<B: Body + Unpin> Tunnel<B> {
     }
 }
 
-impl<B> Drop for Tunnel<B> {
+impl Drop for Tunnel {
     fn drop(&mut self) {
-        if let Socket::Open(socket) = &self.socket
-            && (self.broken || !(self.servlet_ended && self.shut))
-        {
-            socket.reset();
+        if self.broken || !(self.servlet_ended && self.shut) {
+            self.connection.stream.reset();
         }
     }
 }

@@ -45,11 +45,30 @@ pub fn strip_reply(headers: &mut HeaderMap) {
     }
     let named: SmallVec<[HeaderValue; 1]> = headers.get_all(CONNECTION).iter().cloned().collect();
     remove_always(headers);
-    for option in named.iter().flat_map(options).filter_map(|option| std::str::from_utf8(option).ok()) {
-        if !is_protected(option) {
+    leave(&named, headers);
+}
+
+/// What a reply said of its connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Persistence {
+    pub(super) close: bool,
+    pub(super) keep_alive: bool,
+}
+
+/// Removes what `Connection` names from the fields of a reply that go on, but for `Upgrade`: whether that goes on is known to whoever
+/// knows the status.
+pub(super) fn leave(connection: &[HeaderValue], headers: &mut HeaderMap) -> Persistence {
+    let mut said = Persistence::default();
+    for option in connection.iter().flat_map(options).filter_map(|option| std::str::from_utf8(option).ok()) {
+        if option.eq_ignore_ascii_case("close") {
+            said.close = true;
+        } else if option.eq_ignore_ascii_case("keep-alive") {
+            said.keep_alive = true;
+        } else if !is_protected(option) && !UPGRADE.as_str().eq_ignore_ascii_case(option) {
             headers.remove(option);
         }
     }
+    said
 }
 
 /// Drops fields whose names hold `_`, for the way from HTTP/1 to an untranslated servlet: CGI and its heirs read `a_b` and `a-b`

@@ -10,6 +10,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRAILER, UPGRADE};
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 
+use super::delimiter::{BodyBroken, BodyLength, Delimiter};
 use super::framing::parse_length;
 use super::hop_by_hop::{ends_here, strip_reply};
 use super::spelling::Spelling;
@@ -17,14 +18,6 @@ use super::trailers;
 
 /// What a 1.1 caller that expects it gets before its body is read (RFC 9110 §15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-
-/// How long a reply's body is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyLength {
-    Empty,
-    Exact(u64),
-    Unknown,
-}
 
 /// What of the request decides how its reply is written.
 #[derive(Clone, Copy, Debug)]
@@ -39,47 +32,6 @@ pub struct ReplyTerms {
     pub accepts_trailers: bool,
     /// Write `Content-Length`, not `content-length`: for old callers that compare by bytes (`ab` among them).
     pub title_case: bool,
-}
-
-/// The body is not what the head promised. The connection must be reset, so that the caller does not take it for whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReplyBroken {
-    /// More bytes than the promised length.
-    TooLong,
-    /// The body ended before its promised length.
-    TooShort,
-    /// Bytes for a reply that has no body.
-    NoBody,
-    /// Bytes, or another end, after the end.
-    Ended,
-}
-
-impl std::fmt::Display for ReplyBroken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            ReplyBroken::TooLong => "the reply's body is longer than its promised length",
-            ReplyBroken::TooShort => "the reply's body is shorter than its promised length",
-            ReplyBroken::NoBody => "a body for a reply that has none",
-            ReplyBroken::Ended => "a body after its end",
-        })
-    }
-}
-
-impl std::error::Error for ReplyBroken {}
-
-/// How the body of a reply is delimited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Delimiter {
-    /// There is no body to delimit.
-    None,
-    /// Bytes left.
-    Length(u64),
-    Chunks {
-        trailers: bool,
-    },
-    Close,
-    /// It was ended, or broke.
-    Over,
 }
 
 /// Writes one reply.
@@ -146,47 +98,25 @@ impl ReplyEncoder {
         ReplyEncoder { delimiter, sends_body, keep_alive, title_case: terms.title_case }
     }
 
-    /// Frames a piece of `len` bytes: writes what precedes it to `out`, and returns what must follow its bytes.
-    pub fn frame(&mut self, len: usize, out: &mut BytesMut) -> Result<&'static [u8], ReplyBroken> {
-        match &mut self.delimiter {
-            Delimiter::Over => Err(self.broken(ReplyBroken::Ended)),
-            // An empty chunk would be the last one.
-            _ if len == 0 => Ok(b""),
-            Delimiter::None => Err(self.broken(ReplyBroken::NoBody)),
-            Delimiter::Length(left) => match left.checked_sub(len as u64) {
-                Some(rest) => {
-                    *left = rest;
-                    Ok(b"")
-                }
-                None => Err(self.broken(ReplyBroken::TooLong)),
-            },
-            Delimiter::Chunks { .. } => {
-                put_hex(out, len);
-                out.put_slice(b"\r\n");
-                Ok(b"\r\n")
-            }
-            Delimiter::Close => Ok(b""),
-        }
+    /// Frames a piece of `len` bytes: writes what precedes it to `out`, and returns what must follow its bytes. After an error the
+    /// connection must be reset, so that the caller does not take the reply for whole.
+    pub fn frame(&mut self, len: usize, out: &mut BytesMut) -> Result<&'static [u8], BodyBroken> {
+        self.delimiter.frame(len, out).inspect_err(|_| self.keep_alive = false)
     }
 
     /// Ends the body: writes the last chunk, with those `trailers` that are allowed there if the caller accepts any.
-    pub fn end(&mut self, trailers: Option<&HeaderMap>, out: &mut BytesMut) -> Result<(), ReplyBroken> {
-        match self.delimiter {
-            Delimiter::Over => return Err(self.broken(ReplyBroken::Ended)),
-            Delimiter::Length(1..) => return Err(self.broken(ReplyBroken::TooShort)),
-            Delimiter::Length(0) | Delimiter::None | Delimiter::Close => {}
-            Delimiter::Chunks { trailers: accepted } => {
-                out.put_slice(b"0\r\n");
-                let mut writer = FieldWriter { out, title_case: self.title_case };
-                for (name, value) in trailers.filter(|_| accepted).into_iter().flatten() {
-                    if trailers::is_allowed(name) {
-                        writer.field(name, value);
-                    }
+    pub fn end(&mut self, trailers: Option<&HeaderMap>, out: &mut BytesMut) -> Result<(), BodyBroken> {
+        let ended = self.delimiter.end().inspect_err(|_| self.keep_alive = false)?;
+        if let Delimiter::Chunks { trailers: accepted } = ended {
+            out.put_slice(b"0\r\n");
+            let mut writer = FieldWriter { out, title_case: self.title_case };
+            for (name, value) in trailers.filter(|_| accepted).into_iter().flatten() {
+                if trailers::is_allowed(name) {
+                    writer.field(name, value);
                 }
-                writer.out.put_slice(b"\r\n");
             }
+            writer.out.put_slice(b"\r\n");
         }
-        self.delimiter = Delimiter::Over;
         Ok(())
     }
 
@@ -199,12 +129,6 @@ impl ReplyEncoder {
     /// to be dropped, not framed.
     pub fn sends_body(&self) -> bool {
         self.sends_body
-    }
-
-    fn broken(&mut self, why: ReplyBroken) -> ReplyBroken {
-        self.delimiter = Delimiter::Over;
-        self.keep_alive = false;
-        why
     }
 
     fn switch(mut writer: FieldWriter<'_>, head: &Parts, terms: &ReplyTerms) -> ReplyEncoder {
@@ -342,13 +266,5 @@ impl FieldWriter<'_> {
         self.out.put_slice(b": ");
         self.out.put_slice(value);
         self.out.put_slice(b"\r\n");
-    }
-}
-
-fn put_hex(out: &mut BytesMut, number: usize) {
-    let digits = (usize::BITS - number.leading_zeros()).div_ceil(4).max(1);
-    for place in (0..digits).rev() {
-        let digit = (number >> (place * 4)) & 0xf;
-        out.put_u8(char::from_digit(digit as u32, 16).map_or(b'0', |digit| digit as u8));
     }
 }

@@ -110,11 +110,11 @@ fn run(test: impl Future<Output = ()> + 'static) {
     runtime.block_on(test);
 }
 
-async fn call(pool: &Pool<Empty>, servlet: &Servlet, options: &Options) {
+async fn call(pool: &Pool, servlet: &Servlet, options: &Options) {
     ask(pool, servlet, options, "/").await.unwrap();
 }
 
-async fn ask(pool: &Pool<Empty>, servlet: &Servlet, options: &Options, path: &str) -> Result<(), Fault> {
+async fn ask(pool: &Pool, servlet: &Servlet, options: &Options, path: &str) -> Result<(), Fault> {
     let head = || Request::post(format!("http://a{path}")).body(()).unwrap();
     let endpoint = servlet.snapshot().endpoints().next().unwrap().clone();
     let sent = pool.send(&endpoint, options, Protocol::Http2, &head, None, &mut Some(Empty)).await;
@@ -125,7 +125,7 @@ async fn ask(pool: &Pool<Empty>, servlet: &Servlet, options: &Options, path: &st
 /// A pool's calls, each in a task of its own.
 #[derive(Clone)]
 struct Calls {
-    pool: Rc<Pool<Empty>>,
+    pool: Rc<Pool>,
     servlet: Arc<Servlet>,
     options: Options,
 }
@@ -156,7 +156,7 @@ fn connections_that_a_crowd_needed_are_let_go_but_for_one() {
     run(async {
         let (server, servlet) = Server::start().await;
         let options = Options { idle_http2_timeout: Duration::from_millis(20), ..Options::default() };
-        let pool = Rc::new(Pool::<Empty>::new());
+        let pool = Rc::new(Pool::new());
         let calls: Vec<_> = (0..4)
             .map(|_| {
                 let (pool, servlet, options) = (Rc::clone(&pool), Arc::clone(&servlet), options.clone());

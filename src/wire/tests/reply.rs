@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use proptest::prelude::*;
 
-use crate::wire::{BodyDecoder, BodyLength, Framing, Piece, ReplyBroken, ReplyEncoder, ReplyTerms, Spelling};
+use crate::wire::{BodyBroken, BodyDecoder, BodyLength, Framing, Piece, ReplyEncoder, ReplyTerms, Spelling};
 
 const HTTP11: ReplyTerms = ReplyTerms {
     version: Version::HTTP_11,
@@ -215,23 +215,23 @@ fn a_promised_length_is_kept_or_told() {
     let mut out = BytesMut::new();
     let (mut encoder, _) = start(&HTTP11, 200, BodyLength::Exact(5));
     assert_eq!(encoder.frame(3, &mut out), Ok(&b""[..]));
-    assert_eq!(encoder.frame(3, &mut out), Err(ReplyBroken::TooLong));
+    assert_eq!(encoder.frame(3, &mut out), Err(BodyBroken::TooLong));
     assert!(!encoder.keep_alive());
 
     let (mut encoder, _) = start(&HTTP11, 200, BodyLength::Exact(5));
     encoder.frame(4, &mut out).unwrap();
-    assert_eq!(encoder.end(None, &mut out), Err(ReplyBroken::TooShort));
+    assert_eq!(encoder.end(None, &mut out), Err(BodyBroken::TooShort));
     assert!(!encoder.keep_alive());
 
     let (mut encoder, _) = start(&HTTP11, 200, BodyLength::Exact(5));
     encoder.frame(5, &mut out).unwrap();
     assert_eq!(encoder.end(None, &mut out), Ok(()));
     assert!(encoder.keep_alive());
-    assert_eq!(encoder.frame(1, &mut out), Err(ReplyBroken::Ended));
-    assert_eq!(encoder.end(None, &mut out), Err(ReplyBroken::Ended));
+    assert_eq!(encoder.frame(1, &mut out), Err(BodyBroken::Ended));
+    assert_eq!(encoder.end(None, &mut out), Err(BodyBroken::Ended));
 
     let (mut encoder, _) = start(&HEAD, 200, BodyLength::Exact(5));
-    assert_eq!(encoder.frame(1, &mut out), Err(ReplyBroken::NoBody));
+    assert_eq!(encoder.frame(1, &mut out), Err(BodyBroken::NoBody));
     let (mut encoder, _) = start(&HEAD, 200, BodyLength::Exact(5));
     assert_eq!(encoder.end(None, &mut out), Ok(()), "what is promised to HEAD is not sent");
     assert!(out.is_empty());
@@ -254,7 +254,7 @@ fn an_interim_reply_is_never_the_last_word() {
         let (mut encoder, text) = start_with(terms, status, &[("upgrade", "websocket")], BodyLength::Unknown);
         assert_eq!(text, "HTTP/1.1 502 Bad Gateway\r\ndate: now\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
         assert!(!encoder.keep_alive());
-        assert_eq!(encoder.frame(1, &mut BytesMut::new()), Err(ReplyBroken::TooLong));
+        assert_eq!(encoder.frame(1, &mut BytesMut::new()), Err(BodyBroken::TooLong));
     }
 }
 
