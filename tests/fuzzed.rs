@@ -106,4 +106,5 @@ properties! {
     wire_body: 500
     wire_reply: 500
     wire_request: 1000
+    wire_response: 1000
 }

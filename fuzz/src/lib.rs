@@ -25,6 +25,7 @@ pub mod web_request;
 pub mod wire_body;
 pub mod wire_reply;
 pub mod wire_request;
+pub mod wire_response;
 
 mod calls;
 mod draw;
@@ -62,4 +63,5 @@ pub const ALL: &[(&str, Check)] = &[
     ("wire_body", wire_body::check),
     ("wire_reply", wire_reply::check),
     ("wire_request", wire_request::check),
+    ("wire_response", wire_response::check),
 ];
