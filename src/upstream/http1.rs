@@ -285,3 +285,6 @@ impl<B: Body + Unpin> Http1Exchange<B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
