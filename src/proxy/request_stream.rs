@@ -227,6 +227,9 @@ impl Kept {
     }
 
     fn append(&mut self, data: &Bytes) {
+        if data.is_empty() {
+            return;
+        }
         if self.pieces.is_empty() && self.tail.is_none() {
             // All of it, most often.
             return self.pieces.push(data.clone());
