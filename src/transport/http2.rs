@@ -1,7 +1,7 @@
 //! An HTTP/2 connection on its socket. What is read goes through a buffer that the thread's connections share, so that one that rests
 //! holds none; while a peer sends much, large payloads stay where they were read.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -32,12 +32,20 @@ pub struct Http2Socket {
     /// `held` was not looked at.
     is_fresh: bool,
     sends_much: bool,
+    /// Nothing was read, since too much waited to be written.
+    is_held_back: Cell<bool>,
 }
 
 impl Http2Socket {
     /// `seen`: what was read from `stream`.
     pub fn new(stream: Stream, seen: BytesMut) -> Http2Socket {
-        Http2Socket { stream, is_fresh: !seen.is_empty(), held: seen, sends_much: false }
+        Http2Socket {
+            stream,
+            is_fresh: !seen.is_empty(),
+            held: seen,
+            sends_much: false,
+            is_held_back: Cell::new(false),
+        }
     }
 
     /// Reads once, and has `connection` take it. Pending as well while the peer does not read what it made us say.
@@ -45,7 +53,8 @@ impl Http2Socket {
     /// # Errors
     /// How the connection ended. `connection` knows.
     pub fn poll_receive(&mut self, connection: &Connection, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
-        if !connection.may_read() {
+        self.is_held_back.set(!connection.may_read());
+        if self.is_held_back.get() {
             return Poll::Pending;
         }
         let received = if std::mem::take(&mut self.is_fresh) {
@@ -126,6 +135,11 @@ impl Http2Socket {
             return Poll::Ready(Ok(()));
         }
         let sent = connection.write(|pieces| self.stream.poll_write_pieces(cx, pieces));
+        if self.is_held_back.get() && connection.may_read() {
+            // Nobody waits for the peer's bytes.
+            self.is_held_back.set(false);
+            cx.waker().wake_by_ref();
+        }
         sent.map_err(|error| {
             let lost = Lost::Io(error.kind());
             connection.lose(lost);

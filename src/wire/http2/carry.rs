@@ -9,7 +9,7 @@ use http::HeaderMap;
 
 use super::handle::SendStream;
 use super::stream::StreamError;
-use crate::model::{Body, Fault, Stop, gather};
+use crate::model::{Body, Fault, Frame, Stop, gather};
 use crate::wire::filter_trailers;
 
 /// Where a body stands on its way.
@@ -62,8 +62,8 @@ impl Carry {
         self.lacks_room
     }
 
-    /// Goes on as far as it can. While there is no room the body is let go on with what needs none. After an error or the end it has
-    /// nothing left to do.
+    /// Goes on as far as it can. While there is no room one frame is taken from the body, since its end or its trailers need none, and
+    /// then it is let go on with what needs none. After an error or the end it has nothing left to do.
     ///
     /// # Errors
     /// What broke off; the stream is as it was.
@@ -103,11 +103,10 @@ impl Carry {
                     }
                     Then::More => {}
                 }
-                // What needs no room must not wait for it; and what is there when there is none waits where it is.
-                if self.wait_for_room(send, body, cx)?.is_pending() {
-                    return Poll::Pending;
-                }
-                if !self.take(body, cx) {
+                let has_room = send.poll_room(cx)?.is_ready();
+                self.lacks_room = false;
+                let is_any = if has_room { self.take(body, cx) } else { self.take_one(body, cx) };
+                if !is_any {
                     // Whoever gives the stream up is heard meanwhile.
                     return send.poll_reset(cx).map(|error| Err(error.into()));
                 }
@@ -139,6 +138,25 @@ impl Carry {
         room.map_ok(|_| ())
     }
 
+    /// Takes one frame of the body, which may turn out to be one that needs no room: a peer whose window is used up to the last byte
+    /// need not open it for the end. Whether that was anything.
+    fn take_one<B: Body + Unpin>(&mut self, body: &mut B, cx: &mut Context<'_>) -> bool {
+        self.then = loop {
+            match Pin::new(&mut *body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(Frame::Data(data)))) if data.is_empty() && !body.is_end() => {}
+                Poll::Ready(Some(Ok(Frame::Data(data)))) => {
+                    self.held = data;
+                    break if body.is_end() { Then::End } else { Then::More };
+                }
+                Poll::Ready(Some(Ok(Frame::Trailers(trailers)))) => break Then::trailers(trailers),
+                Poll::Ready(Some(Err(fault))) => break Then::Fault(Box::new(fault)),
+                Poll::Ready(None) => break Then::End,
+                Poll::Pending => return false,
+            }
+        };
+        true
+    }
+
     /// Takes what of the body is there. Whether that was anything.
     fn take<B: Body + Unpin>(&mut self, body: &mut B, cx: &mut Context<'_>) -> bool {
         let (held, stop) = gather(body, cx);
@@ -156,13 +174,17 @@ impl Carry {
                 self.next = large;
                 if is_last { Then::End } else { Then::More }
             }
-            Stop::Trailers(mut trailers) => {
-                filter_trailers(&mut trailers);
-                Then::Trailers(trailers)
-            }
+            Stop::Trailers(trailers) => Then::trailers(trailers),
             Stop::Fault(fault) => Then::Fault(Box::new(fault)),
         };
         true
+    }
+}
+
+impl Then {
+    fn trailers(mut trailers: HeaderMap) -> Then {
+        filter_trailers(&mut trailers);
+        Then::Trailers(trailers)
     }
 }
 
@@ -192,7 +214,6 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::model::Frame;
     use crate::wire::http2::frame::{FrameHead, HEAD, PREFACE, kind};
     use crate::wire::http2::{Connection, HeadRoom, Input, Options, Side};
 

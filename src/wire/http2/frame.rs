@@ -95,18 +95,25 @@ pub(super) fn put_goaway(last_stream: u32, reason: Reason, out: &mut BytesMut) {
     out.put_u32(reason.0);
 }
 
-/// The part of a HEADERS frame's payload that is of the header block, without padding and priority (RFC 9113 §6.2); `None` where its
-/// padding is wrong.
-pub(super) fn unpadded<'payload>(head: &FrameHead, mut payload: &'payload [u8]) -> Option<&'payload [u8]> {
+/// The part of a HEADERS frame's payload that is of the header block, without padding and priority (RFC 9113 §6.2).
+///
+/// # Errors
+/// That of the connection: it is too short for what its flags promise (§4.2), or its padding is too long.
+pub(super) fn unpadded<'payload>(
+    head: &FrameHead,
+    mut payload: &'payload [u8],
+) -> Result<&'payload [u8], (Reason, &'static str)> {
+    const SHORT: (Reason, &str) = (Reason::FRAME_SIZE_ERROR, "a frame without what its flags promise");
     let mut padding = 0;
     if head.has(flag::PADDED) {
-        let (first, rest) = payload.split_first()?;
+        let (first, rest) = payload.split_first().ok_or(SHORT)?;
         (padding, payload) = (usize::from(*first), rest);
     }
-    if head.kind == kind::HEADERS && head.has(flag::PRIORITY) {
-        payload = payload.get(5..)?;
+    if head.has(flag::PRIORITY) {
+        payload = payload.get(5..).ok_or(SHORT)?;
     }
-    payload.get(..payload.len().checked_sub(padding)?)
+    let len = payload.len().checked_sub(padding);
+    len.and_then(|len| payload.get(..len)).ok_or((Reason::PROTOCOL_ERROR, "padding that is longer than its frame"))
 }
 
 #[cfg(test)]
@@ -127,21 +134,26 @@ mod tests {
     #[test]
     fn padding_and_priority_are_taken_off() {
         let head = |flags| FrameHead { len: 0, kind: kind::HEADERS, flags, stream: 1 };
-        type Case = (u8, &'static [u8], Option<&'static [u8]>);
-        let cases: &[Case] = &[
-            (0, b"abc", Some(b"abc")),
-            (flag::PADDED, b"\x02abcd", Some(b"ab")),
-            (flag::PADDED, b"\x00abcd", Some(b"abcd")),
-            (flag::PADDED, b"\x04abcd", Some(b"")),
-            (flag::PADDED, b"\x05abcd", None),
-            (flag::PADDED, b"", None),
-            (flag::PRIORITY, b"12345abc", Some(b"abc")),
-            (flag::PRIORITY, b"1234", None),
-            (flag::PRIORITY | flag::PADDED, b"\x0112345ab", Some(b"a")),
-            (flag::PRIORITY | flag::PADDED, b"\x0312345ab", None),
+        let (short, long) = (Err(Reason::FRAME_SIZE_ERROR), Err(Reason::PROTOCOL_ERROR));
+        type Expected = Result<&'static [u8], Reason>;
+        let cases: &[(u8, &[u8], Expected)] = &[
+            (0, b"abc", Ok(b"abc")),
+            (flag::PADDED, b"\x02abcd", Ok(b"ab")),
+            (flag::PADDED, b"\x00abcd", Ok(b"abcd")),
+            (flag::PADDED, b"\x04abcd", Ok(b"")),
+            (flag::PADDED, b"\x05abcd", long),
+            (flag::PADDED, b"", short),
+            (flag::PRIORITY, b"12345abc", Ok(b"abc")),
+            (flag::PRIORITY, b"1234", short),
+            (flag::PRIORITY | flag::PADDED, b"\x0112345ab", Ok(b"a")),
+            (flag::PRIORITY | flag::PADDED, b"\x0312345ab", long),
         ];
         for (flags, payload, expected) in cases {
-            assert_eq!(unpadded(&head(*flags), payload), *expected, "{flags:x} {payload:?}");
+            assert_eq!(
+                unpadded(&head(*flags), payload).map_err(|(reason, _)| reason),
+                *expected,
+                "{flags:x} {payload:?}"
+            );
         }
     }
 }

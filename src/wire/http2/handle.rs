@@ -53,6 +53,11 @@ impl Connection {
         self.0.borrow_mut().is_attended = false;
     }
 
+    #[cfg(test)]
+    pub(super) fn state(&self) -> std::cell::Ref<'_, State> {
+        self.0.borrow()
+    }
+
     /// Takes what was read, all but the beginning of a frame.
     ///
     /// # Errors
@@ -292,24 +297,22 @@ impl SendStream {
     /// What ended the stream.
     pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, StreamError>> {
         let mut state = self.0.state.borrow_mut();
-        let state = &mut *state;
         let Some(stream) = state.streams.get(self.0.key) else {
-            return Poll::Ready(Err(StreamError::Lost(Lost::Closed)));
-        };
-        let room = state.room(stream);
-        let Some(stream) = state.streams.get_mut(self.0.key) else {
             return Poll::Ready(Err(StreamError::Lost(Lost::Closed)));
         };
         if let Some(error) = stream.error {
             return Poll::Ready(Err(error));
         }
+        let room = state.room(stream);
         if room > 0 {
             return Poll::Ready(Ok(room));
         }
-        set(&mut stream.writer, cx);
-        if stream.window_out > 0 && !stream.is_waiting {
-            stream.is_waiting = true;
-            state.waiting.push_back(self.0.key);
+        let waits = stream.window_out > 0;
+        if let Some(stream) = state.streams.get_mut(self.0.key) {
+            set(&mut stream.writer, cx);
+        }
+        if waits {
+            state.wait(self.0.key);
         }
         Poll::Pending
     }

@@ -106,20 +106,30 @@ impl Gathered {
         }
     }
 
+    /// Whether it begins a request, and is not what ends one.
+    pub(super) fn is_request(&self) -> bool {
+        self.method.is_some() || self.path.is_some()
+    }
+
     /// # Errors
     /// Why it is malformed.
     pub(super) fn into_request(self) -> Result<RequestHead, &'static str> {
         if let Some(why) = self.malformed {
             return Err(why);
         }
-        let method = self.method.ok_or("a request without a method")?;
+        // What was left out may be missing: the answer says that there was too much.
+        let method = match self.method {
+            Some(method) => method,
+            None if self.is_cut => Method::GET,
+            None => return Err("a request without a method"),
+        };
         let (has_scheme, has_path) = (self.scheme.is_some(), self.path.is_some());
         if self.status.is_some() {
             return Err("a status in a request");
         }
         // RFC 9113 §8.5: to CONNECT there is only a host.
         let is_connect = method == Method::CONNECT;
-        if (has_scheme, has_path) != (!is_connect, !is_connect) {
+        if (has_scheme, has_path) != (!is_connect, !is_connect) && !self.is_cut {
             return Err(if is_connect {
                 "CONNECT with a scheme or a path"
             } else {
@@ -162,7 +172,7 @@ impl Gathered {
             Some(why) => Err(why),
             None if self.has_pseudo => Err("a pseudo-field in trailers"),
             None if self.is_cut => Err("trailers that are larger than the limit"),
-            None => Ok(self.fields),
+            None => of_connections(&self.fields).map_or(Ok(self.fields), Err),
         }
     }
 }
@@ -253,6 +263,7 @@ mod tests {
         assert!(gathered(&[Field::Status(StatusCode::SWITCHING_PROTOCOLS)]).into_reply().is_err());
         assert_eq!(gathered(&[header("x", "1")]).into_trailers().unwrap().len(), 1);
         assert!(gathered(&[ok]).into_trailers().is_err());
+        assert!(gathered(&[header("connection", "close")]).into_trailers().is_err());
     }
 
     #[test]
@@ -267,6 +278,11 @@ mod tests {
         let long = Field::Header(HeaderName::from_static("x"), HeaderValue::from_bytes(&[b'a'; 1000]).unwrap());
         assert!(gathered(&[Field::Status(StatusCode::OK), long.clone()]).into_reply().is_err());
         assert!(gathered(&[long]).into_trailers().is_err());
+        // The answer is the same when a pseudo-field is what is too much.
+        let path = Field::Path(PathAndQuery::try_from(format!("/{}", "a".repeat(1000))).unwrap());
+        for fields in [[Field::Method(Method::GET), path.clone()], [path, Field::Method(Method::GET)]] {
+            assert!(gathered(&fields).into_request().unwrap().is_cut);
+        }
     }
 
     #[test]

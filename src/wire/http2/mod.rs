@@ -9,9 +9,11 @@
 
 mod budget;
 mod carry;
+mod data;
 mod frame;
 mod handle;
 mod head;
+mod heads;
 pub mod hpack;
 mod inbox;
 mod input;

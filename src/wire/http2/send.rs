@@ -13,6 +13,12 @@ use super::stream::{Key, Stream};
 /// The largest frame that we send, whatever more a peer takes: others wait behind it.
 const MOST_FRAME: usize = 64 * 1024;
 
+/// Less than so much at a time is not worth a frame, however many wait.
+const LEAST_SHARE: usize = 4 * 1024;
+
+/// Places of streams that are no more among those who wait, which are not worth looking for.
+const MOST_STALE: usize = 64;
+
 /// A head's field-block, written as frames (RFC 9113 §4.3). `most`: of one frame.
 fn put_block(
     outbox: &mut Outbox,
@@ -118,8 +124,33 @@ impl State {
 
     /// The bytes of data that may be sent now.
     pub(super) fn room(&self, stream: &Stream) -> usize {
-        let window = stream.window_out.min(self.window_out);
-        usize::try_from(window).unwrap_or(0).min(OUT_ROOM.saturating_sub(self.outbox.len()))
+        let window = usize::try_from(stream.window_out.min(self.window_out)).unwrap_or(0);
+        window.min(OUT_ROOM.saturating_sub(self.outbox.len())).min(self.share_of(stream))
+    }
+
+    /// What a stream may have while others wait: its share in its turn, and nothing out of it, but where nobody else comes.
+    fn share_of(&self, stream: &Stream) -> usize {
+        if self.share == usize::MAX || (stream.round != self.round && self.outbox.len() == 0) {
+            self.share
+        } else if stream.round == self.round {
+            self.share.saturating_sub(stream.sent)
+        } else {
+            0
+        }
+    }
+
+    /// Puts a stream among those that wait for the connection; in front, if it was its turn and others had taken the room.
+    pub(super) fn wait(&mut self, key: Key) {
+        let (round, is_shared) = (self.round, self.share < usize::MAX);
+        let Some(stream) = self.streams.get_mut(key).filter(|stream| !stream.is_waiting) else { return };
+        stream.is_waiting = true;
+        let was_passed_over = is_shared && stream.round == round && stream.sent == 0;
+        if self.waiting.len() >= MOST_STALE && self.waiting.len() > 2 * self.streams.len() {
+            // Those that are no more.
+            let streams = &self.streams;
+            self.waiting.retain(|key| streams.get(*key).is_some());
+        }
+        if was_passed_over { self.waiting.push_front(key) } else { self.waiting.push_back(key) }
     }
 
     /// Sends of `data` what may be sent now, and with all of it the end if it `is_last`. False when its stream is no more.
@@ -148,6 +179,10 @@ impl State {
         if let Some(stream) = self.streams.get_mut(key) {
             stream.window_out -= sent;
             stream.is_done_out = is_ended;
+            if before > 0 {
+                stream.sent = if stream.round == self.round { stream.sent.saturating_add(before) } else { before };
+                stream.round = self.round;
+            }
         }
         if before > 0 || is_ended {
             self.touch();
@@ -158,15 +193,37 @@ impl State {
         true
     }
 
-    /// There is room again for those who wait for the connection.
+    /// Calls those who wait for the connection when there is room again, in turn, as many as there is room for: whoever comes first
+    /// must not have all of it every time. Nobody waits in vain: while anything is in the outbox it will leave, which calls the next,
+    /// and when there is nothing all are called, whosever turn it is.
     pub(super) fn wake_waiting(&mut self) {
         if self.window_out <= 0 || self.outbox.len() > OUT_ROOM / 2 {
             return;
         }
-        while let Some(key) = self.waiting.pop_front() {
+        self.share = usize::MAX;
+        let mut turns = 1;
+        if self.waiting.len() > 1 {
+            let window = usize::try_from(self.window_out).unwrap_or(usize::MAX);
+            let room = window.min(OUT_ROOM.saturating_sub(self.outbox.len()));
+            self.share = (room / self.waiting.len()).max(LEAST_SHARE);
+            self.round += 1;
+            turns = (room / self.share).max(1);
+        }
+        while turns > 0
+            && let Some(key) = self.waiting.pop_front()
+        {
             if let Some(stream) = self.streams.get_mut(key) {
+                (stream.round, stream.sent) = (self.round, 0);
                 stream.is_waiting = false;
                 stream.wake_writer();
+                turns -= 1;
+            }
+        }
+        if self.outbox.len() == 0 {
+            for key in &self.waiting {
+                if let Some(stream) = self.streams.get_mut(*key) {
+                    stream.wake_writer();
+                }
             }
         }
     }
@@ -177,8 +234,6 @@ impl State {
         if let Some(budgets) = &mut self.budgets {
             budgets.wrote(written);
         }
-        if !self.waiting.is_empty() {
-            self.wake_waiting();
-        }
+        self.wake_waiting();
     }
 }

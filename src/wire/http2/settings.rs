@@ -20,11 +20,18 @@ mod id {
 /// What a peer has said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Peer {
-    /// `None`: it has not said since, and nothing is to be changed.
-    pub(super) header_table: Option<u32>,
+    /// `None`: its last word says nothing of it, and nothing is to be changed.
+    pub(super) header_table: Option<TableSizes>,
     pub(super) streams: u32,
     pub(super) window: u32,
     pub(super) frame: usize,
+}
+
+/// SETTINGS_HEADER_TABLE_SIZE, which one frame may say more than once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TableSizes {
+    pub(super) smallest: u32,
+    pub(super) last: u32,
 }
 
 impl Default for Peer {
@@ -48,7 +55,10 @@ impl Peer {
         for &[i, j, a, b, c, d] in settings {
             let value = u32::from_be_bytes([a, b, c, d]);
             match u16::from_be_bytes([i, j]) {
-                id::HEADER_TABLE_SIZE => self.header_table = Some(value),
+                id::HEADER_TABLE_SIZE => {
+                    let smallest = self.header_table.map_or(value, |sizes| sizes.smallest.min(value));
+                    self.header_table = Some(TableSizes { smallest, last: value });
+                }
                 id::ENABLE_PUSH if value > u32::from(!from_server) => {
                     return Err((Reason::PROTOCOL_ERROR, "SETTINGS_ENABLE_PUSH with a value that it cannot have"));
                 }
@@ -98,8 +108,12 @@ mod tests {
     #[test]
     fn what_is_said_is_heard_and_the_rest_stays() {
         assert_eq!(heard(&[], false), Ok(Peer::default()));
-        let peer = heard(&[(1, 0), (3, 7), (4, 9), (4, 10), (5, 20_000), (6, 5), (99, 1)], false).unwrap();
-        assert_eq!(peer, Peer { header_table: Some(0), streams: 7, window: 10, frame: 20_000 });
+        let peer = heard(&[(1, 4096), (1, 0), (1, 100), (3, 7), (4, 9), (4, 10), (5, 20_000), (6, 5), (99, 1)], false)
+            .unwrap();
+        assert_eq!(
+            peer,
+            Peer { header_table: Some(TableSizes { smallest: 0, last: 100 }), streams: 7, window: 10, frame: 20_000 }
+        );
     }
 
     #[test]

@@ -76,7 +76,8 @@ pub(super) struct Arrived {
 /// A DATA frame that is not all there.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Under {
-    pub(super) stream: u32,
+    /// `None`: nobody wants it.
+    pub(super) key: Option<Key>,
     pub(super) left: usize,
     pub(super) padding: usize,
     pub(super) is_last: bool,
@@ -135,6 +136,9 @@ pub(super) struct State {
     pub(super) outbox: Outbox,
     /// Streams that wait for the connection's window, or for room in the outbox.
     pub(super) waiting: VecDeque<Key>,
+    /// How often those who wait were called, and what each may send until they are again.
+    pub(super) round: u64,
+    pub(super) share: usize,
     /// Streams that we reset last: what is said of them crossed our reset.
     pub(super) recent: [u32; 32],
     pub(super) next_recent: usize,
@@ -151,7 +155,10 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(options: Options) -> State {
+    pub(super) fn new(mut options: Options) -> State {
+        // RFC 9113 §6.9.1, and what a peer may take for granted before our first word.
+        options.stream_window = options.stream_window.min(HIGHEST);
+        options.connection_window = options.connection_window.clamp(DEFAULT_WINDOW, HIGHEST);
         let is_server = matches!(options.side, Side::Server { .. });
         let mut outbox = Outbox::default();
         outbox.put(|out| {
@@ -187,6 +194,8 @@ impl State {
             window_out: DEFAULT_WINDOW.into(),
             outbox,
             waiting: VecDeque::new(),
+            round: 0,
+            share: usize::MAX,
             recent: [0; 32],
             next_recent: 0,
             leaving: Leaving::No,
@@ -247,12 +256,17 @@ impl State {
     /// Ends a stream by our own will, with `error` for those who hold it.
     pub(super) fn reset(&mut self, key: Key, reason: Reason, error: StreamError) {
         if self.fail(key, error) {
-            if let Some(place) = self.recent.get_mut(self.next_recent) {
-                *place = key.id;
-            }
-            self.next_recent = (self.next_recent + 1) % self.recent.len();
+            self.remember(key.id);
             self.put(|out| frame::put_reset(key.id, reason, out));
         }
+    }
+
+    /// A stream is about to be reset.
+    pub(super) fn remember(&mut self, id: u32) {
+        if let Some(place) = self.recent.get_mut(self.next_recent) {
+            *place = id;
+        }
+        self.next_recent = (self.next_recent + 1) % self.recent.len();
     }
 
     /// Closes a stream. False when it was closed.
@@ -303,7 +317,7 @@ impl State {
 
     /// Tells the peer to open no more streams: first that it will be so, and which are the last when it must have heard that.
     pub(super) fn leave(&mut self) {
-        if self.leaving == Leaving::No {
+        if self.leaving == Leaving::No && self.lost.is_none() {
             self.leaving = Leaving::Announced;
             self.put(|out| {
                 frame::put_goaway(HIGHEST, Reason::NO_ERROR, out);
@@ -312,8 +326,11 @@ impl State {
         }
     }
 
-    /// Ends it now.
+    /// Ends it now: what waits does not leave any more, unless it would be torn.
     pub(super) fn break_off(&mut self, reason: Reason) {
+        if self.lost.is_some() {
+            return;
+        }
         let last = self.last_in;
         self.outbox.clear();
         self.put(|out| frame::put_goaway(last, reason, out));

@@ -84,6 +84,9 @@ pub(super) struct Stream {
     pub(super) is_done_out: bool,
     /// It is among those that wait for the connection.
     pub(super) is_waiting: bool,
+    /// When it was called or sent last, in rounds of the connection, and how much it has sent since that began.
+    pub(super) round: u64,
+    pub(super) sent: usize,
     /// Interim answers that were passed over.
     pub(super) interim: u8,
     /// The head of its answer is still to come.
@@ -115,6 +118,8 @@ impl Stream {
             is_done_in: false,
             is_done_out: false,
             is_waiting: false,
+            round: 0,
+            sent: 0,
             interim: 0,
             awaits_head: false,
             is_bodiless: false,
@@ -174,6 +179,10 @@ pub(super) struct Streams {
 impl Streams {
     pub(super) fn is_empty(&self) -> bool {
         self.by_id.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
     }
 
     pub(super) fn insert(&mut self, stream: Stream) -> Key {
