@@ -14,7 +14,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
@@ -117,17 +116,7 @@ async fn serve(acceptor: Acceptor, answers: Arc<Answers>, mut stopped: watch::Re
     let _ = timeout(STOP_TIMEOUT, room.acquire_many(MOST_CONNECTIONS as u32)).await;
 }
 
-async fn connection(stream: Stream, answers: Arc<Answers>, stopped: watch::Receiver<bool>) {
-    match stream {
-        Stream::Tcp(stream) => converse(stream, answers, stopped).await,
-        Stream::Unix(stream) => converse(stream, answers, stopped).await,
-    }
-}
-
-async fn converse<S>(stream: S, answers: Arc<Answers>, mut stopped: watch::Receiver<bool>)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+async fn connection(stream: Stream, answers: Arc<Answers>, mut stopped: watch::Receiver<bool>) {
     let service = service_fn(move |request: Request<Incoming>| {
         let (head, body) = request.into_parts();
         let reply: Response<Bytes> = answers.answer(&head, !body.is_end_stream());

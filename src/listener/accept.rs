@@ -10,7 +10,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -151,6 +151,7 @@ pub async fn accept<S: Serve, O: Observer>(accept: Accept<S, O>) {
     let mut over = drain.clone();
     let (ended, bells) = (Rc::<Ended>::default(), Rc::<Bells>::default());
     let connections = JoinSet::new();
+    let rung = Rc::clone(&bells);
     let mut floor = Floor { local, limits, service, observer, drain: drain.clone(), connections, ended, bells };
     let mut begun = pin!(drain.clone().into_begun());
     let mut is_asked = false;
@@ -164,6 +165,7 @@ pub async fn accept<S: Serve, O: Observer>(accept: Accept<S, O>) {
                 }
             }
             floor.clear_away(cx);
+            floor.bells.keep(cx);
             if let Poll::Ready(Some((socket, counted))) = strip.0.poll_recv(cx) {
                 return Poll::Ready(Event::Landed(socket, counted));
             }
@@ -191,14 +193,18 @@ pub async fn accept<S: Serve, O: Observer>(accept: Accept<S, O>) {
     while let Some((socket, counted)) = strip.0.recv().await {
         floor.land(socket, counted);
     }
-    let connections = &mut floor.connections;
-    let mut ended = pin!(async { while connections.join_next().await.is_some() {} });
+    let Floor { connections, bells, .. } = &mut floor;
+    let mut ended = pin!(poll_fn(|cx| {
+        bells.keep(cx);
+        while let Some(_one) = ready!(connections.poll_join_next(cx)) {}
+        Poll::Ready(())
+    }));
     tokio::select! {
         () = over.over() => {}
         () = &mut ended => return,
     }
     // Whatever waits in them has to look now.
-    floor.bells.ring();
+    rung.ring();
     let _ = tokio::time::timeout(CUT_GRACE, ended).await;
 }
 

@@ -16,6 +16,8 @@ const FIRST_READ: usize = 4096;
 pub(super) struct Sniffed {
     pub(super) protocol: Protocol,
     pub(super) seen: BytesMut,
+    /// When its first bytes came.
+    pub(super) since: Instant,
     /// When the first head must be whole: its time runs from its first byte.
     pub(super) head_until: Instant,
 }
@@ -27,14 +29,15 @@ pub(super) async fn sniff(stream: &Stream, limits: &Limits) -> Option<Sniffed> {
     if !matches!(first, Ok(true)) {
         return None;
     }
-    let head_until = Instant::now() + limits.head_timeout;
+    let since = Instant::now();
+    let head_until = since + limits.head_timeout;
     loop {
         if let Some(protocol) = detect(&seen) {
-            return Some(Sniffed { protocol, seen, head_until });
+            return Some(Sniffed { protocol, seen, since, head_until });
         }
         // A strict prefix of the HTTP/2 preface, then silence, is still a broken HTTP/1 request that deserves its answer.
         if !matches!(timeout_at(head_until, read(stream, &mut seen)).await, Ok(true)) {
-            return Some(Sniffed { protocol: Protocol::Http1, seen, head_until });
+            return Some(Sniffed { protocol: Protocol::Http1, seen, since, head_until });
         }
     }
 }

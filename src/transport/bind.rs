@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use std::task::{Context, Poll, ready};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::{UnixListener, UnixStream};
 
-use super::Stream;
 use super::stream::tune;
+use super::{Stream, fresh};
 use crate::model::Address;
 
 /// How many connections the kernel queues for us: a burst of legacy clients, a connection a call, must fit between two wake-ups.
@@ -81,7 +83,7 @@ impl Bound {
             Listening::Unix(socket) => Listening::Unix(socket.try_clone().ok()?),
         };
         Some(move || match socket {
-            Listening::Tcp(socket) => TcpListener::from_std(socket).map(Acceptor::Tcp),
+            Listening::Tcp(socket) => registered(socket).map(Acceptor::Tcp),
             Listening::Unix(socket) => UnixListener::from_std(socket).map(Acceptor::Unix),
         })
     }
@@ -95,7 +97,7 @@ impl Bound {
 /// A listening socket on a worker's thread.
 #[derive(Debug)]
 pub enum Acceptor {
-    Tcp(TcpListener),
+    Tcp(AsyncFd<std::net::TcpListener>),
     Unix(UnixListener),
 }
 
@@ -108,13 +110,17 @@ impl Acceptor {
     }
 
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
-        Poll::Ready(Ok(match self {
-            Acceptor::Tcp(socket) => {
-                let (stream, peer) = ready!(socket.poll_accept(cx))?;
-                (Stream::Tcp(stream), Some(peer))
+        match self {
+            Acceptor::Tcp(socket) => loop {
+                let mut ready = ready!(socket.poll_read_ready(cx))?;
+                if let Ok(accepted) = ready.try_io(|socket| fresh::accept(socket.get_ref())) {
+                    return Poll::Ready(accepted.map(|(socket, peer)| (Stream::Fresh(socket), peer)));
+                }
+            },
+            Acceptor::Unix(socket) => {
+                Poll::Ready(ready!(socket.poll_accept(cx)).map(|(socket, _)| (Stream::Unix(socket), None)))
             }
-            Acceptor::Unix(socket) => (Stream::Unix(ready!(socket.poll_accept(cx))?.0), None),
-        }))
+        }
     }
 
     /// A connection that the kernel has queued already, whatever the runtime knows of it.
@@ -122,17 +128,26 @@ impl Acceptor {
     /// # Errors
     /// `WouldBlock` when there is none; what `accept` fails with.
     pub fn accept_queued(&self) -> io::Result<Accepted> {
-        let (accepted, peer) = match self {
-            Acceptor::Tcp(socket) => SockRef::from(socket).accept()?,
-            Acceptor::Unix(socket) => SockRef::from(socket).accept()?,
-        };
-        accepted.set_nonblocking(true)?;
-        let stream = match self {
-            Acceptor::Tcp(_) => TcpStream::from_std(accepted.into()).map(Stream::Tcp),
-            Acceptor::Unix(_) => UnixStream::from_std(accepted.into()).map(Stream::Unix),
-        };
-        Ok((stream?, peer.as_socket()))
+        match self {
+            Acceptor::Tcp(socket) => {
+                fresh::accept(socket.get_ref()).map(|(socket, peer)| (Stream::Fresh(socket), peer))
+            }
+            Acceptor::Unix(socket) => {
+                let (accepted, _) = SockRef::from(socket).accept()?;
+                accepted.set_nonblocking(true)?;
+                Ok((UnixStream::from_std(accepted.into()).map(Stream::Unix)?, None))
+            }
+        }
     }
+}
+
+/// Has the runtime tell when there is something to accept. Its own listener would take what it accepts into the runtime as well.
+#[expect(
+    deprecated,
+    reason = "what takes its place is unsafe, for types that do not own the descriptor they name; a listener of std does"
+)]
+fn registered(socket: std::net::TcpListener) -> io::Result<AsyncFd<std::net::TcpListener>> {
+    AsyncFd::with_interest(socket, Interest::READABLE)
 }
 
 /// Binds `address` for `workers` threads.

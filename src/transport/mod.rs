@@ -2,10 +2,12 @@
 
 mod bind;
 mod connect;
+mod fresh;
 mod http2;
 mod stream;
 
 pub use bind::{Accepted, Acceptor, BindError, Bound, bind};
 pub use connect::connect;
+pub use fresh::Fresh;
 pub use http2::Http2Socket;
 pub use stream::{Handover, Stream};

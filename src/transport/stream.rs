@@ -13,11 +13,62 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::fresh::Fresh;
+
 /// A connected socket.
 #[derive(Debug)]
 pub enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// Over TCP, as it was accepted.
+    Fresh(Fresh),
+}
+
+/// The socket as the runtime knows it.
+#[derive(Clone, Copy)]
+enum Known<'s> {
+    Tcp(&'s TcpStream),
+    Unix(&'s UnixStream),
+}
+
+impl Known<'_> {
+    fn poll_read_ready(self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Known::Tcp(socket) => socket.poll_read_ready(cx),
+            Known::Unix(socket) => socket.poll_read_ready(cx),
+        }
+    }
+
+    fn try_read_buf(self, buf: &mut BytesMut) -> io::Result<usize> {
+        match self {
+            Known::Tcp(socket) => socket.try_read_buf(buf),
+            Known::Unix(socket) => socket.try_read_buf(buf),
+        }
+    }
+
+    fn poll_write_ready(self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Known::Tcp(socket) => socket.poll_write_ready(cx),
+            Known::Unix(socket) => socket.poll_write_ready(cx),
+        }
+    }
+
+    fn try_write_vectored(self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Known::Tcp(socket) => socket.try_write_vectored(pieces),
+            Known::Unix(socket) => socket.try_write_vectored(pieces),
+        }
+    }
+
+    /// Notes that nothing more is there to be read: a read that leaves room has taken all (epoll(7), "Questions and answers", 9), and
+    /// another one only to hear so would be a system call for nothing. What comes later, and the end, are news to the runtime.
+    fn is_drained(self) {
+        let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        let _ = match self {
+            Known::Tcp(socket) => socket.try_io(Interest::READABLE, nothing),
+            Known::Unix(socket) => socket.try_io(Interest::READABLE, nothing),
+        };
+    }
 }
 
 /// A socket on its way to another thread, registered with no runtime.
@@ -41,6 +92,7 @@ impl Stream {
     pub fn hand_over(self) -> io::Result<Handover> {
         match self {
             Stream::Tcp(socket) => socket.into_std().map(Handover::Tcp),
+            Stream::Fresh(socket) => socket.into_std().map(Handover::Tcp),
             Stream::Unix(socket) => socket.into_std().map(Handover::Unix),
         }
     }
@@ -49,8 +101,33 @@ impl Stream {
     pub fn peer(&self) -> Option<SocketAddr> {
         match self {
             Stream::Tcp(socket) => socket.peer_addr().ok(),
+            Stream::Fresh(socket) => socket.peer(),
             Stream::Unix(_) => None,
         }
+    }
+
+    /// Whether the runtime knows the socket, and so can tell what happens to it. Waiting for it to be read or written makes it known.
+    pub fn is_known(&self) -> bool {
+        match self {
+            Stream::Tcp(_) | Stream::Unix(_) => true,
+            Stream::Fresh(socket) => socket.is_known(),
+        }
+    }
+
+    fn known(&self) -> io::Result<Known<'_>> {
+        Ok(match self {
+            Stream::Tcp(socket) => Known::Tcp(socket),
+            Stream::Unix(socket) => Known::Unix(socket),
+            Stream::Fresh(socket) => Known::Tcp(socket.known()?),
+        })
+    }
+
+    /// From now on the runtime knows the socket: for the libraries that it is handed to.
+    fn make_known(&mut self) -> io::Result<&mut Stream> {
+        if let Stream::Fresh(socket) = self {
+            *self = Stream::Tcp(socket.take_known()?);
+        }
+        Ok(self)
     }
 
     /// Sets a connected socket up as `tune` says. What is accepted has it from its listener.
@@ -63,21 +140,22 @@ impl Stream {
 
     /// Reads what is there into spare room of at least `room` bytes; 0 is the end of the stream.
     pub fn poll_read_buf(&self, cx: &mut Context<'_>, buf: &mut BytesMut, room: usize) -> Poll<io::Result<usize>> {
-        loop {
-            match self {
-                Stream::Tcp(socket) => ready!(socket.poll_read_ready(cx))?,
-                Stream::Unix(socket) => ready!(socket.poll_read_ready(cx))?,
+        if let Stream::Fresh(socket) = self {
+            match socket.read(buf, room) {
+                Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Some(read) => return Poll::Ready(read),
+                None => {}
             }
+        }
+        let socket = self.known()?;
+        loop {
+            ready!(socket.poll_read_ready(cx))?;
             buf.reserve(room);
             let spare = buf.capacity() - buf.len();
-            let read = match self {
-                Stream::Tcp(socket) => socket.try_read_buf(buf),
-                Stream::Unix(socket) => socket.try_read_buf(buf),
-            };
-            match read {
+            match socket.try_read_buf(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Ok(len) if 0 < len && len < spare => {
-                    self.is_drained();
+                    socket.is_drained();
                     return Poll::Ready(Ok(len));
                 }
                 other => return Poll::Ready(other),
@@ -85,42 +163,33 @@ impl Stream {
         }
     }
 
-    /// Notes that nothing more is there to be read: a read that leaves room has taken all (epoll(7), "Questions and answers", 9), and
-    /// another one only to hear so would be a system call for nothing. What comes later, and the end, are news to the runtime.
-    fn is_drained(&self) {
-        let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-        let _ = match self {
-            Stream::Tcp(socket) => socket.try_io(Interest::READABLE, nothing),
-            Stream::Unix(socket) => socket.try_io(Interest::READABLE, nothing),
-        };
-    }
-
     /// Whether nothing has come that was not read, not even the peer's end: as far as the runtime has been told, and so most often
     /// without asking the socket.
     pub fn is_quiet(&self) -> bool {
         let mut byte = [0];
-        let read = match self {
-            Stream::Tcp(socket) => socket.try_read(&mut byte),
-            Stream::Unix(socket) => socket.try_read(&mut byte),
-        };
+        let read = self.known().and_then(|socket| match socket {
+            Known::Tcp(socket) => socket.try_read(&mut byte),
+            Known::Unix(socket) => socket.try_read(&mut byte),
+        });
         read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Writes some of `pieces`.
     pub fn poll_write_pieces(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if let Stream::Fresh(socket) = self {
+            match socket.write(pieces) {
+                Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Some(written) => return Poll::Ready(written),
+                None => {}
+            }
+        }
+        let socket = self.known()?;
         loop {
-            let written = match self {
-                Stream::Tcp(socket) => socket.try_write_vectored(pieces),
-                Stream::Unix(socket) => socket.try_write_vectored(pieces),
-            };
-            match written {
+            match socket.try_write_vectored(pieces) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => return Poll::Ready(other),
             }
-            match self {
-                Stream::Tcp(socket) => ready!(socket.poll_write_ready(cx))?,
-                Stream::Unix(socket) => ready!(socket.poll_write_ready(cx))?,
-            }
+            ready!(socket.poll_write_ready(cx))?;
         }
     }
 
@@ -131,25 +200,32 @@ impl Stream {
         let _ = match self {
             Stream::Tcp(socket) => rustix::net::shutdown(socket, how),
             Stream::Unix(socket) => rustix::net::shutdown(socket, how),
+            Stream::Fresh(socket) => socket.with_fd(|socket| rustix::net::shutdown(socket, how)).unwrap_or(Ok(())),
         };
     }
 
     /// Ends the connection so that the peer cannot take what it has for the whole: a reset over TCP. A Unix socket has none.
     pub fn reset(&self) {
-        if let Stream::Tcp(socket) = self {
-            let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
-        }
+        let at_once = Some(Duration::ZERO);
+        let _ = match self {
+            Stream::Tcp(socket) => socket2::SockRef::from(socket).set_linger(at_once),
+            Stream::Fresh(socket) => {
+                socket.with_fd(|socket| socket2::SockRef::from(&socket).set_linger(at_once)).unwrap_or(Ok(()))
+            }
+            Stream::Unix(_) => Ok(()),
+        };
     }
 
     /// Waits until the peer, which has already ended its side, is gone altogether: a reset over TCP, a full close over a Unix socket.
     pub async fn vanished(&self) {
-        match self {
-            Stream::Tcp(socket) => {
+        let Ok(socket) = self.known() else { return };
+        match socket {
+            Known::Tcp(socket) => {
                 if socket.ready(Interest::ERROR).await.is_err() {
                     std::future::pending::<()>().await;
                 }
             }
-            Stream::Unix(socket) => loop {
+            Known::Unix(socket) => loop {
                 // A full close wakes nobody who has already read the end, so it is asked for.
                 let mut set = [rustix::event::PollFd::new(socket, rustix::event::PollFlags::empty())];
                 let polled = rustix::event::poll(&mut set, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 }));
@@ -165,18 +241,25 @@ impl Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
+        match self.get_mut().make_known()? {
             Stream::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
             Stream::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
+            Stream::Fresh(_) => gone(),
         }
     }
 }
 
+/// What `make_known` leaves nothing of.
+fn gone<T>() -> Poll<io::Result<T>> {
+    Poll::Ready(Err(io::ErrorKind::NotConnected.into()))
+}
+
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
+        match self.get_mut().make_known()? {
             Stream::Tcp(socket) => Pin::new(socket).poll_write(cx, data),
             Stream::Unix(socket) => Pin::new(socket).poll_write(cx, data),
+            Stream::Fresh(_) => gone(),
         }
     }
 
@@ -185,9 +268,10 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
+        match self.get_mut().make_known()? {
             Stream::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, pieces),
             Stream::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, pieces),
+            Stream::Fresh(_) => gone(),
         }
     }
 
@@ -200,9 +284,10 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
+        match self.get_mut().make_known()? {
             Stream::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
             Stream::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
+            Stream::Fresh(_) => gone(),
         }
     }
 }

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use self::reply::{Ending, write_reply, write_whole};
 pub(super) use self::shared::Shared;
+use super::bells::PATIENCE;
 use super::sniff::Sniffed;
 use super::{Limits, RequestBody, Serve};
 use crate::model::{Fault, Kind, Stage};
@@ -43,7 +44,7 @@ pub(super) async fn serve<S: Serve>(
     drain: Drain,
 ) {
     let parser = RequestParser::new(HeadLimits { bytes: limits.head_bytes, fields: limits.head_fields });
-    let shared = Shared::new(stream, sniffed.seen, limits.stall_timeout);
+    let shared = Shared::new(stream, sniffed.seen, limits.stall_timeout, sniffed.since + PATIENCE);
     let head_until = Some(sniffed.head_until);
     let idle = Timer::default();
     let mut connection = Connection { shared, parser, conn, service, limits, drain, idle, head_until };
@@ -145,14 +146,18 @@ impl<S: Serve> Connection<S> {
 
     /// Waits for the next request to begin. False when there will be none: the peer left, or was idle for too long, or it is time to go.
     async fn first_byte(&mut self) -> bool {
-        let until = Instant::now() + self.limits.idle_timeout;
+        let until = Instant::now().checked_add(self.limits.idle_timeout);
         let Connection { shared, idle, drain, .. } = self;
         poll_fn(|cx| {
             if let Poll::Ready(is_there) = shared.poll_some(cx) {
                 return Poll::Ready(is_there);
             }
             // Every connection is woken when draining begins.
-            if drain.is_draining() { Poll::Ready(false) } else { idle.poll(until, cx).map(|()| false) }
+            match until {
+                _ if drain.is_draining() => Poll::Ready(false),
+                Some(until) => idle.poll(until, cx).map(|()| false),
+                None => Poll::Pending,
+            }
         })
         .await
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use http::HeaderValue;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use crate::model::{Fault, Frame, Kind, Stage};
 use crate::transport::Stream;
@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     incoming: RefCell<Incoming>,
     stall_timeout: Duration,
     may_half_close: Cell<bool>,
+    /// Until then nobody looks whether the caller is still there, if that takes telling the runtime of its socket.
+    patient_until: Instant,
 }
 
 struct Incoming {
@@ -110,7 +112,7 @@ impl std::fmt::Debug for Incoming {
 }
 
 impl Shared {
-    pub(super) fn new(stream: Stream, seen: BytesMut, stall_timeout: Duration) -> Rc<Shared> {
+    pub(super) fn new(stream: Stream, seen: BytesMut, stall_timeout: Duration, patient_until: Instant) -> Rc<Shared> {
         let incoming = Incoming {
             buf: seen,
             decoder: BodyDecoder::new(Framing::None),
@@ -130,6 +132,7 @@ impl Shared {
             incoming: RefCell::new(incoming),
             stall_timeout,
             may_half_close: Cell::new(false),
+            patient_until,
         })
     }
 
@@ -289,6 +292,10 @@ impl Shared {
         let mut incoming = self.incoming.borrow_mut();
         if incoming.tunnel {
             // Whoever carries the tunnel reads it, and sees its end.
+            return Poll::Pending;
+        }
+        if !self.stream.is_known() && Instant::now() < self.patient_until {
+            // Most calls are over by then. The connection is woken when it is no longer young.
             return Poll::Pending;
         }
         while !incoming.ended {
