@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::call::Call;
 use super::late::Late;
 use super::mount::Upstream;
-use super::outbound::with_time_left;
+use super::outbound::Timed;
 use super::plan::Plan;
 use super::request_stream::RequestStream;
 use super::worker::Worker;
@@ -66,14 +66,14 @@ async fn once(worker: &Worker, call: &mut Call) -> Result<Answered, Fault> {
     let Some(endpoint) = call.tally.endpoint() else {
         return Err(Fault::new(Kind::Internal, Stage::Pick, "a try without an endpoint"));
     };
-    let Plan { mount, deadline, .. } = &call.plan;
+    let Call { plan: Plan { mount, deadline, .. }, head, .. } = call;
     let protocol = match mount.upstream {
         Upstream::Grpc | Upstream::Http2 => Protocol::Http2,
         Upstream::Http1 => Protocol::Http1,
     };
     let upgrade = call.body.as_ref().filter(|_| protocol == Protocol::Http1).and_then(RequestStream::upgrade);
-    let head = || with_time_left(&call.head, mount.upstream, *deadline, now());
-    let sending = worker.pool.send(endpoint, &mount.connections, protocol, &head, upgrade, &mut call.body);
+    let mut head = Timed { head, upstream: mount.upstream, deadline: *deadline };
+    let sending = worker.pool.send(endpoint, &mount.connections, protocol, &mut head, upgrade, &mut call.body);
     let mut exchange = Box::new(sending.await?);
     match poll_fn(|cx| exchange.poll_head(cx)).await {
         Ok(response) => {

@@ -1,7 +1,5 @@
 //! The head that goes upstream.
 
-use std::time::Instant;
-
 use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -11,6 +9,8 @@ use super::call::Connection;
 use super::mount::{Mount, Upstream};
 use super::plan::{Carriage, Plan};
 use crate::model::{Deadline, write_grpc_timeout};
+use crate::runtime::now;
+use crate::upstream::Head;
 use crate::wire;
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -35,18 +35,25 @@ pub(super) fn head(plan: &Plan, head: Parts, conn: &Connection) -> Request<()> {
     }
 }
 
-/// A copy of `head` for a try that begins at `now`: a gRPC servlet is told what is left of the call's time.
-pub(super) fn with_time_left(head: &Request<()>, upstream: Upstream, deadline: Deadline, now: Instant) -> Request<()> {
-    let mut head = head.clone();
-    if upstream == Upstream::Grpc
-        && let Some(left) = deadline.left(now)
-    {
-        let (text, len) = write_grpc_timeout(left);
-        if let Some(Ok(value)) = text.get(..len).map(HeaderValue::from_bytes) {
-            head.headers_mut().insert(GRPC_TIMEOUT, value);
+/// The head of one try: a gRPC servlet is told what is left of the call's time when it goes.
+pub(super) struct Timed<'c> {
+    pub(super) head: &'c mut Request<()>,
+    pub(super) upstream: Upstream,
+    pub(super) deadline: Deadline,
+}
+
+impl Head for Timed<'_> {
+    fn head(&mut self) -> &Request<()> {
+        if self.upstream == Upstream::Grpc
+            && let Some(left) = self.deadline.left(now())
+        {
+            let (text, len) = write_grpc_timeout(left);
+            if let Some(Ok(value)) = text.get(..len).map(HeaderValue::from_bytes) {
+                self.head.headers_mut().insert(GRPC_TIMEOUT, value);
+            }
         }
+        self.head
     }
-    head
 }
 
 fn grpc(plan: &Plan, mut headers: HeaderMap, authority: Option<Authority>, path: Option<PathAndQuery>) -> Request<()> {
@@ -54,14 +61,9 @@ fn grpc(plan: &Plan, mut headers: HeaderMap, authority: Option<Authority>, path:
         names.withhold(&mut headers);
     }
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    match plan.deadline.at() {
-        // Each try writes its own, for which there is room then.
-        Some(_) => {
-            headers.insert(GRPC_TIMEOUT, HeaderValue::from_static("0n"));
-        }
-        None => {
-            headers.remove(GRPC_TIMEOUT);
-        }
+    // Where the call has a deadline, each try writes its own.
+    if plan.deadline.at().is_none() {
+        headers.remove(GRPC_TIMEOUT);
     }
     let mut request = Request::new(());
     *request.method_mut() = Method::POST;

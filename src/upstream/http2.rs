@@ -264,9 +264,9 @@ impl Http2Connection {
 
     /// Sends a call. `Err` gives the body back: nothing was sent, and the connection
     /// takes no more calls.
-    pub(super) fn send<B: Body + Unpin>(self: &Rc<Self>, head: Request<()>, body: B) -> Result<Http2Exchange<B>, B> {
+    pub(super) fn send<B: Body + Unpin>(self: &Rc<Self>, head: &Request<()>, body: B) -> Result<Http2Exchange<B>, B> {
         let end = body.is_end();
-        let Some((recv, send)) = self.connection.request(&head, end) else {
+        let Some((recv, send)) = self.connection.request(head, end) else {
             self.closed.set(true);
             return Err(body);
         };

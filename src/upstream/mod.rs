@@ -14,7 +14,7 @@ mod tunnel;
 use std::time::Duration;
 
 pub use exchange::Exchange;
-pub use pool::{Pool, Protocol};
+pub use pool::{Head, Pool, Protocol};
 pub use reflection::reflect;
 
 /// How endpoints are connected to.

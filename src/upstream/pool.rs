@@ -77,13 +77,25 @@ impl Default for Pool {
     }
 }
 
+/// The head of a call.
+pub trait Head {
+    /// The head as it goes now that there is a connection: it may tell how much time is left by then.
+    fn head(&mut self) -> &Request<()>;
+}
+
+impl Head for Request<()> {
+    fn head(&mut self) -> &Request<()> {
+        self
+    }
+}
+
 impl Pool {
     pub fn new() -> Pool {
         Pool { endpoints: RefCell::new(HashMap::default()), tasks: Rc::new(RefCell::new(JoinSet::new())) }
     }
 
-    /// Gets `body` onto a connection to `endpoint` under `head`, which is asked for when there is one: it may tell how much time is left
-    /// by then. `upgrade`: the protocol that an HTTP/1.1 caller asks for.
+    /// Gets `body` onto a connection to `endpoint` under `head`, which is asked for when there is one. `upgrade`: the protocol that an
+    /// HTTP/1.1 caller asks for.
     ///
     /// # Errors
     /// No connection could be had; nothing was sent, and the body is where it was, so that another endpoint may have it.
@@ -92,7 +104,7 @@ impl Pool {
         endpoint: &Arc<Endpoint>,
         options: &Options,
         protocol: Protocol,
-        head: &impl Fn() -> Request<()>,
+        head: &mut impl Head,
         upgrade: Option<HeaderValue>,
         body: &mut Option<B>,
     ) -> Result<Exchange<B>, Fault> {
@@ -147,7 +159,7 @@ impl Pool {
     async fn send_http2<B: Body + Unpin + 'static>(
         &self,
         replica: &Rc<Replica>,
-        head: &impl Fn() -> Request<()>,
+        head: &mut impl Head,
         body: &mut Option<B>,
     ) -> Result<Exchange<B>, Fault> {
         let mut until = None;
@@ -158,7 +170,7 @@ impl Pool {
                 // In a box, so that only those who wait pay for it.
                 None => Box::pin(self.wait_http2(replica, &mut until)).await?,
             };
-            match connection.send(head(), body.take().ok_or_else(no_body)?) {
+            match connection.send(head.head(), body.take().ok_or_else(no_body)?) {
                 Ok(exchange) => return Ok(Exchange(Kind::Http2(exchange))),
                 Err(unsent) => *body = Some(unsent),
             }
@@ -206,7 +218,7 @@ impl Pool {
     async fn send_http1<B: Body + Unpin + 'static>(
         &self,
         replica: &Rc<Replica>,
-        head: &impl Fn() -> Request<()>,
+        head: &mut impl Head,
         upgrade: Option<HeaderValue>,
         body: &mut Option<B>,
     ) -> Result<Exchange<B>, Fault> {
@@ -222,7 +234,7 @@ impl Pool {
         let body = body.take().ok_or_else(no_body)?;
         let options = replica.options();
         let upgrade = upgrade.map(|protocol| http1::Upgrade { protocol, idle: options.tunnel_idle });
-        let exchange = http1::send(connection, Rc::clone(&replica.idle), reused, &options, &head(), upgrade, body);
+        let exchange = http1::send(connection, Rc::clone(&replica.idle), reused, &options, head.head(), upgrade, body);
         Ok(Exchange(Kind::Http1(exchange)))
     }
 

@@ -115,9 +115,9 @@ async fn call(pool: &Pool, servlet: &Servlet, options: &Options) {
 }
 
 async fn ask(pool: &Pool, servlet: &Servlet, options: &Options, path: &str) -> Result<(), Fault> {
-    let head = || Request::post(format!("http://a{path}")).body(()).unwrap();
+    let mut head = Request::post(format!("http://a{path}")).body(()).unwrap();
     let endpoint = servlet.snapshot().endpoints().next().unwrap().clone();
-    let sent = pool.send(&endpoint, options, Protocol::Http2, &head, None, &mut Some(Empty)).await;
+    let sent = pool.send(&endpoint, options, Protocol::Http2, &mut head, None, &mut Some(Empty)).await;
     let mut exchange = sent?;
     poll_fn(|cx| exchange.poll_head(cx)).await.map(|_| ())
 }
