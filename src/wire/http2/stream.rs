@@ -166,7 +166,7 @@ pub(super) struct Key {
 }
 
 /// Streams whose places are kept when there are none.
-const FEW: usize = 4;
+const FEW: usize = 1;
 
 /// A connection's streams.
 #[derive(Debug, Default)]
@@ -190,6 +190,10 @@ impl Streams {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
+                if self.slots.is_empty() {
+                    // A connection of one call at a time has one place.
+                    self.slots.reserve_exact(1);
+                }
                 self.slots.push(None);
                 self.slots.len() as u32 - 1
             }
