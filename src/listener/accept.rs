@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::bells::{Bell, Bells};
+use super::sniff::Sniffed;
 use super::{Limits, Serve, http1, http2, sniff};
 use crate::model::{Address, ConnInfo};
 use crate::runtime::{Drain, Worker};
@@ -343,26 +344,25 @@ async fn serve_connection<S: Serve>(
     limits: Rc<Limits>,
     drain: Drain,
 ) {
-    let sniffed = {
-        let mut sniffing = pin!(sniff::sniff(&stream, &limits));
-        let until_drain = poll_fn(|cx| match sniffing.as_mut().poll(cx) {
-            Poll::Ready(sniffed) => Poll::Ready(Some(sniffed)),
-            Poll::Pending if drain.is_draining() => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        });
-        match until_drain.await {
-            Some(sniffed) => sniffed,
-            None => match tokio::time::timeout(QUEUED_GRACE, sniffing).await {
-                Ok(sniffed) => sniffed,
-                Err(_) => return,
-            },
-        }
-    };
-    let Some(sniffed) = sniffed else { return };
-    // Boxed, so that a connection takes no more room than its own protocol needs.
+    // Boxed, so that a connection takes no more room than its own protocol needs, and none for its beginning.
+    let Some(sniffed) = Box::pin(begin(&stream, &limits, &drain)).await else { return };
     match sniffed.protocol {
         Protocol::Http1 => Box::pin(http1::serve(stream, sniffed, conn, service, limits, drain)).await,
         Protocol::Http2 => Box::pin(http2::serve(stream, sniffed, conn, service, limits, drain)).await,
+    }
+}
+
+/// What it speaks, and what it has said so far. While draining, only what is already there counts.
+async fn begin(stream: &Stream, limits: &Limits, drain: &Drain) -> Option<Sniffed> {
+    let mut sniffing = pin!(sniff::sniff(stream, limits));
+    let until_drain = poll_fn(|cx| match sniffing.as_mut().poll(cx) {
+        Poll::Ready(sniffed) => Poll::Ready(Some(sniffed)),
+        Poll::Pending if drain.is_draining() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    });
+    match until_drain.await {
+        Some(sniffed) => sniffed,
+        None => tokio::time::timeout(QUEUED_GRACE, sniffing).await.ok().flatten(),
     }
 }
 

@@ -113,7 +113,7 @@ fn turn<F: Future<Output = ()>>(
     cx: &mut Context<'_>,
     mut begin: impl FnMut(Opened) -> F,
 ) -> Poll<()> {
-    if watch.poll_begun(cx).is_ready() {
+    if watch.is_to_leave() {
         watch.leave();
         connection.leave();
     }

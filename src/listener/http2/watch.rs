@@ -20,8 +20,6 @@ pub(super) enum Advice {
 
 pub(super) struct Watch {
     drain: Drain,
-    begun: Pin<Box<dyn Future<Output = ()>>>,
-    is_asked: bool,
     /// It takes no more calls.
     is_leaving: bool,
     /// Draining has run out of time.
@@ -39,9 +37,7 @@ impl Watch {
     /// `head_until`: when the caller's settings must be there.
     pub(super) fn new(drain: Drain, idle_timeout: Duration, head_until: Instant) -> Watch {
         Watch {
-            begun: Box::pin(drain.clone().into_begun()),
             drain,
-            is_asked: false,
             is_leaving: false,
             is_cut: false,
             idle: Box::pin(tokio::time::sleep_until(head_until)),
@@ -60,14 +56,9 @@ impl Watch {
         }
     }
 
-    /// Ready, once, when draining begins.
-    pub(super) fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // The waker that is registered stays the same: asked once, and again when there is something to hear.
-        if self.is_leaving || (self.is_asked && !self.drain.is_draining()) {
-            return Poll::Pending;
-        }
-        self.is_asked = true;
-        self.begun.as_mut().poll(cx)
+    /// Whether draining has begun, and the connection was not told yet. Whoever serves it is polled then.
+    pub(super) fn is_to_leave(&self) -> bool {
+        !self.is_leaving && self.drain.is_draining()
     }
 
     /// Whether draining has just run out of time.
