@@ -75,6 +75,10 @@ impl Fresh {
         buf.resize(start + room, 0);
         let read = again(|| socket.read(buf.get_mut(start..).unwrap_or_default()));
         buf.truncate(start + read.as_ref().copied().unwrap_or(0));
+        if buf.is_empty() {
+            // Whoever waits now may wait for long.
+            *buf = BytesMut::new();
+        }
         Some(read)
     }
 
