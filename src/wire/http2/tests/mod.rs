@@ -1,10 +1,15 @@
 //! What the core promises, held against a scripted peer, against itself, and against another implementation.
 
 mod ends;
+mod exchanges;
 mod fairness;
+mod foreign;
+mod messages;
 mod raw;
 mod rules;
+mod script;
 mod windows;
+mod world;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,7 +38,7 @@ fn options(side: Side) -> Options {
 fn written(connection: &Connection) -> Vec<u8> {
     let mut written = Vec::new();
     let done = connection.write(|pieces| {
-        written.extend(pieces.iter().flat_map(|piece| piece.to_vec()));
+        pieces.iter().for_each(|piece| written.extend_from_slice(piece));
         Poll::Ready(Ok(pieces.iter().map(|piece| piece.len()).sum()))
     });
     assert!(matches!(done, Poll::Ready(Ok(()))));
