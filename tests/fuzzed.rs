@@ -93,6 +93,8 @@ properties! {
     grpc_frames: 500
     grpc_status: 500
     grpc_timeout: 1000
+    hpack: 500
+    http2: 500
     json_in: 500
     json_items: 500
     json_out: 500

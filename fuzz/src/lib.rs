@@ -12,6 +12,8 @@ pub mod form;
 pub mod grpc_frames;
 pub mod grpc_status;
 pub mod grpc_timeout;
+pub mod hpack;
+pub mod http2;
 pub mod json_in;
 pub mod json_items;
 pub mod json_out;
@@ -50,6 +52,8 @@ pub const ALL: &[(&str, Check)] = &[
     ("grpc_frames", grpc_frames::check),
     ("grpc_status", grpc_status::check),
     ("grpc_timeout", grpc_timeout::check),
+    ("hpack", hpack::check),
+    ("http2", http2::check),
     ("json_in", json_in::check),
     ("json_items", json_items::check),
     ("json_out", json_out::check),
