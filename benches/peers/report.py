@@ -142,5 +142,5 @@ def curve(note, rows, most, drawing=None):
     if len(points) == len(rows):
         found = points[-1][1]
         verdict = f"\n- {rows[-1].name}: {found:.2f} × {rows[0].name}; must be at most {most}: {'kept' if found <= most else 'MISSED'}\n"
-    shown = f"![{note}](curves/{drawing})\n\n" if drawing else ""
+    shown = f"![the same as a curve](curves/{drawing})\n\n" if drawing else ""
     return f"{note}\n\n{shown}" + table(heads, lines) + verdict, points

@@ -83,7 +83,8 @@ pub(super) fn reflected(
     }
 }
 
-/// Reads and compiles them, unless `last` was made from the same. What is wrong is reported to `reader`, or returned when it stands
+/// Reads and compiles them, unless `last` was made from the same, or another servlet's in this reading: a thousand servlets over one .proto
+/// have one schema. What is wrong is reported to `reader`, or returned when it stands
 /// in a file of the schema.
 pub(super) fn load(
     paths: &[Spanned<FilePath>],
@@ -98,10 +99,18 @@ pub(super) fn load(
     {
         return Ok(Arc::clone(last));
     }
+    if let Some(shared) = files.compiled(&named) {
+        files.include(&shared.sources);
+        return Ok(shared);
+    }
     let mut sources = Sources::default();
     let result = compile(paths, &named, root, &mut files.for_part(&mut sources), reader);
     files.include(&sources);
-    result.map(|(schema, names)| Arc::new(Compiled { schema, named, sources, names }))
+    result.map(|(schema, names)| {
+        let compiled = Arc::new(Compiled { schema, named: named.clone(), sources, names });
+        files.keep_compiled(named, Arc::clone(&compiled));
+        compiled
+    })
 }
 
 fn compile(

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use super::protos::Compiled;
 use crate::discovery::{self, ContentHash, FileText, Problem, Stamp};
 
 /// What was found at a path: content, or why there is none.
@@ -60,12 +61,14 @@ pub(super) type Stamps = HashMap<PathBuf, (Stamp, ContentHash), RandomState>;
 pub(super) struct Reading {
     files: BTreeMap<PathBuf, Read>,
     known: Stamps,
+    /// The schemas that were compiled in it, by the files that a servlet names.
+    compiled: HashMap<Vec<PathBuf>, Arc<Compiled>, RandomState>,
 }
 
 impl Reading {
     /// A reading in which these files are known already, whatever the disk holds, and those by their stamps.
     pub(super) fn with(files: BTreeMap<PathBuf, Read>, known: Stamps) -> Reading {
-        Reading { files, known }
+        Reading { files, known, ..Reading::default() }
     }
 
     /// Nobody will ask for these files again.
@@ -141,6 +144,15 @@ impl Recorder<'_> {
         read
     }
 
+    /// The schema that was compiled in this reading from the files of these names.
+    pub(super) fn compiled(&self, named: &[PathBuf]) -> Option<Arc<Compiled>> {
+        self.reading.compiled.get(named).cloned()
+    }
+
+    pub(super) fn keep_compiled(&mut self, named: Vec<PathBuf>, compiled: Arc<Compiled>) {
+        self.reading.compiled.insert(named, compiled);
+    }
+
     /// Whether all of them are as they were. They become the servlet's own if they are.
     pub(super) fn are_still(&mut self, sources: &Sources) -> bool {
         let still = self.reading.matches(sources);
@@ -172,5 +184,38 @@ impl Recorder<'_> {
     pub(super) fn table(&mut self, path: &Path) -> Result<String, Box<Problem>> {
         self.sources.table = Some(path.to_owned());
         self.text(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_looks_the_same_is_not_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("t.yaml");
+        std::fs::write(&path, "old").unwrap();
+        // As if it had held something else when it was last read.
+        let known = (Stamp::at(&path).unwrap(), ContentHash::of(b"what it held"));
+        let reading = || Reading::with(BTreeMap::new(), Stamps::from_iter([(path.clone(), known)]));
+        assert_eq!(reading().seen(&path), Ok(ContentHash::of(b"what it held")));
+        assert!(reading().file(&path).is_ok(), "whoever wants the text gets it");
+        std::fs::write(directory.path().join("new"), "new").unwrap();
+        std::fs::rename(directory.path().join("new"), &path).unwrap();
+        assert_eq!(reading().seen(&path), Ok(ContentHash::of(b"new")));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(reading().seen(&path), Err("no such file".into()));
+    }
+
+    #[test]
+    fn a_file_that_was_just_written_is_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("t.yaml");
+        std::fs::write(&path, "old").unwrap();
+        let mut reading = Reading::default();
+        assert_eq!(reading.seen(&path), Ok(ContentHash::of(b"old")));
+        let known = reading.into_stamps();
+        assert!(!known.contains_key(&path), "the next write may leave it looking the same");
     }
 }

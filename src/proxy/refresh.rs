@@ -92,13 +92,13 @@ impl<'w> Refresh<'w> {
     /// The number of endpoints that were gone through.
     fn look_at(&mut self, mount: &Mount) -> usize {
         let snapshot = mount.servlet.snapshot();
-        let seen =
-            Seen { _servlet: Arc::downgrade(&mount.servlet), version: snapshot.version, departed: snapshot.departed };
-        let before = self.worker.seen.borrow_mut().insert(identity(mount), seen);
-        if before.as_ref().is_some_and(|before| before.version == snapshot.version) {
+        let mut all = self.worker.seen.borrow_mut();
+        if all.get(&identity(mount)).is_some_and(|seen| seen.version == snapshot.version) {
             return 0;
         }
-        self.departed |= before.is_some_and(|before| before.departed != snapshot.departed);
+        let (version, departed) = (snapshot.version, snapshot.departed);
+        let seen = Seen { _servlet: Arc::downgrade(&mount.servlet), version, departed };
+        self.departed |= all.insert(identity(mount), seen).is_some_and(|before| before.departed != departed);
         if let Some(picker) = self.worker.pickers.borrow_mut().get_mut(&identity(mount)) {
             picker.follow();
         }

@@ -124,3 +124,20 @@ fn an_import_does_not_leave_its_directories() {
         assert!(tree.root().exists());
     }
 }
+
+#[test]
+fn servlets_over_the_same_files_share_one_schema() {
+    let messages = "package x; message M {} service A { rpc Do(M) returns (M); } service B { rpc Do(M) returns (M); }";
+    let tree = tree("../s.proto", &[("s.proto", messages)]);
+    for name in ["a", "b"] {
+        let service = name.to_uppercase();
+        tree.write(&format!("servlets/{name}.yaml"), format!("schema: ../s.proto\nservices: [x.{service}]\n"));
+        tree.write(&format!("endpoints/{name}.yaml"), "endpoints: []\n");
+    }
+    let schemas = |loaded: &crate::config::Loaded| {
+        ["a", "b"].map(|name| std::sync::Arc::as_ptr(loaded.servlets[name].schema.as_ref().unwrap()))
+    };
+    let loaded = load(&tree.path("telamon.yaml")).unwrap_or_else(|report| panic!("{report}"));
+    let [one, other] = schemas(&loaded);
+    assert!(std::ptr::eq(one, other));
+}

@@ -165,3 +165,43 @@ fn many_threads_and_reloads_leave_nothing_in_flight() {
     assert_eq!(servlet.snapshot().groups[0].in_flight(), 0);
     assert!(first.iter().chain(servlet.snapshot().endpoints()).all(|endpoint| endpoint.in_flight() == 0));
 }
+
+/// Groups of endpoints with ports of a few, weights among them 0, no port twice.
+fn tables() -> impl Strategy<Value = Table> {
+    let lines = prop::collection::vec((1_u16..9, 0_u32..3, 0_usize..3), 0..9);
+    lines.prop_map(|lines| {
+        let mut groups = ["a", "b", "c"].map(|name| Group { name: Arc::from(name), weight: 1, endpoints: Vec::new() });
+        let mut seen = std::collections::HashSet::new();
+        for (port, weight, group) in lines.into_iter().filter(|(port, ..)| seen.insert(*port)) {
+            groups[group].endpoints.push(spec(port, weight));
+        }
+        Table { groups: groups.into_iter().filter(|group| !group.endpoints.is_empty()).collect() }
+    })
+}
+
+proptest! {
+    /// Workers carry their orders over by it.
+    #[test]
+    fn a_seat_knows_where_it_was(tables in prop::collection::vec(tables(), 1..5)) {
+        let now = Instant::now();
+        let servlet = Servlet::new(Arc::from("s"), Policy::default(), &Table::default(), now);
+        let mut gone = 0;
+        for table in tables {
+            let before = servlet.snapshot();
+            gone += servlet.apply(&table, now).removed.len() as u64;
+            let after = servlet.snapshot();
+            prop_assert_eq!(after.departed, gone);
+            prop_assert_eq!(after.ids().collect::<Vec<_>>(), after.endpoints().map(|one| one.id()).collect::<Vec<_>>());
+            for group in &after.groups {
+                let sum: u64 = group.members.iter().map(|member| u64::from(member.weight)).sum();
+                prop_assert_eq!(group.endpoint_weight(), sum);
+                let known = before.groups.iter().find(|known| known.name == group.name);
+                for seat in group.serving.iter() {
+                    let mut places = known.into_iter().flat_map(|known| known.serving.iter());
+                    let place = places.position(|known| Arc::ptr_eq(&known.endpoint, &seat.endpoint));
+                    prop_assert_eq!(seat.before, place.map_or(NOWHERE, |place| place as u32));
+                }
+            }
+        }
+    }
+}
