@@ -216,7 +216,9 @@ mod tests {
     fn a_stamp_is_trusted_when_the_file_has_rested() {
         let stamp = Stamp { device: 1, inode: 1, size: 1, modified: (5, 0), changed: (1_000, 500) };
         let at = |seconds, nanos| SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos);
-        for (now, settled) in [(at(999, 0), false), (at(1_002, 499), false), (at(1_002, 500), true), (at(9_999, 0), true)] {
+        for (now, settled) in
+            [(at(999, 0), false), (at(1_002, 499), false), (at(1_002, 500), true), (at(9_999, 0), true)]
+        {
             assert_eq!(stamp.is_settled(now), settled, "{now:?}");
         }
     }
