@@ -38,7 +38,7 @@ pub(super) struct RequestStream {
     intake: Rc<Intake>,
 }
 
-/// What a call's account knows of its request's body, wherever that is: an HTTP/1 connection has it to itself.
+/// What a call's account knows of its request's body, wherever that is: an exchange has it to itself.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
     /// Body bytes as the caller sent them.
