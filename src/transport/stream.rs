@@ -3,6 +3,7 @@
 //! HTTP/2 libraries take it as `AsyncRead + AsyncWrite`; the HTTP/1 side reads and writes through `&self`, because there a body is
 //! read by one part of a call while another part writes its answer.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -14,6 +15,15 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::fresh::Fresh;
+
+thread_local! {
+    /// What connections without a buffer read into, one after the other. A piece of it holds all of it, so it is no large one; when it is
+    /// used up, it starts anew, or another one does while somebody holds a piece.
+    static SPARE: RefCell<BytesMut> = RefCell::new(BytesMut::with_capacity(SPARE_ROOM));
+}
+
+/// Some hundred small messages, or two of the size that is asked for first.
+const SPARE_ROOM: usize = 16 * 1024;
 
 /// A connected socket.
 #[derive(Debug)]
@@ -138,8 +148,22 @@ impl Stream {
         }
     }
 
-    /// Reads what is there into spare room of at least `room` bytes; 0 is the end of the stream.
+    /// Reads what is there into spare room of at least `room` bytes; 0 is the end of the stream. A buffer that has none gets what was
+    /// read and little more, so that who waits for a few bytes does not hold room for many.
     pub fn poll_read_buf(&self, cx: &mut Context<'_>, buf: &mut BytesMut, room: usize) -> Poll<io::Result<usize>> {
+        if buf.capacity() > 0 || room > SPARE_ROOM {
+            return self.poll_read_into(cx, buf, room);
+        }
+        SPARE.with_borrow_mut(|spare| {
+            let read = self.poll_read_into(cx, spare, room);
+            if !spare.is_empty() {
+                *buf = spare.split();
+            }
+            read
+        })
+    }
+
+    fn poll_read_into(&self, cx: &mut Context<'_>, buf: &mut BytesMut, room: usize) -> Poll<io::Result<usize>> {
         if let Stream::Fresh(socket) = self {
             match socket.read(buf, room) {
                 Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -303,4 +327,60 @@ pub(super) fn tune(socket: &socket2::Socket) -> io::Result<()> {
     let probes = socket2::TcpKeepalive::new().with_time(SILENCE).with_interval(SILENCE / 3).with_retries(3);
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&probes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    async fn read(stream: &Stream, buf: &mut BytesMut, room: usize) -> io::Result<usize> {
+        poll_fn(|cx| stream.poll_read_buf(cx, buf, room)).await
+    }
+
+    #[tokio::test]
+    async fn what_many_read_stays_what_it_was_and_takes_no_more_room_than_it_needs() {
+        let mut pairs: Vec<_> =
+            (0..3).map(|_| UnixStream::pair().unwrap()).map(|(near, far)| (Stream::Unix(near), far)).collect();
+        let mut kept = Vec::new();
+        for round in 0..200_u16 {
+            for (which, (near, far)) in pairs.iter_mut().enumerate() {
+                let said = format!("{which} says {round}").repeat(usize::from(round));
+                far.write_all(said.as_bytes()).await.unwrap();
+                let mut buf = BytesMut::new();
+                while buf.len() < said.len() {
+                    read(near, &mut buf, 8 * 1024).await.unwrap();
+                }
+                assert!(
+                    said.len() > 8 * 1024 || buf.capacity() <= said.len() + 8,
+                    "{} for {}",
+                    buf.capacity(),
+                    said.len()
+                );
+                kept.push((buf, said));
+            }
+        }
+        assert!(kept.iter().all(|(buf, said)| buf == said.as_bytes()));
+    }
+
+    #[tokio::test]
+    async fn after_a_read_that_left_room_more_is_heard_and_so_is_the_end() {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let near = Stream::Unix(near);
+        let mut buf = BytesMut::new();
+        for _ in 0..3 {
+            far.write_all(b"more").await.unwrap();
+            assert_eq!(read(&near, &mut buf, 100).await.unwrap(), 4);
+            assert!(near.is_quiet());
+        }
+        far.write_all(b"last").await.unwrap();
+        drop(far);
+        assert_eq!(read(&near, &mut buf, 100).await.unwrap(), 4);
+        assert!(!near.is_quiet(), "its end is there");
+        assert_eq!(read(&near, &mut buf, 100).await.unwrap(), 0);
+        assert_eq!(buf, "moremoremorelast");
+    }
 }

@@ -142,7 +142,7 @@ impl<B: Body + Unpin> Http1Exchange<B> {
 
     /// The last head of the answer; interim ones are passed over.
     fn poll_any_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Fault>> {
-        let (Answer::Head { parser, interim }, Some(connection)) = (&mut self.answer, &mut self.connection) else {
+        let (Answer::Head { parser, interim }, Some(connection)) = (&mut self.answer, &self.connection) else {
             return Poll::Pending;
         };
         self.sending.poll(&connection.stream, cx)?;
@@ -218,7 +218,7 @@ impl<B: Body + Unpin> Http1Exchange<B> {
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, Fault>> {
-        let (Answer::Body { body, .. }, Some(connection)) = (&mut self.answer, &mut self.connection) else {
+        let (Answer::Body { body, .. }, Some(connection)) = (&mut self.answer, &self.connection) else {
             // It broke off while nobody read.
             return Poll::Ready(Err(self.sending.fault()));
         };
