@@ -1,13 +1,13 @@
 //! What the reading and the writing side of an HTTP/1 connection share: the socket, the bytes read ahead, and where in the request
-//! they stand. The call holds it as its body; the connection holds it to write the answer and to see the caller leave.
+//! they stand. The call holds it as its body; the connection holds it to write the answer and to see the caller leave. Both are polled in
+//! the connection's task, so that the socket, which wakes one task, wakes whoever waits.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io::IoSlice;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -48,7 +48,6 @@ struct Incoming {
     ended: bool,
     /// It did so by a reset: nobody reads an answer.
     reset: bool,
-    waiting: Waiting,
     /// Bytes of `100 Continue` still owed before the body is read.
     owes_continue: &'static [u8],
     upgrade: Option<HeaderValue>,
@@ -57,52 +56,6 @@ struct Incoming {
     /// Only while a body stalls.
     stall: Option<Pin<Box<Sleep>>>,
     vanished: Option<Vanished>,
-}
-
-/// What somebody reads the socket for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reader {
-    /// The call, for the request's body.
-    Body,
-    /// The connection, for the next head, or to see the caller leave.
-    Connection,
-}
-
-/// Who waits for bytes. A socket wakes only who polled it last, but a body may be read in another task than its connection's: that
-/// of a servlet's HTTP/1 connection.
-#[derive(Default)]
-struct Waiting {
-    body: Option<Waker>,
-    connection: Option<Waker>,
-}
-
-impl Waiting {
-    fn other(&mut self, than: Reader) -> &mut Option<Waker> {
-        match than {
-            Reader::Body => &mut self.connection,
-            Reader::Connection => &mut self.body,
-        }
-    }
-
-    fn note(&mut self, reader: Reader, waker: &Waker) {
-        let own = match reader {
-            Reader::Body => &mut self.body,
-            Reader::Connection => &mut self.connection,
-        };
-        match own {
-            Some(noted) => noted.clone_from(waker),
-            None => *own = Some(waker.clone()),
-        }
-    }
-}
-
-struct Both(Waker, Waker);
-
-impl Wake for Both {
-    fn wake(self: Arc<Self>) {
-        self.0.wake_by_ref();
-        self.1.wake_by_ref();
-    }
 }
 
 impl std::fmt::Debug for Incoming {
@@ -120,7 +73,6 @@ impl Shared {
             broken: false,
             ended: false,
             reset: false,
-            waiting: Waiting::default(),
             owes_continue: &[],
             upgrade: None,
             tunnel: false,
@@ -161,11 +113,7 @@ impl Shared {
 
     /// No byte from here on is part of a request; whoever reads the body is told.
     pub(super) fn break_off(&self) {
-        let mut incoming = self.incoming.borrow_mut();
-        incoming.broken = true;
-        if let Some(reader) = incoming.waiting.body.take() {
-            reader.wake();
-        }
+        self.incoming.borrow_mut().broken = true;
     }
 
     /// Reads once. False at the end of the stream or on an error.
@@ -174,7 +122,7 @@ impl Shared {
     }
 
     pub(super) fn poll_some(&self, cx: &mut Context<'_>) -> Poll<bool> {
-        self.incoming.borrow_mut().poll_fill(Reader::Connection, &self.stream, cx, READ_ROOM)
+        self.incoming.borrow_mut().poll_fill(&self.stream, cx, READ_ROOM)
     }
 
     /// Reads and forgets up to `limit` bytes, until the peer ends its side.
@@ -201,7 +149,6 @@ impl Shared {
         incoming.owes_continue = if expects_continue && !incoming.read { wire::CONTINUE } else { &[] };
         incoming.decoder = BodyDecoder::new(framing);
         incoming.upgrade = upgrade;
-        incoming.waiting.body = None;
         self.may_half_close.set(may_half_close);
     }
 
@@ -268,7 +215,7 @@ impl Shared {
             if incoming.poll_continue(&self.stream, cx).is_pending() {
                 return Poll::Pending;
             }
-            match incoming.poll_fill(Reader::Body, &self.stream, cx, BODY_READ_ROOM) {
+            match incoming.poll_fill(&self.stream, cx, BODY_READ_ROOM) {
                 Poll::Ready(_) => incoming.stall = None,
                 // Who is silent may be listening: a tunnel has a limit for both ways together.
                 Poll::Pending if incoming.tunnel => return Poll::Pending,
@@ -302,7 +249,7 @@ impl Shared {
             if incoming.buf.len() >= READ_AHEAD {
                 return Poll::Pending;
             }
-            ready!(incoming.poll_fill(Reader::Connection, &self.stream, cx, READ_ROOM));
+            ready!(incoming.poll_fill(&self.stream, cx, READ_ROOM));
         }
         if incoming.reset {
             return Poll::Ready(());
@@ -323,26 +270,13 @@ impl Shared {
 
 impl Incoming {
     /// Reads once into the buffer. False, and `ended`, at the end of the stream or on an error.
-    fn poll_fill(&mut self, reader: Reader, stream: &Stream, cx: &mut Context<'_>, room: usize) -> Poll<bool> {
+    fn poll_fill(&mut self, stream: &Stream, cx: &mut Context<'_>, room: usize) -> Poll<bool> {
         if self.ended {
             return Poll::Ready(false);
         }
-        let waker = cx.waker();
-        let other = self.waiting.other(reader).as_ref().filter(|other| !other.will_wake(waker));
-        let both = other.map(|other| Waker::from(Arc::new(Both(waker.clone(), other.clone()))));
-        let mut waking = Context::from_waker(both.as_ref().unwrap_or(waker));
-        let Poll::Ready(read) = stream.poll_read_buf(&mut waking, &mut self.buf, room) else {
-            self.waiting.note(reader, waker);
-            return Poll::Pending;
-        };
+        let read = ready!(stream.poll_read_buf(cx, &mut self.buf, room));
         self.ended = !matches!(read, Ok(1..));
         self.reset = read.is_err();
-        if both.is_some()
-            && let Some(other) = self.waiting.other(reader)
-        {
-            // What it waited for has been read here, and the socket will not wake it.
-            other.wake_by_ref();
-        }
         Poll::Ready(!self.ended)
     }
 
