@@ -78,11 +78,11 @@ async fn once(worker: &Worker, call: &mut Call) -> Result<Answered, Fault> {
     match poll_fn(|cx| exchange.poll_head(cx)).await {
         Ok(response) => {
             call.tally.answered(now());
-            exchange.with_body(RequestStream::forget);
+            exchange.body_mut().forget();
             Ok((response, exchange))
         }
         Err(fault) => {
-            call.body = exchange.into_body();
+            call.body = Some(exchange.into_body());
             Err(fault)
         }
     }

@@ -33,19 +33,19 @@ impl<B: Body + Unpin + 'static> Exchange<B> {
         }
     }
 
-    /// The request's body, to be sent elsewhere, unless the connection has it for good.
-    pub fn into_body(self) -> Option<B> {
+    /// The request's body, to be sent elsewhere.
+    pub fn into_body(self) -> B {
         match self.0 {
-            Kind::Http2(exchange) => Some(exchange.into_body()),
-            Kind::Http1(exchange) => Some(exchange.into_body()),
+            Kind::Http2(exchange) => exchange.into_body(),
+            Kind::Http1(exchange) => exchange.into_body(),
         }
     }
 
-    /// The request's body while it is being sent, if it is within reach.
-    pub fn with_body(&mut self, act: impl FnOnce(&mut B)) {
+    /// The request's body while it is being sent.
+    pub fn body_mut(&mut self) -> &mut B {
         match &mut self.0 {
-            Kind::Http2(exchange) => act(exchange.body_mut()),
-            Kind::Http1(exchange) => act(exchange.body_mut()),
+            Kind::Http2(exchange) => exchange.body_mut(),
+            Kind::Http1(exchange) => exchange.body_mut(),
         }
     }
 }
