@@ -51,13 +51,11 @@ impl Forwarding {
     }
 
     fn replace(&self, headers: &mut HeaderMap) {
-        let claims: SmallVec<[HeaderName; 4]> = headers
-            .keys()
-            .filter(|name| name.as_str().starts_with("x-forwarded-") || *name == FORWARDED)
-            .cloned()
-            .collect();
-        for name in claims {
-            headers.remove(name);
+        if headers.keys().any(is_claim) {
+            let claims: SmallVec<[HeaderName; 4]> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
+            for name in claims {
+                headers.remove(name);
+            }
         }
         // None of these is there now.
         set(headers, &FOR, self.peer.clone());
@@ -94,6 +92,11 @@ fn dotted(ip: Ipv4Addr) -> Option<HeaderValue> {
         text.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
     }
     HeaderValue::from_bytes(&text).ok()
+}
+
+/// Whether a field says who called.
+fn is_claim(name: &HeaderName) -> bool {
+    *name == FORWARDED || name.as_str().starts_with("x-forwarded-")
 }
 
 /// The chain so far, its lines joined, with `peer` at its end.

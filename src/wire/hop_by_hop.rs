@@ -74,7 +74,11 @@ pub(super) fn leave(connection: &[HeaderValue], headers: &mut HeaderMap) -> Pers
 /// Drops fields whose names hold `_`, for the way from HTTP/1 to an untranslated servlet: CGI and its heirs read `a_b` and `a-b`
 /// as one name, so a caller could forge a field that the proxy wrote. Never for gRPC, whose metadata may have such names.
 pub fn drop_underscored(headers: &mut HeaderMap) {
-    let names: SmallVec<[HeaderName; 4]> = headers.keys().filter(|name| name.as_str().contains('_')).cloned().collect();
+    let is_underscored = |name: &HeaderName| name.as_str().as_bytes().contains(&b'_');
+    if !headers.keys().any(is_underscored) {
+        return;
+    }
+    let names: SmallVec<[HeaderName; 4]> = headers.keys().filter(|name| is_underscored(name)).cloned().collect();
     for name in names {
         headers.remove(name);
     }

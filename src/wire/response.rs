@@ -155,6 +155,8 @@ struct Fields {
     kept: HeaderMap,
     connection: SmallVec<[HeaderValue; 1]>,
     length: Option<u64>,
+    /// As it was said, if that is the way to say it.
+    said_length: Option<HeaderValue>,
     codings: TransferCodings,
 }
 
@@ -165,13 +167,15 @@ impl Fields {
             kept: HeaderMap::try_with_capacity(fields).map_err(|_| bad("its head has too many fields"))?,
             connection: SmallVec::new(),
             length: None,
+            said_length: None,
             codings: TransferCodings::default(),
         })
     }
 
     fn take(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), Refusal> {
         if name == CONTENT_LENGTH {
-            return self.take_length(&value);
+            self.take_length(&value)?;
+            self.said_length = Some(value).filter(|value| value.as_bytes().iter().all(u8::is_ascii_digit));
         } else if name == TRANSFER_ENCODING {
             self.codings.add(&value);
         } else if name == CONNECTION {
@@ -194,7 +198,7 @@ impl Fields {
     }
 
     fn into_head(self, http10: bool, to_head: bool) -> Result<ResponseHead, Refusal> {
-        let Fields { status, kept: mut headers, connection, length, codings } = self;
+        let Fields { status, kept: mut headers, connection, length, said_length, codings } = self;
         let framing = framing::decide(length, codings, http10).map_err(|refusal| bad(refusal.message))?;
         let switches = status == StatusCode::SWITCHING_PROTOCOLS;
         let bodiless = to_head
@@ -209,7 +213,8 @@ impl Fields {
         let keep_alive = !persistence.close && (!http10 || persistence.keep_alive);
         // A length has no meaning there (RFC 9110 §8.6).
         if let Some(length) = length.filter(|_| !status.is_informational() && status != StatusCode::NO_CONTENT) {
-            headers.try_insert(CONTENT_LENGTH, length.into()).map_err(|_| bad("its head has too many fields"))?;
+            let value = said_length.unwrap_or_else(|| length.into());
+            headers.try_insert(CONTENT_LENGTH, value).map_err(|_| bad("its head has too many fields"))?;
         }
         let keep_alive = keep_alive && !switches && !matches!(body.0, Reading::UntilClose);
         let mut response = Response::new(());

@@ -30,7 +30,7 @@ fn fields(head: &ResponseHead) -> Vec<(&str, &str)> {
 #[test]
 fn a_head_has_one_shape() {
     let head = head(
-        "HTTP/1.1 200 OK\r\nDate: now\r\nX-A: 1 \r\nx-a:\t2\r\nX-B:\r\nContent-Length: 007\r\nConnection: X-Hop, Keep-Alive\r\n\
+        "HTTP/1.1 200 OK\r\nDate: now\r\nX-A: 1 \r\nx-a:\t2\r\nX-B:\r\nContent-Length: 7\r\nConnection: X-Hop, Keep-Alive\r\n\
          X-Hop: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: close\r\nUpgrade: h2\r\nTE: x\r\n\r\n",
     );
     assert_eq!((head.response.status().as_u16(), head.response.version()), (200, Version::HTTP_11));
