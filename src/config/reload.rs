@@ -173,7 +173,9 @@ impl Reloader {
         let mut events = Vec::new();
         let mut dirty = self.reload_settings(&mut reading, &mut events);
         let listed = self.list(&mut events);
-        dirty |= self.remove_gone(&listed, now, &mut reading, &mut events);
+        // Whether other files may matter now.
+        let mut others = self.remove_gone(&listed, now, &mut reading, &mut events);
+        dirty |= others;
         let around = Surroundings {
             root: directory_of(&self.file),
             state: &self.settings.state.0,
@@ -195,14 +197,17 @@ impl Reloader {
                 Some(entry) => {
                     dirty = true;
                     let on_trial = self.fetched.on_trial(&kept).map(|read| (kept.as_path(), read));
+                    others |= on_trial.is_some() || entry.trial.is_some();
+                    let before: Vec<PathBuf> = entry.attempt.sources.files.keys().cloned().collect();
                     entry.try_again(&name, &listed, &around, &mut reading, on_trial);
+                    others |= !entry.attempt.sources.files.keys().eq(&before);
                     entry.pass_gate(&running);
                     entry.inherited = around.defaults.clone();
                     entry.listed = listed;
                     entry.gone_since = None;
                 }
                 None => {
-                    dirty = true;
+                    (dirty, others) = (true, true);
                     let attempt = attempt(&name, &listed, &around, &mut reading, None, true);
                     self.entries.insert(name, Entry::new(listed, attempt, around.defaults));
                 }
@@ -211,7 +216,7 @@ impl Reloader {
         if dirty {
             events.extend(self.settle(&mut reading));
         }
-        self.is_to_watch |= dirty;
+        self.is_to_watch |= others;
         self.stamps = reading.into_stamps();
         events
     }

@@ -21,7 +21,11 @@ impl Reloader {
         let Settled { accepted, trials, own } = self.free_of_conflicts();
         let mut events = Vec::new();
         for (name, entry) in &mut self.entries {
-            let (kept, taken) = (last_good::path(&self.settings.state.0, name), accepted.get(name));
+            let taken = accepted.get(name);
+            if taken.is_some_and(|taken| entry.is_settled(taken)) {
+                continue;
+            }
+            let kept = last_good::path(&self.settings.state.0, name);
             if let Some(trial) = entry.trial.take_if(|trial| taken.is_some_and(|taken| is_of(trial, taken))) {
                 entry.attempt = trial;
                 self.fetched.accept_trial(&kept);
@@ -148,6 +152,12 @@ impl Held<'_> {
 }
 
 impl Entry {
+    /// Whether its last attempt runs already, and there is nothing to tell: of ten thousand servlets, all but a few.
+    fn is_settled(&self, taken: &Arc<ServletDef>) -> bool {
+        let runs = self.running.as_ref().is_some_and(|running| Arc::ptr_eq(&running.def, taken));
+        runs && is_of(&self.attempt, taken) && self.trial.is_none() && self.told.is_none()
+    }
+
     fn refuse(&mut self, name: &str, problems: Vec<Problem>) -> Option<Event> {
         let told = (self.attempt.sources.clone(), problems.clone());
         if self.told.as_ref() == Some(&told) {

@@ -247,10 +247,10 @@ impl<N: FnMut(Notice)> State<N> {
 
     /// Looks at everything. Whether something has changed; then other directories may matter than before.
     fn look(&mut self) -> bool {
-        let look = Look::at(&self.watched, &self.names);
-        let changed = look != self.look;
-        self.look = look;
-        let moved = changed || self.directories.iter().any(|(path, known)| directory_at(path) != *known);
+        let before = std::mem::replace(&mut self.look, Look::at(&self.watched, &self.names));
+        let changed = before != self.look;
+        let moved = changed && self.look.is_relinked(&before, &self.watched)
+            || self.directories.iter().any(|(path, known)| directory_at(path) != *known);
         let missed = (moved || self.is_unwatched()) && self.watch();
         changed || missed
     }

@@ -51,6 +51,12 @@ impl Look {
         let directories = watched.directories.iter().map(|path| (Stat::at(here(path)), names(path, state))).collect();
         Look { directories, files: watched.files.iter().map(|path| Stat::at(path)).collect() }
     }
+
+    /// Whether a link leads elsewhere than it did `before`, as far as a look at the same files shows.
+    pub(super) fn is_relinked(&self, before: &Look, watched: &Watched) -> bool {
+        let files = watched.files.iter().zip(self.files.iter().zip(&before.files));
+        files.filter(|(_, (now, before))| now != before).any(|(path, _)| path.is_symlink())
+    }
 }
 
 /// Stands for the names in a directory and what they lead to, in whatever order the system tells them.
