@@ -6,7 +6,7 @@
 //! | rank | folder | what it is for |
 //! |---|---|---|
 //! | 0 | `model` | the nouns: endpoint, table, gRPC code, outcome, fault, deadline, body frames |
-//! | 1 | `wire` | HTTP/1.0 and 1.1 as a sans-IO codec; detect, hop-by-hop, target, forwarded |
+//! | 1 | `wire` | HTTP/1.0, 1.1 and 2 as sans-IO codecs; detect, hop-by-hop, target, forwarded |
 //! | 1 | `schema` | compiled descriptors and google.api.http rules |
 //! | 2 | `route` | which rule does this head match |
 //! | 2 | `translate` | dialects to and from gRPC, as sans-IO state machines |
