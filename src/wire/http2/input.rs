@@ -6,7 +6,7 @@ use bytes::{Buf, BytesMut};
 use super::inbox::Piece;
 
 /// From here on a payload is worth to be a part of the buffer: it keeps all of it alive.
-const LARGE: usize = 4 * 1024;
+const LARGE: usize = 8 * 1024;
 
 /// What is left of the bytes that were read.
 #[derive(Debug)]
