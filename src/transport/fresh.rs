@@ -2,7 +2,7 @@
 //! sent its request by then and takes its answer at once: to take its socket into the runtime and out of it again would be two of the
 //! system calls that such a call costs, and a turn of the runtime.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -16,7 +16,12 @@ use tokio::net::TcpStream;
 pub struct Fresh {
     raw: RefCell<Option<std::net::TcpStream>>,
     known: OnceCell<TcpStream>,
+    /// Reads and writes that the runtime knew nothing of.
+    unknown: Cell<usize>,
 }
+
+/// A call needs two of them, or a few. Whoever goes on and on is to let the runtime see to the others as well.
+const MOST_UNKNOWN: usize = 4;
 
 /// Takes a connection that the kernel has queued.
 ///
@@ -25,7 +30,7 @@ pub struct Fresh {
 pub(super) fn accept(listener: &TcpListener) -> io::Result<(Fresh, Option<SocketAddr>)> {
     let (socket, peer) = acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
     let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-    Ok((Fresh { raw: RefCell::new(Some(socket.into())), known: OnceCell::new() }, peer))
+    Ok((Fresh { raw: RefCell::new(Some(socket.into())), known: OnceCell::new(), unknown: Cell::new(0) }, peer))
 }
 
 impl Fresh {
@@ -67,26 +72,34 @@ impl Fresh {
         }
     }
 
-    /// Reads what is there into `room` bytes behind `buf`; `None` when the runtime knows the socket and is to be asked.
+    /// Reads what is there into `room` bytes behind `buf`; `None` when the runtime is to be asked.
     pub(super) fn read(&self, buf: &mut BytesMut, room: usize) -> Option<io::Result<usize>> {
         let raw = self.raw.borrow();
-        let mut socket = raw.as_ref()?;
+        let mut socket = raw.as_ref().filter(|_| self.may_go_on())?;
         let start = buf.len();
         buf.resize(start + room, 0);
         let read = again(|| socket.read(buf.get_mut(start..).unwrap_or_default()));
         buf.truncate(start + read.as_ref().copied().unwrap_or(0));
-        if buf.is_empty() {
-            // Whoever waits now may wait for long.
-            *buf = BytesMut::new();
-        }
         Some(read)
     }
 
     /// Writes some of `pieces`; `None` as with `read`.
     pub(super) fn write(&self, pieces: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
         let raw = self.raw.borrow();
-        let mut socket = raw.as_ref()?;
+        let mut socket = raw.as_ref().filter(|_| self.may_go_on())?;
         Some(again(|| socket.write_vectored(pieces)))
+    }
+
+    /// Whether something has come that nobody has read, and the runtime does not know of.
+    pub(super) fn has_unseen(&self) -> bool {
+        let raw = self.raw.borrow();
+        raw.as_ref().is_some_and(|raw| rustix::io::ioctl_fionread(raw).is_ok_and(|unread| unread > 0))
+    }
+
+    /// Whether one more may be done without the runtime.
+    fn may_go_on(&self) -> bool {
+        self.unknown.set(self.unknown.get().saturating_add(1));
+        self.unknown.get() <= MOST_UNKNOWN
     }
 
     /// Does what needs no runtime.

@@ -62,7 +62,9 @@ impl Http2Socket {
             self.take(connection, &mut input)?;
             self.held = input.into_rest();
             return Poll::Ready(Ok(()));
-        } else if self.held.is_empty() && !self.sends_much {
+        } else if !self.held.is_empty() {
+            self.poll_held(connection, cx)
+        } else if !self.sends_much {
             SHARED.with_borrow_mut(|shared| self.poll_shared(shared, connection, cx))
         } else {
             PARTED.with_borrow_mut(|parted| self.poll_parted(parted, connection, cx))
@@ -98,24 +100,28 @@ impl Http2Socket {
         connection: &Connection,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Lost>> {
-        let begun = self.held.len();
-        if parted.capacity() < begun + MUCH {
-            parted.reserve(begun + READ);
+        if parted.capacity() < MUCH {
+            parted.reserve(READ);
         }
-        parted.extend_from_slice(&self.held);
-        let read = match self.stream.poll_read_buf(cx, parted, MUCH) {
-            Poll::Ready(Ok(read)) => read,
-            other => {
-                parted.clear();
-                return other.map(|read| read.map(|_| ()).map_err(|error| Lost::Io(error.kind())));
-            }
-        };
+        let read = ready!(self.stream.poll_read_into(cx, parted, MUCH)).map_err(|error| Lost::Io(error.kind()))?;
         if read == 0 {
-            parted.clear();
             return Poll::Ready(Err(Lost::Closed));
         }
         self.sends_much = read >= MUCH;
         let mut input = Input::Owned(parted.split());
+        self.take(connection, &mut input)?;
+        self.held = input.into_rest();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads on behind the beginning of a frame.
+    fn poll_held(&mut self, connection: &Connection, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        let read =
+            ready!(self.stream.poll_read_buf(cx, &mut self.held, MUCH)).map_err(|error| Lost::Io(error.kind()))?;
+        if read == 0 {
+            return Poll::Ready(Err(Lost::Closed));
+        }
+        let mut input = Input::Owned(std::mem::take(&mut self.held));
         self.take(connection, &mut input)?;
         self.held = input.into_rest();
         Poll::Ready(Ok(()))

@@ -152,7 +152,12 @@ impl Stream {
     /// read and little more, so that who waits for a few bytes does not hold room for many.
     pub fn poll_read_buf(&self, cx: &mut Context<'_>, buf: &mut BytesMut, room: usize) -> Poll<io::Result<usize>> {
         if buf.capacity() > 0 || room > SPARE_ROOM {
-            return self.poll_read_into(cx, buf, room);
+            let read = self.poll_read_into(cx, buf, room);
+            if buf.is_empty() {
+                // Whoever waits now may wait for long.
+                *buf = BytesMut::new();
+            }
+            return read;
         }
         SPARE.with_borrow_mut(|spare| {
             let read = self.poll_read_into(cx, spare, room);
@@ -163,7 +168,13 @@ impl Stream {
         })
     }
 
-    fn poll_read_into(&self, cx: &mut Context<'_>, buf: &mut BytesMut, room: usize) -> Poll<io::Result<usize>> {
+    /// The same, into a buffer that is kept.
+    pub(super) fn poll_read_into(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut BytesMut,
+        room: usize,
+    ) -> Poll<io::Result<usize>> {
         if let Stream::Fresh(socket) = self {
             match socket.read(buf, room) {
                 Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -196,6 +207,11 @@ impl Stream {
             Known::Unix(socket) => socket.try_read(&mut byte),
         });
         read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Whether something has come that nobody could hear of, since the runtime does not know the socket yet: a close would be a reset.
+    pub fn has_unseen(&self) -> bool {
+        matches!(self, Stream::Fresh(socket) if socket.has_unseen())
     }
 
     /// Writes some of `pieces`.

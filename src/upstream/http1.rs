@@ -62,7 +62,8 @@ pub(super) async fn connect(address: &Address, options: &Options, open: Open) ->
 }
 
 impl Connection {
-    /// Whether it takes another request: its server has not closed it, nor said anything unasked.
+    /// Whether it takes another request: its server has not closed it, nor said anything unasked, as far as is known without asking the
+    /// kernel.
     pub(super) fn is_fit(&self) -> bool {
         self.stream.is_quiet()
     }

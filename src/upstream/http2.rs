@@ -128,6 +128,7 @@ async fn greeted(connection: &Connection, socket: &mut Http2Socket) -> Result<()
         loop {
             let sent = socket.poll_send(connection, cx);
             if connection.allowed_streams() > 0 && sent.is_ready() {
+                connection.has_news();
                 return Poll::Ready(Ok(()));
             }
             let received = socket.poll_receive(connection, cx);
@@ -174,12 +175,12 @@ fn turn(
     for _ in 0..READS {
         let received = socket.poll_receive(connection, cx);
         let _ = socket.poll_send(connection, cx);
-        if connection.lost().is_some() {
+        if connection.lost().is_some() || connection.is_spent() {
             return Poll::Ready(());
         }
-        // It may take more streams than before.
+        // It may take more streams than before, or no more.
         if received.is_ready()
-            && connection.took_settings()
+            && connection.has_news()
             && let Some(handle) = handle.upgrade()
         {
             handle.queue.call_first();

@@ -1,7 +1,7 @@
 //! HTTP/2 request heads, brought to the shape that HTTP/1 heads have after parsing, by the same rules. `http2` checks pseudo-fields and
 //! what a field may consist of; the rest (RFC 9113 §8.2, §8.3) is checked here. A fault refuses one stream: the connection lives.
 
-use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, TE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, TE};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use smallvec::SmallVec;
@@ -11,6 +11,7 @@ use super::framing::parse_length;
 use super::head::Expectation;
 use super::hop_by_hop::ends_here;
 use super::http2::RequestHead;
+use super::http2::head::{has_space_around, within};
 use super::refusal::Refusal;
 use super::request::HeadLimits;
 use super::target;
@@ -55,6 +56,15 @@ fn check(head: &mut RequestHead, limits: &HeadLimits, default_host: Option<&Head
     let terms = check_fields(&head.fields, limits)?;
     let host = effective_authority(head.authority.take(), &head.fields)?.or_else(|| default_host.cloned());
     let fields = &mut head.fields;
+    if terms.has_space {
+        // Metadata's may be taken off (gRPC's PROTOCOL-HTTP2.md, `ASCII-Value`).
+        if !fields.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc")) {
+            return Err(Refusal::head("a field value with space around it"));
+        }
+        for value in fields.values_mut() {
+            *value = within(std::mem::replace(value, HeaderValue::from_static("")));
+        }
+    }
     for name in terms.of_hop_alone {
         fields.remove(name);
     }
@@ -82,6 +92,8 @@ struct Seen {
     /// Fields to be taken out.
     of_hop_alone: SmallVec<[HeaderName; 2]>,
     has_cookie: bool,
+    /// Around a value.
+    has_space: bool,
 }
 
 fn check_fields(headers: &HeaderMap, limits: &HeadLimits) -> Result<Seen, Refusal> {
@@ -93,6 +105,7 @@ fn check_fields(headers: &HeaderMap, limits: &HeadLimits) -> Result<Seen, Refusa
     let mut size = 0_usize;
     for (name, value) in headers {
         size = size.saturating_add(name.as_str().len() + value.len() + FIELD_OVERHEAD);
+        seen.has_space |= has_space_around(value);
         if name == COOKIE {
             seen.has_cookie = true;
         } else if ends_here(name) || name == CONTENT_LENGTH || name == EXPECT {

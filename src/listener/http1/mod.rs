@@ -217,7 +217,7 @@ impl<S: Serve> Connection<S> {
     }
 
     async fn close(&self, ending: Ending) {
-        let is_over = self.shared.is_read() && self.shared.is_idle();
+        let is_over = self.shared.is_read() && self.shared.is_idle() && !self.shared.stream().has_unseen();
         // A servlet may still be reading the body of a call that is answered: it gets no more of it.
         self.shared.break_off();
         match ending {

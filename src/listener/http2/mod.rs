@@ -122,7 +122,7 @@ fn turn<F: Future<Output = ()>>(
     }
     for read in 0.. {
         let received = socket.poll_receive(connection, cx);
-        if let Poll::Ready(Ok(())) = received {
+        if connection.has_heard() {
             watch.greet();
         }
         while let Some(opened) = connection.accept() {

@@ -32,7 +32,11 @@ impl Writer {
         body: &mut B,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Reason>> {
-        match self.carry.poll(send, body, cx) {
+        let polled = self.carry.poll(send, body, cx);
+        if self.carry.has_moved() {
+            self.stall = None;
+        }
+        match polled {
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
             Poll::Ready(Err(Broken::Stream(_))) => Poll::Ready(Err(Reason::CANCEL)),
             Poll::Ready(Err(Broken::Body { fault, has_sent })) => {
@@ -57,5 +61,67 @@ fn reset_reason(fault: &Fault) -> Reason {
     match fault.kind {
         Kind::CallerGone | Kind::DeadlineExceeded => Reason::CANCEL,
         _ => Reason::INTERNAL_ERROR,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::task::Waker;
+
+    use bytes::Bytes;
+    use http::Response;
+
+    use super::*;
+    use crate::model::Frame;
+    use crate::runtime::now;
+    use crate::wire::http2::{Connection, HeadRoom, Input, Options, Side};
+
+    /// Always more.
+    struct Endless;
+
+    impl Body for Endless {
+        fn poll_frame(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
+            Poll::Ready(Some(Ok(Frame::Data(Bytes::from_static(&[0; 10_000])))))
+        }
+    }
+
+    /// A window of the connection and of stream 1, opened by 8 KiB.
+    fn more(connection: &Connection) {
+        for stream in [0, 1] {
+            let update = [0, 0, 4, 8, 0, 0, 0, 0, stream, 0, 0, 0x20, 0];
+            connection.receive(&mut Input::Borrowed(&update)).unwrap();
+        }
+        let _ = connection.write(|pieces| Poll::Ready(Ok(pieces.iter().map(|piece| piece.len()).sum())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_goes_on_taking_is_served_however_long_it_takes() {
+        const STALL: Duration = Duration::from_secs(60);
+        let connection = Connection::new(Options {
+            side: Side::Server { streams: 1 },
+            stream_window: 65_535,
+            connection_window: 65_535,
+            head: HeadRoom { bytes: 4096, fields: 100 },
+            told_head_bytes: 4096,
+            is_guarded: false,
+            clock: now,
+        });
+        // Its settings, and `POST http /` without a body.
+        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        let request = [0, 0, 3, 1, 5, 0, 0, 0, 1, 0x83, 0x86, 0x84];
+        let said = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings, &request].concat();
+        connection.receive(&mut Input::Borrowed(&said)).unwrap();
+        let mut send = connection.accept().unwrap().send;
+        assert!(send.answer(&Response::new(()), false));
+        let mut writer = Writer::new(STALL);
+        for _ in 0..20 {
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(writer.poll_write(&mut send, &mut Endless, &mut cx).is_pending());
+            tokio::time::advance(STALL / 2).await;
+            more(&connection);
+        }
+        let stalled = poll_fn(|cx| writer.poll_write(&mut send, &mut Endless, cx)).await;
+        assert_eq!(stalled, Err(Reason::CANCEL), "it takes nothing any more");
     }
 }

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 
-use bytes::Bytes;
 use http::HeaderMap;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

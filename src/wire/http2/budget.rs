@@ -11,6 +11,8 @@ pub(super) struct Budgets {
     bytes_written: usize,
     /// For frames that keep an exchange going: windows, as data is read, and resets.
     upkeep: Budget,
+    /// For streams that we had to reset.
+    resets: Budget,
     clock: fn() -> Instant,
 }
 
@@ -30,7 +32,13 @@ impl Budgets {
     const OF_GOAWAY: u32 = 100;
 
     pub(super) fn new(clock: fn() -> Instant) -> Budgets {
-        Budgets { idle: Budget::new(Budget::FULL), bytes_written: 0, upkeep: Budget::new(u32::MAX), clock }
+        Budgets {
+            idle: Budget::new(Budget::FULL),
+            bytes_written: 0,
+            upkeep: Budget::new(u32::MAX),
+            resets: Budget::new(Budget::FULL),
+            clock,
+        }
     }
 
     /// A stream was opened.
@@ -60,6 +68,11 @@ impl Budgets {
     /// A frame came that brings nothing. False when that is too much.
     pub(super) fn spend(&mut self) -> bool {
         self.idle.spend(1, self.clock)
+    }
+
+    /// A stream had to be reset.
+    pub(super) fn spend_reset(&mut self) -> bool {
+        self.resets.spend(1, self.clock)
     }
 
     pub(super) fn spend_goaway(&mut self) -> bool {

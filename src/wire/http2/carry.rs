@@ -22,6 +22,8 @@ pub struct Carry {
     /// Some of it was sent.
     has_sent: bool,
     lacks_room: bool,
+    /// Some of it was sent in the last poll.
+    has_moved: bool,
 }
 
 /// What follows what is held.
@@ -62,6 +64,11 @@ impl Carry {
         self.lacks_room
     }
 
+    /// Whether the peer took some of it in the last poll.
+    pub fn has_moved(&self) -> bool {
+        self.has_moved
+    }
+
     /// Goes on as far as it can. While there is no room one frame is taken from the body, since its end or its trailers need none, and
     /// then it is let go on with what needs none. After an error or the end it has nothing left to do.
     ///
@@ -73,6 +80,7 @@ impl Carry {
         body: &mut B,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Broken>> {
+        self.has_moved = false;
         let polled = self.poll_on(send, body, cx);
         if polled.is_ready() {
             self.then = Then::Done;
@@ -117,7 +125,7 @@ impl Carry {
             }
             let is_last = self.next.is_empty() && matches!(self.then, Then::End);
             sent(send.send(&mut self.held, is_last), send, cx)?;
-            self.has_sent = true;
+            (self.has_sent, self.has_moved) = (true, true);
             if is_last && self.held.is_empty() {
                 return Poll::Ready(Ok(()));
             }

@@ -139,6 +139,11 @@ impl Connection {
         self.0.borrow_mut().break_off(reason);
     }
 
+    /// Whether the peer has said its first word.
+    pub fn has_heard(&self) -> bool {
+        self.0.borrow().has_heard
+    }
+
     /// Whether it has been left by all, and the peer knows.
     pub fn is_finished(&self) -> bool {
         let state = self.0.borrow();
@@ -161,6 +166,12 @@ impl Connection {
         Some(self.handles(key))
     }
 
+    /// Whether the peer takes no more requests, and none is under way.
+    pub fn is_spent(&self) -> bool {
+        let state = self.0.borrow();
+        !state.takes_streams() && state.streams.is_empty()
+    }
+
     pub fn takes_requests(&self) -> bool {
         self.0.borrow().takes_streams()
     }
@@ -176,9 +187,9 @@ impl Connection {
         self.0.borrow().window_out
     }
 
-    /// Whether the peer's settings have come since this was last asked.
-    pub fn took_settings(&self) -> bool {
-        std::mem::take(&mut self.0.borrow_mut().has_new_settings)
+    /// Whether the peer has said since this was last asked how many streams it takes: by settings, or by going away.
+    pub fn has_news(&self) -> bool {
+        std::mem::take(&mut self.0.borrow_mut().has_news)
     }
 
     /// Asks the peer whether it is there.

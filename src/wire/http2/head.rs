@@ -83,7 +83,10 @@ impl Gathered {
             Field::Authority(authority) => Gathered::set(&mut self.authority, authority, &mut self.malformed),
             Field::Path(path) => Gathered::set(&mut self.path, path, &mut self.malformed),
             Field::Status(status) => Gathered::set(&mut self.status, status, &mut self.malformed),
-            Field::Malformed(why) => self.malformed = Some(why),
+            Field::Malformed(why) => {
+                self.malformed = Some(why);
+                return;
+            }
         }
         self.has_pseudo = true;
         if !self.fields.is_empty() {
@@ -92,10 +95,13 @@ impl Gathered {
     }
 
     fn take_header(&mut self, name: HeaderName, value: HeaderValue) {
+        let is_request = self.method.is_some();
         // A request has more of them than an answer, and gets some of ours.
-        if self.fields.is_empty() && self.method.is_some() {
+        if self.fields.is_empty() && is_request {
             self.fields.reserve(REQUEST_FIELDS);
         }
+        // Of a request's it is judged what they are. An answer's work is done.
+        let value = if is_request { value } else { within(value) };
         let is_there = self.fields.len() < self.room.fields && self.fields.try_append(name, value).is_ok();
         self.is_cut |= !is_there;
     }
@@ -175,6 +181,21 @@ impl Gathered {
             None => of_connections(&self.fields).map_or(Ok(self.fields), Err),
         }
     }
+}
+
+/// Whether there is space around a value, which RFC 9113 §8.2.1 forbids and gRPC lets whoever passes it on take off.
+pub(in crate::wire) fn has_space_around(value: &HeaderValue) -> bool {
+    matches!(value.as_bytes(), [b' ' | b'\t', ..] | [.., b' ' | b'\t'])
+}
+
+/// A value without the space around it.
+pub(in crate::wire) fn within(value: HeaderValue) -> HeaderValue {
+    if !has_space_around(&value) {
+        return value;
+    }
+    let mut within = HeaderValue::from_bytes(value.as_bytes().trim_ascii()).unwrap_or_else(|_| value.clone());
+    within.set_sensitive(value.is_sensitive());
+    within
 }
 
 /// Fields of HTTP/1 connections (RFC 9113 §8.2.2).

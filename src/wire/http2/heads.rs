@@ -117,6 +117,7 @@ impl State {
     fn refuse(&mut self, id: u32, reason: Reason, unserved: Unserved) {
         self.tell(unserved);
         self.remember(id);
+        self.provoked();
         self.put(|out| frame::put_reset(id, reason, out));
     }
 

@@ -1,6 +1,6 @@
 //! The data of a stream that has arrived and that nobody has taken yet. Small pieces are put together as they come, so that neither
 //! a peer that sends in crumbs nor one whose reader is slow costs more memory than the bytes that its windows let it send; large ones
-//! stay where they were read.
+//! stay where they were read, as parts of buffers that are at most some times their size.
 
 use std::collections::VecDeque;
 

@@ -5,8 +5,8 @@ use bytes::{Buf, BytesMut};
 
 use super::inbox::Piece;
 
-/// From here on a payload is worth to be a part of the buffer: it keeps all of it alive.
-const LARGE: usize = 8 * 1024;
+/// From here on a payload is worth to be a part of the buffer, of which it keeps all alive: a quarter of the largest read.
+const LARGE: usize = 16 * 1024;
 
 /// What is left of the bytes that were read.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ mod carry;
 mod data;
 mod frame;
 mod handle;
-mod head;
+pub(super) mod head;
 mod heads;
 pub mod hpack;
 mod inbox;

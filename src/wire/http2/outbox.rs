@@ -21,8 +21,6 @@ pub(super) struct Outbox {
     sealed: VecDeque<Bytes>,
     tail: BytesMut,
     len: usize,
-    /// What comes first may be the rest of a frame.
-    is_torn: bool,
 }
 
 impl Outbox {
@@ -68,7 +66,6 @@ impl Outbox {
     pub(super) fn wrote(&mut self, written: usize) {
         let mut left = written.min(self.len);
         self.len -= left;
-        self.is_torn = self.len > 0;
         while let Some(first) = self.sealed.front_mut() {
             if first.len() > left {
                 return first.advance(left);
@@ -81,13 +78,6 @@ impl Outbox {
             // A connection that rests holds no buffer.
             self.tail = BytesMut::new();
             self.sealed = VecDeque::new();
-        }
-    }
-
-    /// Drops what waits, where that is a row of whole frames.
-    pub(super) fn clear(&mut self) {
-        if !self.is_torn {
-            *self = Outbox::default();
         }
     }
 }
@@ -119,7 +109,6 @@ mod tests {
                 if small { outbox.put(|tail| tail.extend_from_slice(&bytes)) } else { outbox.put_payload(bytes.into()) }
                 write(&mut outbox, most);
             }
-            outbox.is_torn.then(|| outbox.clear());
             while write(&mut outbox, usize::MAX) > 0 {}
             prop_assert_eq!(outbox.len(), 0);
             prop_assert_eq!(written, put);

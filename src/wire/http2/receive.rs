@@ -53,6 +53,9 @@ impl State {
             }
             let Some(payload) = there.get(frame::HEAD..frame::HEAD + head.len) else { return Ok(()) };
             self.take_frame(&head, payload)?;
+            if self.is_flooded {
+                return is_flooding();
+            }
             input.skip(frame::HEAD + head.len);
         }
         let rest = input.peek().len();
@@ -127,15 +130,27 @@ impl State {
         if self.streams.get(key).is_some_and(|stream| stream.handles == 0) {
             self.tell(Unserved::Malformed(told));
         }
+        self.provoked();
         self.reset(key, reason, StreamError::Malformed(told));
+    }
+
+    /// The peer made us reset a stream, which frees its place for another: more of them than can be by mistake are a flood (RFC 9113
+    /// §10.5).
+    pub(super) fn provoked(&mut self) {
+        if let Some(budgets) = &mut self.budgets {
+            self.is_flooded |= !budgets.spend_reset();
+        }
     }
 
     /// A frame came for a stream that is no more. Whoever goes on after we have reset it may not have heard of that.
     pub(super) fn take_late(&mut self, id: u32) -> Heard {
-        if self.recent.contains(&id) || self.leaving == Leaving::Told {
+        // Our own are reset by the thousand when callers leave, and servers count what they hear of it.
+        let is_ours = (id % 2 == 1) != self.is_server();
+        if is_ours || self.recent.contains(&id) || self.leaving == Leaving::Told {
             return Ok(());
         }
         self.spend()?;
+        self.remember(id);
         self.put(|out| frame::put_reset(id, Reason::STREAM_CLOSED, out));
         Ok(())
     }
@@ -222,7 +237,7 @@ impl State {
                 }
             }
         }
-        (self.has_heard, self.has_new_settings) = (true, true);
+        (self.has_heard, self.has_news) = (true, true);
         self.put(|out| FrameHead { len: 0, kind: kind::SETTINGS, flags: flag::ACK, stream: 0 }.put(out));
         Ok(())
     }
@@ -259,7 +274,7 @@ impl State {
         if !self.budgets.as_mut().is_none_or(|budgets| budgets.spend_goaway()) {
             return is_flooding();
         }
-        self.is_left = true;
+        (self.is_left, self.has_news) = (true, true);
         if !self.is_server() {
             for key in self.streams.keys() {
                 if key.id > last & HIGHEST {

@@ -114,8 +114,8 @@ pub(super) struct State {
     pub(super) peer: Peer,
     /// The peer has said its first word.
     pub(super) has_heard: bool,
-    /// Its settings have come since this was last asked.
-    pub(super) has_new_settings: bool,
+    /// Since this was last asked it has said how many streams it takes: by settings, or by going away.
+    pub(super) has_news: bool,
     pub(super) preface: usize,
     pub(super) data: Option<Under>,
     pub(super) block: Option<Box<Block>>,
@@ -148,6 +148,8 @@ pub(super) struct State {
     pub(super) ping: Ping,
     pub(super) lost: Option<Lost>,
     pub(super) budgets: Option<Box<Budgets>>,
+    /// They are used up.
+    pub(super) is_flooded: bool,
     /// Whoever reads and writes.
     pub(super) driver: Option<Waker>,
     /// The driver is at it, or is on its way.
@@ -177,7 +179,7 @@ impl State {
         State {
             peer: Peer::default(),
             has_heard: false,
-            has_new_settings: false,
+            has_news: false,
             preface: if is_server { frame::PREFACE.len() } else { 0 },
             data: None,
             block: None,
@@ -203,6 +205,7 @@ impl State {
             ping: Ping::None,
             lost: None,
             budgets: options.is_guarded.then(|| Box::new(Budgets::new(options.clock))),
+            is_flooded: false,
             driver: None,
             is_attended: false,
             options,
@@ -248,7 +251,7 @@ impl State {
             self.streams.remove(key);
             self.release(left);
         }
-        if self.leaving != Leaving::No {
+        if self.leaving != Leaving::No || self.is_left {
             self.touch();
         }
     }
@@ -326,13 +329,12 @@ impl State {
         }
     }
 
-    /// Ends it now: what waits does not leave any more, unless it would be torn.
+    /// Ends it now, behind what waits.
     pub(super) fn break_off(&mut self, reason: Reason) {
         if self.lost.is_some() {
             return;
         }
         let last = self.last_in;
-        self.outbox.clear();
         self.put(|out| frame::put_goaway(last, reason, out));
         self.lose(Lost::Left);
     }
@@ -340,7 +342,12 @@ impl State {
     /// `len` bytes of data were taken, or dropped: the peer may send as many more on the connection.
     pub(super) fn release(&mut self, len: usize) {
         self.untold = self.untold.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
-        if self.untold >= self.options.connection_window / 2 && self.lost.is_none() {
+        // Half of what is left, not of all: what others hold unread must not keep the rest from those who read. Not for each crumb,
+        // as long as a frame still goes in.
+        let frame = i64::try_from(frame::DEFAULT_SIZE).unwrap_or(i64::MAX);
+        let is_due =
+            i64::from(self.untold) >= (self.window_in / 2).max(frame) || (self.untold > 0 && self.window_in < frame);
+        if is_due && self.lost.is_none() {
             let untold = std::mem::take(&mut self.untold);
             self.window_in += i64::from(untold);
             self.put(|out| frame::put_window_update(0, untold, out));

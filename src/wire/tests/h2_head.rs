@@ -92,6 +92,9 @@ fn fields_that_http2_does_not_have() {
         ("content-length", "5, 5", false),
         ("x", "a\tb", true),
         ("x", "", true),
+        ("x", " a", false),
+        ("x", "a ", false),
+        ("x", "a\t", false),
         ("x_y", "metadata may have such names", true),
     ] {
         let result = check("http://a/", &[(name, value)]);
@@ -104,6 +107,16 @@ fn fields_that_http2_does_not_have() {
     let twice = check("http://a/", &[("content-length", "5"), ("content-length", "5")]);
     assert_eq!(twice.unwrap_err().kind, Kind::MalformedHead);
     assert_eq!(check("http://a/", &[("expect", "magic")]).unwrap_err().kind, Kind::ExpectationFailed);
+}
+
+#[test]
+fn space_around_metadata_is_taken_off() {
+    let fields = [("content-type", "application/grpc+proto"), ("x", " a  b\t"), ("y", " "), ("te", "trailers")];
+    let (request, _) = check("http://a/p.S/M", &fields).unwrap();
+    assert_eq!(
+        (&request.fields["x"], &request.fields["y"]),
+        (&"a  b".parse().unwrap(), &"".parse::<HeaderValue>().unwrap())
+    );
 }
 
 #[test]

@@ -110,13 +110,14 @@ impl Name {
     pub(super) fn with(self, value: &[u8]) -> Result<Field, Malformed> {
         let parsed = match &self {
             Name::Header(_) => {
-                return match header_value(value) {
+                return match HeaderValue::from_bytes(value).ok() {
+                    // Spaces around it are for whoever knows whose it is: gRPC's metadata may have them.
                     Some(value) => Ok(self.with_header_value(value)),
                     None => Err(Malformed { why: "malformed field value", name: self }),
                 };
             }
             Name::Path => path(value).map(Field::Path).ok_or("malformed :path"),
-            Name::Authority => header_value(value).map(Field::Authority).ok_or("malformed :authority"),
+            Name::Authority => authority(value).map(Field::Authority).ok_or("malformed :authority"),
             Name::Method => Method::from_bytes(value).map(Field::Method).map_err(|_| "malformed :method"),
             Name::Scheme => scheme(value).map(Field::Scheme).ok_or("malformed :scheme"),
             Name::Status => StatusCode::from_bytes(value).map(Field::Status).map_err(|_| "malformed :status"),
@@ -136,7 +137,7 @@ impl Name {
 }
 
 /// Without control characters but tabs, and with neither spaces nor tabs around it.
-fn header_value(text: &[u8]) -> Option<HeaderValue> {
+fn authority(text: &[u8]) -> Option<HeaderValue> {
     if let [b' ' | b'\t', ..] | [.., b' ' | b'\t'] = text {
         return None;
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Request;
 
 use super::super::frame::{FrameHead, kind};
-use super::super::{Connection, Input, Lost, Options, Reason, Side, StreamError, Unserved};
+use super::super::{Connection, Input, Lost, Options, Reason, Side, StreamError, Unserved, Violation};
 use super::raw::*;
 use super::{CLIENT, SERVER, options, written};
 
@@ -178,7 +178,7 @@ fn a_client_waits_for_the_first_word_and_keeps_to_what_is_allowed() {
         connection.receive(&mut Input::Borrowed(&settings[..part])).unwrap();
     }
     connection.receive(&mut Input::Borrowed(&settings)).unwrap();
-    assert!(connection.took_settings() && !connection.took_settings());
+    assert!(connection.has_news() && !connection.has_news());
     assert_eq!(connection.allowed_streams(), 2);
     let one = connection.request(&request, true);
     let two = connection.request(&request, true);
@@ -320,4 +320,32 @@ fn who_waits_for_the_peer_hears_of_every_end() {
         assert!(recv.poll_head(&mut Context::from_waker(Waker::noop())).is_ready());
         assert!(send.poll_room(&mut Context::from_waker(Waker::noop())).is_ready());
     }
+}
+
+#[test]
+fn a_peer_that_makes_us_reset_streams_without_end_is_flooding() {
+    let mut raw = Raw::new(Options { is_guarded: true, ..options(SERVER) }, Cut::Whole);
+    for id in (1..4_001).step_by(2) {
+        raw.say(&request(id, 0));
+        let open = raw.accept();
+        raw.say(&window(id, 0));
+        drop(open);
+        if let Some(lost) = raw.connection.lost() {
+            assert!(matches!(lost, Lost::Violated(Violation { reason: Reason::ENHANCE_YOUR_CALM, .. })), "{lost:?}");
+            assert!(id > 1_900, "a thousand may be by mistake");
+            return;
+        }
+    }
+    panic!("2,000 streams were reset, and it goes on");
+}
+
+#[test]
+fn a_peer_that_goes_away_is_news_and_its_connection_is_spent_without_calls() {
+    let mut raw = Raw::client();
+    assert!(raw.connection.has_news());
+    let open = raw.request(true);
+    raw.say(&goaway(1, Reason::NO_ERROR));
+    assert!(raw.connection.has_news() && !raw.connection.takes_requests() && !raw.connection.is_spent());
+    drop(open);
+    assert!(raw.connection.is_spent());
 }

@@ -190,3 +190,30 @@ fn those_who_are_gone_wait_for_nothing() {
     drop(first);
     raw.assert_at_rest();
 }
+
+#[test]
+fn those_who_do_not_read_keep_nothing_from_those_who_do() {
+    let mut raw = Raw::new(Options { stream_window: 20_000, ..options(SERVER) }, Cut::Whole);
+    let mut stalled = Vec::new();
+    for id in [1, 3, 5] {
+        raw.say(&[request(id, 0), data(id, 0, &[0; 10_000]), data(id, 0, &[0; 10_000])].concat());
+        stalled.push(raw.accept().unwrap());
+    }
+    raw.say(&request(7, 0));
+    let mut read = raw.accept().unwrap();
+    let (mut left, mut heard) = (65_535 - 60_000_usize, 0);
+    for _ in 0..500 {
+        let len = left.min(1_000);
+        assert!(len > 0, "the window is closed after {heard} bytes, all of which were taken");
+        raw.say(&data(7, 0, &vec![0; len]));
+        heard += read.heard(false).body.len();
+        left -= len;
+        for (head, payload) in raw.frames().iter().filter(|(head, _)| head.stream == 0) {
+            assert_eq!(head.kind, kind::WINDOW_UPDATE);
+            left += u32::from_be_bytes(payload[..].try_into().unwrap()) as usize;
+        }
+    }
+    drop((stalled, read));
+    raw.frames();
+    raw.assert_at_rest();
+}

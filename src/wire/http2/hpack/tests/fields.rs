@@ -33,11 +33,11 @@ fn a_field_is_judged_by_its_own_rule() {
         (b"!#$%&'*+-.^_`|~09az", b"", Some("!#$%&'*+-.^_`|~09az: ")),
         (b"x-name", b"tab\tand \xc3\xa4 \xff", Some("x-name: tab\\tand \\xc3\\xa4 \\xff")),
         (b"x-name", b"a", Some("x-name: a")),
-        (b"x-name", b" a", None),
-        (b"x-name", b"a ", None),
-        (b"x-name", b"\ta", None),
-        (b"x-name", b"a\t", None),
-        (b"x-name", b" ", None),
+        (b"x-name", b" a", Some("x-name:  a")),
+        (b"x-name", b"a ", Some("x-name: a ")),
+        (b"x-name", b"\ta", Some("x-name: \\ta")),
+        (b"x-name", b"a\t", Some("x-name: a\\t")),
+        (b"x-name", b" ", Some("x-name:  ")),
         (b"X-name", b"", None),
         (b"x name", b"", None),
         (b"x\0", b"", None),
@@ -119,11 +119,7 @@ fn every_byte_is_judged() {
             }
         }
         assert_eq!(each_way(&[byte], b"v").iter().all(sound), is_token, "{byte:#x} as a name");
-        assert_eq!(
-            each_way(b"x-name", &[byte]).iter().all(sound),
-            is_value && byte != b' ' && byte != b'\t',
-            "{byte:#x} as a value"
-        );
+        assert_eq!(each_way(b"x-name", &[byte]).iter().all(sound), is_value, "{byte:#x} as a value");
     }
 }
 
