@@ -7,7 +7,7 @@ mod burst;
 mod look;
 mod pace;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::RandomState;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -174,7 +174,10 @@ impl<N: FnMut(Notice)> State<N> {
             now = Instant::now();
             match message {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(Message::Event(event)) => self.see(&event, &mut burst, now),
+                Ok(Message::Event(event)) => {
+                    self.see(&event, &mut burst, now);
+                    self.distrust(&event);
+                }
                 Ok(Message::Failed(reason)) => {
                     self.poll_because(reason);
                     burst.touch(now);
@@ -245,6 +248,37 @@ impl<N: FnMut(Notice)> State<N> {
         self.by_kernel.get(directory).is_none_or(|directory| self.wanted.has(*directory, name))
     }
 
+    /// Lets go of the kernel's watches that may have ended with this. What is still there is watched again before the change is told.
+    fn distrust(&mut self, event: &notify::Event) {
+        if event.paths.is_empty() {
+            self.unwatch(self.by_kernel.keys().cloned().collect());
+        }
+        if !matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))) {
+            return;
+        }
+        for gone in &event.paths {
+            if !self.by_kernel.contains_key(gone) {
+                continue;
+            }
+            // Its watch takes along those of what was beneath it.
+            let beneath = self.by_kernel.keys().filter(|path| path.starts_with(gone)).cloned().collect();
+            self.unwatch(beneath);
+        }
+    }
+
+    /// Has the kernel watch these no longer, nor the same directories by other names: all of a directory's names share one watch.
+    fn unwatch(&mut self, paths: Vec<PathBuf>) {
+        let Some(kernel) = &mut self.kernel else { return };
+        let ids: HashSet<DirectoryId> = paths.iter().filter_map(|path| self.by_kernel.get(path).copied()).collect();
+        if ids.is_empty() {
+            return;
+        }
+        for (path, _) in self.by_kernel.extract_if(.., |_, id| ids.contains(id)) {
+            // It may be gone, and its watch with it.
+            let _ = kernel.unwatch(&path);
+        }
+    }
+
     /// Looks at everything. Whether something has changed; then other directories may matter than before.
     fn look(&mut self) -> bool {
         let before = std::mem::replace(&mut self.look, Look::at(&self.watched, &self.names));
@@ -272,19 +306,15 @@ impl<N: FnMut(Notice)> State<N> {
 
     /// Whether a directory is watched anew, so that something in it may have been missed.
     fn have_kernel_watch(&mut self, directories: BTreeMap<PathBuf, DirectoryId>) -> bool {
-        let Some(kernel) = &mut self.kernel else { return false };
-        let mut failed = None;
         let stale: Vec<PathBuf> = self
             .by_kernel
             .iter()
             .filter(|(path, id)| directories.get(*path) != Some(*id))
             .map(|(path, _)| path.clone())
             .collect();
-        for path in stale {
-            self.by_kernel.remove(&path);
-            // It may be gone, and its watch with it.
-            let _ = kernel.unwatch(&path);
-        }
+        self.unwatch(stale);
+        let Some(kernel) = &mut self.kernel else { return false };
+        let mut failed = None;
         let mut anew = false;
         for (path, id) in directories {
             if self.by_kernel.contains_key(&path) {

@@ -117,6 +117,15 @@ impl Watched {
                 }
             }
         }
+        // Where one is missing, it is seen to come in the nearest directory above it that is there.
+        let missing: Vec<PathBuf> = found.iter().filter(|(_, id)| id.is_none()).map(|(path, _)| path.clone()).collect();
+        for path in missing {
+            for above in path.ancestors().skip(1) {
+                if found.entry(above.to_owned()).or_insert_with_key(|path| directory_at(path)).is_some() {
+                    break;
+                }
+            }
+        }
         let above: BTreeSet<&Path> = found.keys().flat_map(|directory| directory.ancestors()).collect();
         for path in above {
             if let (Some(parent), Some(name)) = (path.parent(), path.file_name())

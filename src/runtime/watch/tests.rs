@@ -85,6 +85,57 @@ fn a_directory_made_again_is_watched_again() {
     rig.tells("and what is in it", |rig| fs::write(rig.path("servlets/d.yaml"), "d").unwrap());
 }
 
+/// The kernel's watch on a directory ends with what happens to it, though the directory looks the same as before.
+#[test]
+fn what_becomes_of_a_directory_does_not_end_its_watch() {
+    let rig = Rig::new(&[], true, NEVER);
+    let write = |rig: &Rig| fs::write(rig.path("servlets/a.yaml"), "x").unwrap();
+    for round in 0..3 {
+        rig.tells("moved away and back", |rig| {
+            fs::rename(rig.path("servlets"), rig.path("aside")).unwrap();
+            fs::rename(rig.path("aside"), rig.path("servlets")).unwrap();
+        });
+        rig.tells(&format!("after the move {round}"), write);
+        rig.tells("made again", |rig| {
+            fs::remove_dir_all(rig.path("servlets")).unwrap();
+            fs::create_dir(rig.path("servlets")).unwrap();
+        });
+        rig.tells(&format!("after it was made again {round}"), write);
+    }
+    rig.tells("removed", |rig| fs::remove_dir_all(rig.path("servlets")).unwrap());
+    rig.tells("back", |rig| fs::create_dir(rig.path("servlets")).unwrap());
+    rig.tells("after it came back", write);
+}
+
+#[test]
+fn a_directory_that_is_watched_by_two_names_is_watched_by_the_one_that_is_left() {
+    let rig = Rig::new(&["a.yaml"], true, NEVER);
+    fs::create_dir(rig.path("own")).unwrap();
+    for (link, gone) in [("alias", "alias"), ("zalias", "zalias"), ("alias", "own"), ("zalias", "own")] {
+        if !rig.path(link).exists() {
+            symlink("own", rig.path(link)).unwrap();
+        }
+        let files = |directories: &[&str]| {
+            let files: Vec<String> = directories.iter().map(|directory| format!("{directory}/t.yaml")).collect();
+            Rig::watched(rig.directory.path(), &files.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        rig.tells("two", |rig| rig.watcher.set(files(&["own", link])));
+        let left = if gone == "own" { link } else { "own" };
+        rig.tells("one", |rig| rig.watcher.set(files(&[left])));
+        rig.tells(&format!("{link} without {gone}"), |rig| fs::write(rig.path("own/t.yaml"), "x").unwrap());
+    }
+}
+
+#[test]
+fn a_missing_directory_is_seen_to_come() {
+    let rig = Rig::new(&[], true, NEVER);
+    rig.tells("watched", |rig| rig.watcher.set(Rig::watched(rig.directory.path(), &["later/and/deep/a.yaml"])));
+    for directory in ["later", "later/and", "later/and/deep"] {
+        rig.tells(directory, |rig| fs::create_dir(rig.path(directory)).unwrap());
+    }
+    rig.tells("the file", |rig| fs::write(rig.path("later/and/deep/a.yaml"), "x").unwrap());
+}
+
 /// Kubernetes mounts a ConfigMap as links through `..data`, which is swapped as a whole.
 #[test]
 fn a_swapped_config_map_is_told() {
