@@ -98,7 +98,7 @@ impl<'w> Refresh<'w> {
         }
         let (version, departed) = (snapshot.version, snapshot.departed);
         let seen = Seen { _servlet: Arc::downgrade(&mount.servlet), version, departed };
-        self.departed |= all.insert(identity(mount), seen).is_some_and(|before| before.departed != departed);
+        self.departed |= all.insert(identity(mount), seen).map_or(departed > 0, |before| before.departed != departed);
         if let Some(picker) = self.worker.pickers.borrow_mut().get_mut(&identity(mount)) {
             picker.follow();
         }
@@ -111,10 +111,11 @@ impl<'w> Refresh<'w> {
         snapshot.ids().count()
     }
 
-    /// The endpoints that there are connections to and that are in no table. Their ids never come back.
+    /// The endpoints that there are connections to and that are in no table. Their ids never come back. By the routing as it is now: calls
+    /// that went on between the steps may have connected to servlets that are newer than this refresh.
     fn gone(&self) -> Vec<EndpointId> {
         let mut wanted = Ids::default();
-        for mount in &self.routing.mounts {
+        for mount in &self.worker.latest().mounts {
             wanted.extend(mount.servlet.snapshot().ids());
         }
         let gone = RefCell::new(Vec::new());
