@@ -162,8 +162,8 @@ impl<N: FnMut(Notice)> State<N> {
 
     fn run(&mut self, messages: &Receiver<Message>, pace: Pace) {
         let mut now = Instant::now();
-        let (mut look_at, mut sweep_at) = (now + pace.look, now + pace.sweep);
-        let mut looked_at = now;
+        let mut look_at = now + pace.look;
+        let (mut looked_at, mut told_at) = (now, now);
         let mut reload = Duration::ZERO;
         let mut burst = Burst::default();
         // What changed before the watch began has been missed: at first something is supposed to have.
@@ -191,10 +191,7 @@ impl<N: FnMut(Notice)> State<N> {
                         burst.touch(now);
                     }
                 }
-                Ok(Message::Took(time)) => {
-                    sweep_at += pace.next_sweep(time).saturating_sub(pace.next_sweep(reload));
-                    reload = time;
-                }
+                Ok(Message::Took(time)) => reload = time,
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if now >= look_at {
@@ -202,7 +199,7 @@ impl<N: FnMut(Notice)> State<N> {
                     // After a long time it is not known when, and the change that it is has a writer's patience before it.
                     let lately = now.checked_sub(pace.look.min(burst::PATIENCE)).unwrap_or(looked_at);
                     burst.found(looked_at.max(lately), now);
-                } else if now >= sweep_at {
+                } else if now >= told_at + pace.next_sweep(reload) {
                     burst.touch(now);
                 }
                 look_at = Instant::now() + pace.next_look(now.elapsed());
@@ -214,7 +211,7 @@ impl<N: FnMut(Notice)> State<N> {
                 looked_at = now;
                 if !burst.goes_on(changed, now) {
                     burst = Burst::default();
-                    sweep_at = now + pace.next_sweep(reload);
+                    told_at = now;
                     (self.notice)(Notice::Changed);
                 }
             }

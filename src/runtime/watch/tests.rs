@@ -168,6 +168,18 @@ fn what_is_not_there_yet_is_told_when_it_comes() {
 }
 
 #[test]
+fn a_slow_reload_puts_off_no_more_than_what_follows_it() {
+    let (sender, notices) = mpsc::channel();
+    let pace = Pace { look: SOON, sweep: Duration::from_millis(500) };
+    let notice = move |notice| drop(sender.send(notice));
+    let watcher = Watcher::start_with(Watched::default(), false, pace, notice).unwrap();
+    assert_eq!(notices.recv_timeout(FOREVER), Ok(Notice::Changed), "at first");
+    watcher.took(FOREVER);
+    watcher.took(Duration::ZERO);
+    assert_eq!(notices.recv_timeout(FOREVER), Ok(Notice::Changed), "a sweep as soon as after any quick one");
+}
+
+#[test]
 fn links_in_a_circle_end() {
     let directory = tempfile::tempdir().unwrap();
     symlink("b", directory.path().join("a")).unwrap();
