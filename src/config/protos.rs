@@ -32,6 +32,16 @@ pub(super) struct Compiled {
     names: Names,
 }
 
+/// Files that make no schema, and why not.
+#[derive(Debug)]
+pub(super) struct Broken {
+    sources: Sources,
+    problems: Vec<Problem>,
+}
+
+/// What came of compiling.
+pub(super) type Outcome = Result<Arc<Compiled>, Arc<Broken>>;
+
 impl Compiled {
     /// A file of the schema as an operator would open it.
     pub(super) fn shown(&self, file: &str) -> String {
@@ -100,17 +110,20 @@ pub(super) fn load(
         return Ok(Arc::clone(last));
     }
     if let Some(shared) = files.compiled(&named) {
-        files.include(&shared.sources);
-        return Ok(shared);
+        files.include(shared.as_ref().map_or_else(|broken| &broken.sources, |compiled| &compiled.sources));
+        return shared.map_err(|broken| broken.problems.clone());
     }
     let mut sources = Sources::default();
     let result = compile(paths, &named, root, &mut files.for_part(&mut sources), reader);
     files.include(&sources);
-    result.map(|(schema, names)| {
-        let compiled = Arc::new(Compiled { schema, named: named.clone(), sources, names });
-        files.keep_compiled(named, Arc::clone(&compiled));
-        compiled
-    })
+    let outcome: Outcome = match result {
+        Ok((schema, names)) => Ok(Arc::new(Compiled { schema, named: named.clone(), sources, names })),
+        // Those of the servlet's own file have been reported, and each servlet has its own.
+        Err(problems) if problems.is_empty() => return Err(problems),
+        Err(problems) => Err(Arc::new(Broken { sources, problems })),
+    };
+    files.keep_compiled(named, outcome.clone());
+    outcome.map_err(|broken| broken.problems.clone())
 }
 
 fn compile(
@@ -363,6 +376,27 @@ mod tests {
             };
             assert_eq!(tree.around(Path::new(path)).len(), expected, "{root} {path}");
         }
+    }
+
+    #[test]
+    fn what_is_broken_is_compiled_once_and_told_to_every_servlet_over_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s.proto");
+        std::fs::write(&path, "syntax = \"proto3\"; message M { Missing m = 1; }").unwrap();
+        let paths = [Spanned { at: Position { line: 1, column: 1 }, value: FilePath("s.proto".into()) }];
+        let mut reading = Reading::default();
+        let mut told = Vec::new();
+        for _ in 0..2 {
+            let mut sources = Sources::default();
+            let mut reader = Reader::new("f", directory.path());
+            let files = &mut reading.for_servlet(&mut sources);
+            told.push((load(&paths, directory.path(), None, files, &mut reader).unwrap_err(), sources));
+            // What is compiled from now on is not broken.
+            let good = crate::discovery::FileText::of(b"syntax = \"proto3\";".to_vec());
+            reading.put(&path, Some(Arc::new(Ok(good))));
+        }
+        assert_eq!(told.first().map(|(problems, _)| problems.len()), Some(1));
+        assert_eq!(told.first(), told.last());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use super::protos::Compiled;
+use super::protos::Outcome;
 use crate::discovery::{self, ContentHash, FileText, Problem, Stamp};
 
 /// What was found at a path: content, or why there is none.
@@ -61,8 +61,8 @@ pub(super) type Stamps = HashMap<PathBuf, (Stamp, ContentHash), RandomState>;
 pub(super) struct Reading {
     files: BTreeMap<PathBuf, Read>,
     known: Stamps,
-    /// The schemas that were compiled in it, by the files that a servlet names.
-    compiled: HashMap<Vec<PathBuf>, Arc<Compiled>, RandomState>,
+    /// What was compiled in it and what came of it, by the files that a servlet names.
+    compiled: HashMap<Vec<PathBuf>, Outcome, RandomState>,
 }
 
 impl Reading {
@@ -144,13 +144,13 @@ impl Recorder<'_> {
         read
     }
 
-    /// The schema that was compiled in this reading from the files of these names.
-    pub(super) fn compiled(&self, named: &[PathBuf]) -> Option<Arc<Compiled>> {
+    /// What came of the files of these names when they were compiled in this reading.
+    pub(super) fn compiled(&self, named: &[PathBuf]) -> Option<Outcome> {
         self.reading.compiled.get(named).cloned()
     }
 
-    pub(super) fn keep_compiled(&mut self, named: Vec<PathBuf>, compiled: Arc<Compiled>) {
-        self.reading.compiled.insert(named, compiled);
+    pub(super) fn keep_compiled(&mut self, named: Vec<PathBuf>, outcome: Outcome) {
+        self.reading.compiled.insert(named, outcome);
     }
 
     /// Whether all of them are as they were. They become the servlet's own if they are.
