@@ -40,7 +40,8 @@ impl FileText {
     }
 }
 
-/// What the system says of a file. Nobody can set the time of its last change but by setting the clock.
+/// What the system says of a file. Nobody can set the time of its last change but by setting the clock; only a store into a page that is
+/// mapped and was written before may leave all of it as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     device: u64,
@@ -69,7 +70,7 @@ impl Stamp {
         }
     }
 
-    /// Whether a write after `now` would show.
+    /// Whether a write(2) after `now` would show.
     fn is_settled(&self, now: SystemTime) -> bool {
         let (seconds, nanos) = self.changed;
         let changed = Duration::new(u64::try_from(seconds).unwrap_or(0), u32::try_from(nanos).unwrap_or(0));
