@@ -1,7 +1,7 @@
 //! HTTP/2 request heads, brought to the shape that HTTP/1 heads have after parsing, by the same rules. `http2` checks pseudo-fields and
 //! what a field may consist of; the rest (RFC 9113 §8.2, §8.3) is checked here. A fault refuses one stream: the connection lives.
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, TE};
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, TE};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use smallvec::SmallVec;
@@ -11,7 +11,7 @@ use super::framing::parse_length;
 use super::head::Expectation;
 use super::hop_by_hop::ends_here;
 use super::http2::RequestHead;
-use super::http2::head::{has_space_around, within};
+use super::http2::head::has_space_around;
 use super::refusal::Refusal;
 use super::request::HeadLimits;
 use super::target;
@@ -57,13 +57,7 @@ fn check(head: &mut RequestHead, limits: &HeadLimits, default_host: Option<&Head
     let host = effective_authority(head.authority.take(), &head.fields)?.or_else(|| default_host.cloned());
     let fields = &mut head.fields;
     if terms.has_space {
-        // Metadata's may be taken off (gRPC's PROTOCOL-HTTP2.md, `ASCII-Value`).
-        if !fields.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc")) {
-            return Err(Refusal::head("a field value with space around it"));
-        }
-        for value in fields.values_mut() {
-            *value = within(std::mem::replace(value, HeaderValue::from_static("")));
-        }
+        return Err(Refusal::head("a field value with space around it"));
     }
     for name in terms.of_hop_alone {
         fields.remove(name);

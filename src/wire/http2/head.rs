@@ -100,7 +100,8 @@ impl Gathered {
         if self.fields.is_empty() && is_request {
             self.fields.reserve(REQUEST_FIELDS);
         }
-        // Of a request's it is judged what they are. An answer's work is done.
+        // Of a request it is refused by an answer. An answer's work is done, and gRPC lets whoever passes it on take the space off
+        // (PROTOCOL-HTTP2.md, `ASCII-Value`).
         let value = if is_request { value } else { within(value) };
         let is_there = self.fields.len() < self.room.fields && self.fields.try_append(name, value).is_ok();
         self.is_cut |= !is_there;
@@ -183,13 +184,13 @@ impl Gathered {
     }
 }
 
-/// Whether there is space around a value, which RFC 9113 §8.2.1 forbids and gRPC lets whoever passes it on take off.
+/// Whether there is space around a value, which RFC 9113 §8.2.1 forbids.
 pub(in crate::wire) fn has_space_around(value: &HeaderValue) -> bool {
     matches!(value.as_bytes(), [b' ' | b'\t', ..] | [.., b' ' | b'\t'])
 }
 
 /// A value without the space around it.
-pub(in crate::wire) fn within(value: HeaderValue) -> HeaderValue {
+fn within(value: HeaderValue) -> HeaderValue {
     if !has_space_around(&value) {
         return value;
     }

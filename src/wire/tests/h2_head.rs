@@ -110,16 +110,6 @@ fn fields_that_http2_does_not_have() {
 }
 
 #[test]
-fn space_around_metadata_is_taken_off() {
-    let fields = [("content-type", "application/grpc+proto"), ("x", " a  b\t"), ("y", " "), ("te", "trailers")];
-    let (request, _) = check("http://a/p.S/M", &fields).unwrap();
-    assert_eq!(
-        (&request.fields["x"], &request.fields["y"]),
-        (&"a  b".parse().unwrap(), &"".parse::<HeaderValue>().unwrap())
-    );
-}
-
-#[test]
 fn paths_and_methods() {
     for (method, uri, expected) in [
         (Method::GET, "http://a/b//c?d", Ok("/b//c?d")),

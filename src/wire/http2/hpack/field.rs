@@ -111,7 +111,7 @@ impl Name {
         let parsed = match &self {
             Name::Header(_) => {
                 return match HeaderValue::from_bytes(value).ok() {
-                    // Spaces around it are for whoever knows whose it is: gRPC's metadata may have them.
+                    // Spaces around it are for whoever knows whose it is: an answer is not lost for them.
                     Some(value) => Ok(self.with_header_value(value)),
                     None => Err(Malformed { why: "malformed field value", name: self }),
                 };
