@@ -17,7 +17,7 @@ use crate::model::{Body, Fault, Frame, Kind, Stage};
 use crate::translate::{RequestStep, RequestTranslator};
 use crate::wire;
 
-/// Pieces kept for a replay as they came: a caller that sends byte by byte must not grow a list.
+/// Pieces kept for a replay, and one more for each replay: a caller that sends byte by byte must not grow a list.
 const KEEP_PIECES: usize = 64;
 
 /// A piece holds the whole buffer that it was read into, 32 KiB or so; one that fills less of it than this is copied to be kept, unless it
@@ -241,7 +241,8 @@ impl Kept {
             self.tail.get_or_insert_default().extend_from_slice(first);
             self.pieces.clear();
         }
-        if data.len() < KEEP_WHOLE || self.pieces.len() >= KEEP_PIECES {
+        // Two more: what is in the tail is one as well.
+        if data.len() < KEEP_WHOLE || self.pieces.len() + 2 > KEEP_PIECES {
             self.tail.get_or_insert_default().extend_from_slice(data);
         } else {
             self.end_tail();
