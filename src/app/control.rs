@@ -164,13 +164,16 @@ impl Control {
         if rerouted {
             self.shared.runs(&self.fleet);
         }
-        for name in removed {
-            if let Some(servlet) = self.shared.registry.remove(name) {
-                self.shared.leave(servlet.snapshot().endpoints());
-            }
-            self.shared.metrics.forget_servlet(name);
-        }
+        removed.into_iter().for_each(|name| self.forget(name));
         self.shared.wake();
+    }
+
+    /// No route leads to it any more.
+    fn forget(&self, name: &str) {
+        if let Some(servlet) = self.shared.registry.remove(name) {
+            self.shared.leave(servlet.snapshot().endpoints());
+        }
+        self.shared.metrics.forget_servlet(name);
     }
 
     /// Makes the table of this version the truth.

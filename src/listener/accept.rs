@@ -151,8 +151,7 @@ pub async fn accept<S: Serve, O: Observer>(accept: Accept<S, O>) {
     let Accept { worker, acceptor, local, landing, mut strip, counts, limits, service, observer, drain } = accept;
     let mut over = drain.clone();
     let (ended, bells) = (Rc::<Ended>::default(), Rc::<Bells>::default());
-    let connections = JoinSet::new();
-    let rung = Rc::clone(&bells);
+    let (connections, rung) = (JoinSet::new(), Rc::clone(&bells));
     let mut floor = Floor { local, limits, service, observer, drain: drain.clone(), connections, ended, bells };
     let mut begun = pin!(drain.clone().into_begun());
     let mut is_asked = false;

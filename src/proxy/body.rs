@@ -307,6 +307,21 @@ pub(super) fn says_unknown(trailers: &HeaderMap) -> bool {
     said.next().is_some_and(|said| said == "2") && said.next().is_none()
 }
 
+impl ReplyBody {
+    /// Why it goes no further, behind a frame: a body that always has another is looked after all the same.
+    fn stops(&mut self, cx: &mut Context<'_>) -> Option<Fault> {
+        if self.tally.is_cutting() {
+            return Some(cut(Stage::ReplyBody));
+        }
+        self.unwatched += 1;
+        if self.unwatched < UNWATCHED_FRAMES {
+            return None;
+        }
+        self.unwatched = 0;
+        self.late.poll(cx).is_ready().then(|| self.tally.deadline_passed(Stage::ReplyBody))
+    }
+}
+
 impl Body for ReplyBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
         let this = self.get_mut();
@@ -327,24 +342,12 @@ impl Body for ReplyBody {
         };
         let (mut frame, outcome) = match pulled {
             Ok(Pulled::Frame(frame)) => {
-                this.unwatched += 1;
-                let stop = if this.tally.is_cutting() {
-                    Poll::Ready(cut(Stage::ReplyBody))
-                } else if this.unwatched >= UNWATCHED_FRAMES {
-                    this.unwatched = 0;
-                    this.late.poll(cx).map(|()| this.tally.deadline_passed(Stage::ReplyBody))
-                } else {
-                    Poll::Pending
-                };
-                let outcome = match stop {
-                    Poll::Ready(fault) => {
-                        // After this frame: the farewell follows all that the translator has given.
-                        let outcome = this.source.outcome_of(fault.clone());
-                        cut_short(&mut this.source, &mut this.tally, fault);
-                        Some(outcome)
-                    }
-                    Poll::Pending => None,
-                };
+                let outcome = this.stops(cx).map(|fault| {
+                    // After this frame: the farewell follows all that the translator has given.
+                    let outcome = this.source.outcome_of(fault.clone());
+                    cut_short(&mut this.source, &mut this.tally, fault);
+                    outcome
+                });
                 (Some(Ok(frame)), outcome)
             }
             Ok(Pulled::Last(frame, outcome)) => (Some(Ok(frame)), Some(outcome)),

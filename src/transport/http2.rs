@@ -2,8 +2,10 @@
 //! holds none; while a peer sends much, large payloads stay where they were read.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, ReadBuf};
@@ -13,6 +15,9 @@ use crate::wire::http2::{Connection, Input, Lost};
 
 /// The most that is read at a time.
 const READ: usize = 64 * 1024;
+
+/// How long the reason for ending a connection may take to leave.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A peer that fills so much of a read is likely to have more.
 const MUCH: usize = 16 * 1024;
@@ -153,8 +158,9 @@ impl Http2Socket {
         })
     }
 
-    /// Ends our side.
-    pub fn shut_down_writing(&self) {
+    /// Writes what is left, if the peer takes it within a second, and ends our side.
+    pub async fn farewell(self, connection: &Connection) {
+        let _ = tokio::time::timeout(FAREWELL, poll_fn(|cx| self.poll_send(connection, cx))).await;
         self.stream.shut_down_writing();
     }
 }

@@ -3,19 +3,19 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use http::{Request, Response};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::Options;
 use super::pump::Pump;
 use super::queue::Queue;
 use crate::model::{Address, Body, Fault, Frame, Kind, Stage};
-use crate::runtime::now;
+use crate::runtime::{Timer, now};
 use crate::transport::{self, Http2Socket};
 use crate::wire::http2::{self, Connection, HeadRoom, Lost, Reason, RecvStream, Side, StreamError};
 
@@ -34,9 +34,6 @@ const FIELDS: usize = 1_000;
 
 /// Reads in one turn, so that a servlet that sends much does not hold the others up.
 const READS: usize = 4;
-
-/// How long the last words may take to leave.
-const FAREWELL: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// A connection that calls can be sent on. Gone when `closed`.
 #[derive(Debug)]
@@ -162,7 +159,7 @@ async fn drive(connection: Connection, mut socket: Http2Socket, handle: Weak<Htt
         handle.closed.set(true);
         handle.queue.call_first();
     }
-    let _ = tokio::time::timeout(FAREWELL, poll_fn(|cx| socket.poll_send(&connection, cx))).await;
+    socket.farewell(&connection).await;
 }
 
 /// Goes on with everything that can go on. Ready at the connection's end.
@@ -195,41 +192,34 @@ fn turn(
 
 /// Asks now and then whether the servlet is there, while it has calls.
 struct Pings {
-    sleep: Pin<Box<Sleep>>,
-    interval: std::time::Duration,
-    timeout: std::time::Duration,
+    timer: Timer,
+    /// When it is to be asked, or to have answered.
+    next: Instant,
+    interval: Duration,
+    timeout: Duration,
     is_asked: bool,
-    is_set: bool,
 }
 
 impl Pings {
     fn new(options: &Options) -> Pings {
         let (interval, timeout) = (options.ping_interval, options.ping_timeout);
-        Pings { sleep: Box::pin(tokio::time::sleep(interval)), interval, timeout, is_asked: false, is_set: false }
+        Pings { timer: Timer::default(), next: Instant::now() + interval, interval, timeout, is_asked: false }
     }
 
     /// Ready when it has not answered.
     fn poll(&mut self, connection: &Connection, handle: &Weak<Http2Connection>, cx: &mut Context<'_>) -> Poll<()> {
-        // What it wakes stays the same.
-        if self.is_set && !self.sleep.is_elapsed() {
-            return Poll::Pending;
-        }
-        self.is_set = true;
         loop {
-            ready!(self.sleep.as_mut().poll(cx));
+            ready!(self.timer.poll(self.next, cx));
             if self.is_asked && !connection.is_ping_answered() {
                 return Poll::Ready(());
             }
             self.is_asked = !self.is_asked && handle.upgrade().is_some_and(|handle| handle.active() > 0);
-            let next = if self.is_asked {
+            if self.is_asked {
                 connection.ping();
-                self.timeout
-            } else {
-                self.interval
-            };
-            self.sleep.as_mut().reset(Instant::now() + next);
-            // What was asked has to be written.
-            cx.waker().wake_by_ref();
+                // It has to be written.
+                cx.waker().wake_by_ref();
+            }
+            self.next = Instant::now() + if self.is_asked { self.timeout } else { self.interval };
         }
     }
 }

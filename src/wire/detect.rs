@@ -1,8 +1,7 @@
 //! HTTP/1 and HTTP/2 on one port, told apart by their first bytes (RFC 9113 §3.4). Only the exact preface is HTTP/2: a near miss is
 //! left to the HTTP/1 parser, which refuses it with an answer that a person can read.
 
-/// What every HTTP/2 connection starts with.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+use super::http2::PREFACE;
 
 /// What a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -51,9 +51,6 @@ const READS: usize = 4;
 /// known (curl 7.88) that drop what comes in one read with it.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 
-/// How long the reason for ending a connection may take to leave.
-const FAREWELL: Duration = Duration::from_secs(1);
-
 /// Serves a connection to its end, from what has been read of it already.
 pub(super) async fn serve<S: Serve>(
     stream: Stream,
@@ -86,8 +83,7 @@ pub(super) async fn serve<S: Serve>(
     }
     drop(calls);
     // The reason is told where it is ours to end.
-    let _ = timeout(FAREWELL, poll_fn(|cx| socket.poll_send(&connection, cx))).await;
-    socket.shut_down_writing();
+    socket.farewell(&connection).await;
 }
 
 fn options(limits: &Limits) -> Options {

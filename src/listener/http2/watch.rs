@@ -1,13 +1,11 @@
 //! When a connection is to take no more calls, and when it ends: by a drain, for having been idle, or for never having begun.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
-use crate::runtime::Drain;
+use crate::runtime::{Drain, Timer};
 
 /// What is to be done with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +22,7 @@ pub(super) struct Watch {
     is_leaving: bool,
     /// Draining has run out of time.
     is_cut: bool,
-    /// Set again when it has run out, not with each call: to when it had to end if nothing had been since.
-    idle: Pin<Box<Sleep>>,
-    is_set: bool,
+    idle: Timer,
     idle_timeout: Duration,
     /// When its time is over if no call begins: before the caller's first word, when that must be there.
     until: Option<Instant>,
@@ -40,8 +36,7 @@ impl Watch {
             drain,
             is_leaving: false,
             is_cut: false,
-            idle: Box::pin(tokio::time::sleep_until(head_until)),
-            is_set: false,
+            idle: Timer::default(),
             idle_timeout,
             until: Some(head_until),
             is_greeted: false,
@@ -78,22 +73,10 @@ impl Watch {
             return Poll::Ready(Advice::End);
         }
         let until = *self.until.get_or_insert_with(|| Instant::now() + self.idle_timeout);
-        // What it wakes stays the same.
-        if self.is_set && !self.idle.is_elapsed() && self.idle.deadline() <= until {
-            return Poll::Pending;
-        }
-        self.is_set = true;
-        loop {
-            if self.idle.deadline() > until || self.idle.is_elapsed() {
-                self.idle.as_mut().reset(until);
-            }
-            ready!(self.idle.as_mut().poll(cx));
-            if self.idle.deadline() >= until {
-                // Asked to go; if it does not, the next time-out ends it.
-                let ends = self.is_leaving || !self.is_greeted;
-                return Poll::Ready(if ends { Advice::End } else { Advice::Leave });
-            }
-        }
+        ready!(self.idle.poll(until, cx));
+        // Asked to go; if it does not, the next time-out ends it.
+        let ends = self.is_leaving || !self.is_greeted;
+        Poll::Ready(if ends { Advice::End } else { Advice::Leave })
     }
 
     pub(super) fn begin_call(&mut self) {

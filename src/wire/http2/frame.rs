@@ -5,7 +5,7 @@ use bytes::{BufMut, BytesMut};
 use super::Reason;
 
 /// What a client begins with (RFC 9113 §3.4).
-pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(in crate::wire) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 pub(super) const HEAD: usize = 9;
 

@@ -155,7 +155,7 @@ impl Connection {
     /// Sends a request; `is_last`: without a body. `None`: the connection takes no more of them.
     pub fn request(&self, request: &Request<()>, is_last: bool) -> Option<(RecvStream, SendStream)> {
         let mut state = self.0.borrow_mut();
-        if !state.takes_streams() || state.free_streams() == 0 {
+        if !state.takes_streams() || state.open >= state.allowed_streams() {
             return None;
         }
         let key = state.open_out(request, is_last);
@@ -178,8 +178,7 @@ impl Connection {
 
     /// How many streams the peer allows at a time; none before its first word.
     pub fn allowed_streams(&self) -> usize {
-        let state = self.0.borrow();
-        if state.has_heard { state.peer.streams as usize } else { 0 }
+        self.0.borrow().allowed_streams()
     }
 
     /// The bytes of data that the peer still takes on the whole connection.

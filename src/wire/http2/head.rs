@@ -5,6 +5,8 @@ use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::hpack::Field;
+use crate::wire::framing::parse_length;
+use crate::wire::hop_by_hop::ends_here;
 
 /// A request's head, as it came: what HTTP/2 itself says is checked, and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,17 +203,12 @@ fn within(value: HeaderValue) -> HeaderValue {
 
 /// Fields of HTTP/1 connections (RFC 9113 §8.2.2).
 fn of_connections(fields: &HeaderMap) -> Option<&'static str> {
-    for (name, value) in fields {
-        let forbidden = match name.as_str() {
-            "te" => !value.as_bytes().eq_ignore_ascii_case(b"trailers"),
-            "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" => true,
-            _ => false,
-        };
-        if forbidden {
-            return Some(if name == TE { "`te` other than `trailers`" } else { "a field of HTTP/1 connections" });
-        }
-    }
-    None
+    let mut of_hop = fields.iter().filter(|(name, _)| ends_here(name) && name.as_str() != "http2-settings");
+    of_hop.find_map(|(name, value)| match name == TE {
+        true if value.as_bytes().eq_ignore_ascii_case(b"trailers") => None,
+        true => Some("`te` other than `trailers`"),
+        false => Some("a field of HTTP/1 connections"),
+    })
 }
 
 /// How long the body is that `fields` promise.
@@ -221,10 +218,8 @@ fn of_connections(fields: &HeaderMap) -> Option<&'static str> {
 pub(super) fn promised(fields: &HeaderMap) -> Result<Option<u64>, &'static str> {
     let mut values = fields.get_all(CONTENT_LENGTH).iter();
     let Some(first) = values.next() else { return Ok(None) };
-    let digits = first.as_bytes();
-    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) && values.all(|other| other == first);
-    let number = first.to_str().ok().filter(|_| is_number).and_then(|text| text.parse().ok());
-    number.map(Some).ok_or("a malformed content-length")
+    let length = parse_length(first.as_bytes()).filter(|_| values.all(|other| other == first));
+    length.map(Some).ok_or("a malformed content-length")
 }
 
 #[cfg(test)]

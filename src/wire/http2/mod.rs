@@ -28,6 +28,7 @@ mod stream;
 mod tests;
 
 pub use carry::{Broken, Carry};
+pub(super) use frame::PREFACE;
 pub use handle::{Connection, Opened, RecvStream, SendStream};
 pub use head::{HeadRoom, ReplyHead, RequestHead};
 pub use input::Input;

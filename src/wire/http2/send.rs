@@ -64,12 +64,12 @@ fn put_fields(encoder: &mut Encoder, fields: &HeaderMap, out: &mut BytesMut) {
 }
 
 impl State {
-    /// How many more streams the peer takes.
-    pub(super) fn free_streams(&self) -> usize {
-        if self.has_heard { (self.peer.streams as usize).saturating_sub(self.open) } else { 0 }
+    /// How many streams the peer allows at a time; none before its first word.
+    pub(super) fn allowed_streams(&self) -> usize {
+        if self.has_heard { self.peer.streams as usize } else { 0 }
     }
 
-    /// Whether it takes any.
+    /// Whether it takes any more, now or later.
     pub(super) fn takes_streams(&self) -> bool {
         self.lost.is_none() && !self.is_left && self.next_out <= frame::HIGHEST
     }

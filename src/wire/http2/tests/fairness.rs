@@ -1,28 +1,14 @@
 //! Whoever waits for the connection is called when there is room, and no stream has all of it.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::raw::*;
+use super::world::{Call, Queue};
 use super::written;
-
-/// Who was woken, in this order.
-type Queue = Arc<Mutex<VecDeque<usize>>>;
-
-struct Call {
-    nth: usize,
-    queue: Queue,
-}
-
-impl Wake for Call {
-    fn wake(self: Arc<Self>) {
-        self.queue.lock().unwrap().push_back(self.nth);
-    }
-}
 
 /// A stream that always has more to send, and does so when it is called.
 struct Sender {

@@ -34,11 +34,13 @@ impl Chance {
 }
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
-type Queue = Arc<Mutex<VecDeque<usize>>>;
+/// Who was woken and has not run since, in this order.
+pub(super) type Queue = Arc<Mutex<VecDeque<usize>>>;
 
-struct Call {
-    nth: usize,
-    queue: Queue,
+/// Wakes one of many.
+pub(super) struct Call {
+    pub(super) nth: usize,
+    pub(super) queue: Queue,
 }
 
 impl Wake for Call {
