@@ -144,6 +144,7 @@ impl State {
         let (round, is_shared) = (self.round, self.share < usize::MAX);
         let Some(stream) = self.streams.get_mut(key).filter(|stream| !stream.is_waiting) else { return };
         stream.is_waiting = true;
+        self.is_taken_up = true;
         let was_passed_over = is_shared && stream.round == round && stream.sent == 0;
         if self.waiting.len() >= MOST_STALE && self.waiting.len() > 2 * self.streams.len() {
             // Those that are no more.
@@ -185,6 +186,7 @@ impl State {
             }
         }
         if before > 0 || is_ended {
+            self.is_taken_up = true;
             self.touch();
         }
         if is_ended {
@@ -200,6 +202,20 @@ impl State {
         if self.window_out <= 0 || self.outbox.len() > OUT_ROOM / 2 {
             return;
         }
+        // Else those who were called before have not come yet, and the room is theirs.
+        if std::mem::take(&mut self.is_taken_up) {
+            self.call_round();
+        }
+        if self.outbox.len() == 0 {
+            for key in &self.waiting {
+                if let Some(stream) = self.streams.get_mut(*key) {
+                    stream.wake_writer();
+                }
+            }
+        }
+    }
+
+    fn call_round(&mut self) {
         self.share = usize::MAX;
         let mut turns = 1;
         if self.waiting.len() > 1 {
@@ -217,13 +233,6 @@ impl State {
                 stream.is_waiting = false;
                 stream.wake_writer();
                 turns -= 1;
-            }
-        }
-        if self.outbox.len() == 0 {
-            for key in &self.waiting {
-                if let Some(stream) = self.streams.get_mut(*key) {
-                    stream.wake_writer();
-                }
             }
         }
     }

@@ -18,8 +18,8 @@ use super::stream::{Key, Lost, Stream, StreamError, Streams, Violation};
 /// Of the table of fields that a peer's encoder may use (RFC 9113 §6.5.2): what holds before a word.
 const FIELD_TABLE: usize = 4096;
 
-/// What may wait for the socket before data has to wait: two rounds of what one write takes.
-pub(super) const OUT_ROOM: usize = 128 * 1024;
+/// What may wait for the socket before data has to wait: less is more writes, and each wakes the peer.
+pub(super) const OUT_ROOM: usize = 512 * 1024;
 
 /// Streams that never reached anybody, kept until they are told; more than these in one turn are not counted.
 const MOST_TOLD: usize = 256;
@@ -139,6 +139,8 @@ pub(super) struct State {
     /// How often those who wait were called, and what each may send until they are again.
     pub(super) round: u64,
     pub(super) share: usize,
+    /// Whether anybody has sent or waited since the streams of this round were called.
+    pub(super) is_taken_up: bool,
     /// Streams that we reset last: what is said of them crossed our reset.
     pub(super) recent: [u32; 32],
     pub(super) next_recent: usize,
@@ -198,6 +200,7 @@ impl State {
             waiting: VecDeque::new(),
             round: 0,
             share: usize::MAX,
+            is_taken_up: true,
             recent: [0; 32],
             next_recent: 0,
             leaving: Leaving::No,

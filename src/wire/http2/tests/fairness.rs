@@ -94,7 +94,7 @@ fn nobody_starves() {
 fn one_alone_has_all_of_it() {
     let sent = rounds(1, 10, 0, Order::AsWoken);
     // But for the heads of the frames.
-    assert!(sent[0] > 10 * 127 * 1024, "{sent:?}");
+    assert!(sent[0] > 10 * 511 * 1024, "{sent:?}");
 }
 
 #[test]
