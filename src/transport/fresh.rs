@@ -11,6 +11,8 @@ use bytes::BytesMut;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use tokio::net::TcpStream;
 
+use super::stream::{Follows, write_before_end};
+
 /// A connected socket of which the runtime may not know. It is in one of the two.
 #[derive(Debug)]
 pub struct Fresh {
@@ -84,10 +86,13 @@ impl Fresh {
     }
 
     /// Writes some of `pieces`; `None` as with `read`.
-    pub(super) fn write(&self, pieces: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
+    pub(super) fn write(&self, pieces: &[IoSlice<'_>], follows: Follows) -> Option<io::Result<usize>> {
         let raw = self.raw.borrow();
         let mut socket = raw.as_ref().filter(|_| self.may_go_on())?;
-        Some(again(|| socket.write_vectored(pieces)))
+        Some(again(|| match follows {
+            Follows::Anything => socket.write_vectored(pieces),
+            Follows::End => write_before_end(socket, pieces),
+        }))
     }
 
     /// Whether something has come that nobody has read, and the runtime does not know of.

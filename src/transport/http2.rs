@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::Stream;
+use super::{Follows, Stream};
 use crate::wire::http2::{Connection, Input, Lost};
 
 /// The most that is read at a time.
@@ -145,7 +145,7 @@ impl Http2Socket {
         if !connection.has_output() {
             return Poll::Ready(Ok(()));
         }
-        let sent = connection.write(|pieces| self.stream.poll_write_pieces(cx, pieces));
+        let sent = connection.write(|pieces| self.stream.poll_write_pieces(cx, pieces, Follows::Anything));
         if self.is_held_back.get() && connection.may_read() {
             // Nobody waits for the peer's bytes.
             self.is_held_back.set(false);

@@ -10,4 +10,4 @@ pub use bind::{Accepted, Acceptor, BindError, Bound, bind};
 pub use connect::connect;
 pub use fresh::Fresh;
 pub use http2::Http2Socket;
-pub use stream::{Handover, Stream};
+pub use stream::{Follows, Handover, Stream};

@@ -222,8 +222,6 @@ impl<S: Serve> Connection<S> {
         self.shared.break_off();
         match ending {
             Ending::Reset => self.shared.stream().reset(),
-            // Nobody else holds the socket: to let go of it says as much.
-            Ending::Keep | Ending::Close if is_over && Rc::strong_count(&self.shared) == 1 => {}
             Ending::Keep | Ending::Close => {
                 self.shared.stream().shut_down_writing();
                 if !is_over {

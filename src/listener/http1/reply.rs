@@ -17,15 +17,18 @@ use tokio::time::Sleep;
 use super::super::Limits;
 use super::Shared;
 use crate::model::{Body, Frame};
-use crate::transport::Stream;
+use crate::transport::{Follows, Stream};
 use crate::wire::{BodyLength, ReplyEncoder, ReplyTerms};
 
 /// Between the last words of an answer that breaks off, which may tell why, and the reset, which lets kernels drop what nobody has
 /// read yet.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 
-/// Gathered before a write: enough for a full socket buffer, little enough to hold for each slow reader.
-const GATHER: usize = 64 * 1024;
+/// Gathered before a write: enough that few of them move much, little enough to hold for each slow reader.
+const GATHER: usize = 256 * 1024;
+
+/// Pieces in one write.
+const SLICES: usize = 64;
 
 /// Pieces up to this are copied beside their framing; a system call with one buffer is cheaper than with three.
 const COPY: usize = 2 * 1024;
@@ -53,7 +56,8 @@ pub(super) async fn write_whole(
     let whole =
         !encoder.sends_body() || (out.push(&mut encoder, data).is_ok() && encoder.end(None, &mut out.staging).is_ok());
     let mut stall = Stall::new(stall_timeout);
-    let written = poll_fn(|cx| out.poll_flush(shared.stream(), &mut stall, cx)).await;
+    let follows = if whole { behind(&encoder) } else { Follows::Anything };
+    let written = poll_fn(|cx| out.poll_flush(shared.stream(), follows, &mut stall, cx)).await;
     ending(whole && written.is_ok(), encoder.keep_alive())
 }
 
@@ -139,7 +143,7 @@ async fn write_tunnel<B: Body>(
                 }
             }
             let empty = writer.out.len() == 0;
-            match writer.out.poll_flush(shared.stream(), &mut writer.stall, cx) {
+            match writer.out.poll_flush(shared.stream(), Follows::Anything, &mut writer.stall, cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken)),
                 Poll::Pending => {
@@ -172,6 +176,11 @@ enum ServletSide {
     Ended,
     /// The caller knows.
     Told,
+}
+
+/// What comes behind the last bytes of an answer.
+fn behind(encoder: &ReplyEncoder) -> Follows {
+    if encoder.keep_alive() { Follows::Anything } else { Follows::End }
 }
 
 fn ending(whole: bool, keep_alive: bool) -> Ending {
@@ -213,7 +222,8 @@ impl Writer {
                     Poll::Pending => starved = true,
                 }
             }
-            match self.out.poll_flush(shared.stream(), &mut self.stall, cx) {
+            let follows = if self.finished { behind(encoder) } else { Follows::Anything };
+            match self.out.poll_flush(shared.stream(), follows, &mut self.stall, cx) {
                 Poll::Ready(Ok(())) if self.broken => return Poll::Ready(Err(Broken)),
                 Poll::Ready(Ok(())) if self.finished => return Poll::Ready(Ok(())),
                 Poll::Ready(Ok(())) if starved => return shared.poll_caller_gone(cx).map(|()| Err(Broken)),
@@ -321,16 +331,22 @@ impl Outgoing {
     }
 
     /// Writes all of it.
-    fn poll_flush(&mut self, stream: &Stream, stall: &mut Stall, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(
+        &mut self,
+        stream: &Stream,
+        follows: Follows,
+        stall: &mut Stall,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         while self.len() > 0 {
-            let mut slices = [IoSlice::new(&[]); 16];
+            let mut slices = [IoSlice::new(&[]); SLICES];
             let all = self.pieces.iter().map(|piece| &**piece).chain(std::iter::once(&*self.staging));
             let mut used = 0;
             for (slot, piece) in slices.iter_mut().zip(all) {
                 *slot = IoSlice::new(piece);
                 used += 1;
             }
-            match stream.poll_write_pieces(cx, slices.get(..used).unwrap_or_default()) {
+            match stream.poll_write_pieces(cx, slices.get(..used).unwrap_or_default(), follows) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(written)) => {
                     stall.moved();

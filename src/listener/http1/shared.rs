@@ -15,12 +15,12 @@ use http::HeaderValue;
 use tokio::time::{Instant, Sleep};
 
 use crate::model::{Fault, Frame, Kind, Stage};
-use crate::transport::Stream;
+use crate::transport::{Follows, Stream};
 use crate::wire::{self, BodyDecoder, Framing, Piece, RequestHead, RequestParser};
 
 /// Room for one read: a head and a small body at once; large bodies grow by as much again.
 const READ_ROOM: usize = 8 * 1024;
-const BODY_READ_ROOM: usize = 32 * 1024;
+const BODY_READ_ROOM: usize = 64 * 1024;
 
 /// Bytes read ahead of a request that is still being answered: pipelined requests, or the sign that the caller has left.
 const READ_AHEAD: usize = 64 * 1024;
@@ -305,7 +305,7 @@ impl Incoming {
             self.owes_continue = &[];
         }
         while !self.owes_continue.is_empty() {
-            match ready!(stream.poll_write_pieces(cx, &[IoSlice::new(self.owes_continue)])) {
+            match ready!(stream.poll_write_pieces(cx, &[IoSlice::new(self.owes_continue)], Follows::Anything)) {
                 Ok(written) => self.owes_continue = self.owes_continue.get(written..).unwrap_or_default(),
                 // The read that follows tells why.
                 Err(_) => self.owes_continue = &[],

@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request};
 
 use crate::model::{Body, Fault, Frame, Kind, Stage};
-use crate::transport::Stream;
+use crate::transport::{Follows, Stream};
 use crate::wire::{BodyBroken, BodyLength, RequestEncoder};
 
 /// Small pieces are gathered up to this before a write.
@@ -189,7 +189,7 @@ impl Outgoing {
             *slot = IoSlice::new(piece);
             used += 1;
         }
-        stream.poll_write_pieces(cx, slices.get(..used).unwrap_or_default())
+        stream.poll_write_pieces(cx, slices.get(..used).unwrap_or_default(), Follows::Anything)
     }
 
     fn advance(&mut self, mut written: usize) {
