@@ -8,6 +8,7 @@ mod fault;
 mod frame;
 mod gather;
 mod outcome;
+mod pieces;
 mod table;
 
 pub use address::{Address, AddressError};
@@ -18,4 +19,5 @@ pub use fault::{Answer, Fault, Kind, Retry, Side, Stage};
 pub use frame::{Body, Frame};
 pub use gather::{Stop, gather};
 pub use outcome::{Outcome, Verdict};
+pub use pieces::Pieces;
 pub use table::{EndpointSpec, Group, MAX_WEIGHT, Table};

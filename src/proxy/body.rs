@@ -11,7 +11,7 @@ use super::late::Late;
 use super::request_stream::RequestStream;
 use super::tally::Tally;
 use super::worker::cut;
-use crate::model::{Body, Code, Fault, Frame, Kind, Outcome, Stage};
+use crate::model::{Body, Code, Fault, Frame, Kind, Outcome, Pieces, Stage};
 use crate::translate::{Farewell, FieldNames, GRPC_STATUS, ReplyStep, ReplyTranslator, Status};
 use crate::upstream::Exchange;
 use crate::wire;
@@ -34,7 +34,7 @@ const UNWATCHED_FRAMES: u32 = 32;
 #[derive(Debug)]
 enum Source {
     /// All of it.
-    Whole(Bytes),
+    Whole(Pieces),
     /// gRPC to a gRPC caller. `early`: what the head says of the status, which counts when nothing follows it.
     Grpc {
         exchange: Box<Exchange<RequestStream>>,
@@ -61,7 +61,7 @@ enum Source {
 
 impl ReplyBody {
     /// All of an answer: how the call ended is known, whether or not the caller takes it (a HEAD request takes none).
-    pub(super) fn whole(data: Bytes, outcome: &Outcome, mut tally: Tally) -> ReplyBody {
+    pub(super) fn whole(data: Pieces, outcome: &Outcome, mut tally: Tally) -> ReplyBody {
         tally.bytes_out = if tally.is_head { 0 } else { data.len() as u64 };
         tally.close(outcome);
         let source = if data.is_empty() { Source::Over } else { Source::Whole(data) };
@@ -158,7 +158,6 @@ impl Source {
 
     fn poll_pull(&mut self, cx: &mut Context<'_>) -> Poll<Result<Pulled, Fault>> {
         match self {
-            Source::Whole(data) => Poll::Ready(Ok(Pulled::Last(Frame::Data(std::mem::take(data)), Outcome::Cancelled))),
             Source::Grpc { exchange, early } => {
                 let frame = ready!(Pin::new(&mut **exchange).poll_frame(cx)).transpose()?;
                 Poll::Ready(Ok(match frame {
@@ -176,7 +175,9 @@ impl Source {
             Source::Translated { exchange, translator, ended } => {
                 pull_translated(exchange, &mut **translator, ended, cx)
             }
-            Source::Cut(_) | Source::Said(_) | Source::Over => Poll::Ready(Ok(Pulled::End(Outcome::Cancelled))),
+            Source::Whole(_) | Source::Cut(_) | Source::Said(_) | Source::Over => {
+                Poll::Ready(Ok(Pulled::End(Outcome::Cancelled)))
+            }
         }
     }
 
@@ -325,6 +326,14 @@ impl ReplyBody {
 impl Body for ReplyBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Fault>>> {
         let this = self.get_mut();
+        // What is told already is given, whatever else happens.
+        if let Source::Whole(data) = &mut this.source {
+            let piece = data.pop();
+            if data.is_empty() {
+                this.source = Source::Over;
+            }
+            return Poll::Ready(piece.map(|piece| Ok(Frame::Data(piece))));
+        }
         if matches!(this.source, Source::Over | Source::Said(_) | Source::Cut(_)) {
             return Poll::Ready(match std::mem::replace(&mut this.source, Source::Over) {
                 Source::Said(fault) => fault.map(Err),

@@ -24,7 +24,7 @@ use crate::wire;
 pub(super) fn told(fault: &Fault, manner: Manner, mut tally: Tally) -> Response<ReplyBody> {
     let response = fault_reply(fault, manner);
     tally.heading(response.status());
-    response.map(|data| ReplyBody::whole(data, &Outcome::Fault(fault.clone()), tally))
+    response.map(|data| ReplyBody::whole(data.into(), &Outcome::Fault(fault.clone()), tally))
 }
 
 /// The answer to a call that a servlet has begun to answer in what the caller speaks itself.

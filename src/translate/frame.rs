@@ -7,7 +7,7 @@ use std::fmt;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::model::{Fault, Kind, Stage};
+use crate::model::{Fault, Kind, Pieces, Stage};
 
 /// Bytes of the prefix.
 pub const HEADER_LEN: usize = 5;
@@ -80,6 +80,8 @@ pub struct FrameDecoder {
     state: State,
     // The beginning of a message that did not arrive in one chunk.
     partial: BytesMut,
+    // The same, of one that is wanted in pieces.
+    held: Pieces,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +94,14 @@ enum State {
 impl FrameDecoder {
     /// `limit`: the most bytes of one message, its prefix not counted.
     pub fn new(limit: usize) -> FrameDecoder {
-        FrameDecoder { limit, chunks: VecDeque::new(), available: 0, state: State::Prefix, partial: BytesMut::new() }
+        FrameDecoder {
+            limit,
+            chunks: VecDeque::new(),
+            available: 0,
+            state: State::Prefix,
+            partial: BytesMut::new(),
+            held: Pieces::default(),
+        }
     }
 
     pub fn push(&mut self, chunk: Bytes) {
@@ -106,6 +115,35 @@ impl FrameDecoder {
     // Named for what it does; an iterator cannot go on after None.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<Message>, FrameError> {
+        let Some((compressed, len)) = self.prefix()? else { return Ok(None) };
+        if self.partial.len() + self.available < len {
+            self.keep(len);
+            return Ok(None);
+        }
+        let bytes = self.take(len);
+        self.state = State::Prefix;
+        Ok(Some(Message { bytes, compressed }))
+    }
+
+    /// The same, for whoever need not have a message in one: most of a large one is not copied. A decoder is asked for messages in one of
+    /// the two ways. Whether the message is compressed is told beside it.
+    pub fn next_in_pieces(&mut self) -> Result<Option<(Pieces, bool)>, FrameError> {
+        let Some((compressed, len)) = self.prefix()? else { return Ok(None) };
+        while self.held.len() < len {
+            let Some(front) = self.chunks.front_mut() else { return Ok(None) };
+            let piece = front.split_to(front.len().min(len - self.held.len()));
+            if front.is_empty() {
+                self.chunks.pop_front();
+            }
+            self.available -= piece.len();
+            self.held.push(piece);
+        }
+        self.state = State::Prefix;
+        Ok(Some((std::mem::take(&mut self.held), compressed)))
+    }
+
+    /// Flag and length of the message that is under way; `None` when more bytes are needed.
+    fn prefix(&mut self) -> Result<Option<(bool, usize)>, FrameError> {
         loop {
             match self.state {
                 State::Prefix => {
@@ -123,15 +161,7 @@ impl FrameDecoder {
                         State::Body { compressed: flag == 1, len }
                     };
                 }
-                State::Body { compressed, len } => {
-                    if self.partial.len() + self.available < len {
-                        self.keep(len);
-                        return Ok(None);
-                    }
-                    let bytes = self.take(len);
-                    self.state = State::Prefix;
-                    return Ok(Some(Message { bytes, compressed }));
-                }
+                State::Body { compressed, len } => return Ok(Some((compressed, len))),
                 State::Failed(error) => {
                     self.chunks.clear();
                     self.available = 0;
@@ -216,6 +246,22 @@ mod tests {
 
     /// Everything that comes out when the bytes arrive in pieces of those sizes, in turn.
     fn decode(bytes: &[u8], sizes: &[usize], limit: usize) -> Decoded {
+        let whole = decode_by(bytes, sizes, limit, |decoder| {
+            Ok(decoder.next()?.map(|message| (message.compressed, message.bytes.to_vec())))
+        });
+        let in_pieces = decode_by(bytes, sizes, limit, |decoder| {
+            Ok(decoder.next_in_pieces()?.map(|(pieces, compressed)| (compressed, pieces.into_bytes().to_vec())))
+        });
+        assert_eq!(whole, in_pieces);
+        whole
+    }
+
+    fn decode_by(
+        bytes: &[u8],
+        sizes: &[usize],
+        limit: usize,
+        next: impl Fn(&mut FrameDecoder) -> Result<Option<(bool, Vec<u8>)>, FrameError>,
+    ) -> Decoded {
         let mut decoder = FrameDecoder::new(limit);
         let mut out = Vec::new();
         let mut rest = bytes;
@@ -225,8 +271,8 @@ mod tests {
             decoder.push(Bytes::copy_from_slice(&rest[..size]));
             rest = &rest[size..];
             loop {
-                match decoder.next() {
-                    Ok(Some(message)) => out.push((message.compressed, message.bytes.to_vec())),
+                match next(&mut decoder) {
+                    Ok(Some(message)) => out.push(message),
                     Ok(None) => break,
                     Err(error) => return (out, Err(error)),
                 }

@@ -8,14 +8,14 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 
 use super::status::Status;
-use crate::model::{Fault, Frame, Kind, Stage};
+use crate::model::{Fault, Frame, Kind, Pieces, Stage};
 
 /// What a step of a request came to.
 #[derive(Debug)]
 pub enum RequestStep {
     /// Push more of the body, or say that it is finished.
     NeedInput,
-    /// One gRPC message with its prefix.
+    /// A gRPC message with its prefix, or the next piece of one.
     Frame(Bytes),
     /// The request is complete: half-close.
     End,
@@ -130,16 +130,13 @@ impl dyn ReplyTranslator + '_ {
     ///
     /// # Errors
     /// Those of `step`, and `MalformedReply` for an answer that wants more.
-    pub fn gather(&mut self) -> Result<Bytes, Fault> {
-        let mut first = Bytes::new();
-        let mut more = Vec::new();
+    pub fn gather(&mut self) -> Result<Pieces, Fault> {
+        let mut pieces = Pieces::default();
         loop {
             match self.step()? {
-                ReplyStep::Data(data) if first.is_empty() => first = data,
-                ReplyStep::Data(data) => more.extend_from_slice(&data),
+                ReplyStep::Data(data) => pieces.push(data),
                 ReplyStep::Head(_) => {}
-                ReplyStep::End if more.is_empty() => return Ok(first),
-                ReplyStep::End => return Ok([&*first, &*more].concat().into()),
+                ReplyStep::End => return Ok(pieces),
                 ReplyStep::NeedInput => {
                     let told = "the servlet's answer has no end";
                     return Err(Fault::new(Kind::MalformedReply, Stage::ReplyBody, told));

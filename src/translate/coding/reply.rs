@@ -79,7 +79,7 @@ impl EncodedReply {
             }
             Some(_) => {
                 // An answer whose head tells its length is there.
-                let plain = self.inner.gather()?;
+                let plain = self.inner.gather()?.into_bytes();
                 let mut encoder = self.encoder(coding, Some(plain.len()))?;
                 let coded = encoder.finish(&plain).map_err(defect)?;
                 if coded.len() >= plain.len() && !self.agreed.accepted.required {

@@ -55,6 +55,11 @@ impl Bound {
         Ok(Bound { bytes: fields.into_bytes(), replaced })
     }
 
+    /// Whether something of the body's message may have to go.
+    pub(super) fn replaces(&self) -> bool {
+        !self.replaced.is_empty()
+    }
+
     /// Puts the fields into a message that the body gave.
     pub(super) fn apply(&self, message: &mut Vec<u8>, start: usize) {
         for path in &self.replaced {

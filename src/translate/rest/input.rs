@@ -8,11 +8,10 @@ use http::{HeaderMap, header};
 
 use super::super::json::ArrayItems;
 use super::form_data::FormData;
-use super::gathered::Gathered;
 use super::lines::Lines;
 use super::media::{self, Media, Wanted};
 use super::{RestPlan, is_http_body};
-use crate::model::{Fault, Kind, Stage};
+use crate::model::{Fault, Kind, Pieces, Stage};
 use crate::schema::{BodyRule, Cardinality, Field, FieldKind};
 
 /// A body on its way in.
@@ -21,7 +20,7 @@ pub(super) enum Input {
     /// No body: the message is made of path and query.
     Nothing,
     /// One value, read when it is whole.
-    Whole(Gathered, Written),
+    Whole(Pieces, Written),
     /// A JSON array of messages.
     Items(ArrayItems),
     /// A message in JSON a line.
@@ -29,7 +28,7 @@ pub(super) enum Input {
     /// A form with files.
     FormData(FormData),
     /// Raw bytes for a stream of `HttpBody`, and their content type.
-    Pieces(VecDeque<Bytes>, Vec<u8>),
+    Raw(VecDeque<Bytes>, Vec<u8>),
     Ended,
 }
 
@@ -66,7 +65,7 @@ impl Input {
                 matches!((field.cardinality, field.kind), (Cardinality::Singular { .. }, FieldKind::Message(_)))
             }
         };
-        let whole = |written| Input::Whole(Gathered::default(), written);
+        let whole = |written| Input::Whole(Pieces::default(), written);
         let (media, refusal) = match media::media(headers, Wanted { streaming, message }) {
             Ok(media) => (media, None),
             Err(refusal) => (Media::Json, Some(refusal)),
@@ -91,8 +90,8 @@ impl Input {
         Ok(match media::raw_form(headers) {
             Ok(Some(boundary)) => (Input::FormData(FormData::new(&boundary)), None),
             Err(wrong) => (Input::FormData(FormData::new("")), Some(wrong)),
-            Ok(None) if streaming => (Input::Pieces(VecDeque::new(), content_type), None),
-            Ok(None) => (Input::Whole(Gathered::default(), Written::Raw(content_type)), None),
+            Ok(None) if streaming => (Input::Raw(VecDeque::new(), content_type), None),
+            Ok(None) => (Input::Whole(Pieces::default(), Written::Raw(content_type)), None),
         })
     }
 
@@ -108,7 +107,7 @@ impl Input {
             Input::Items(items) => items.push(&chunk),
             Input::Lines(lines) => lines.push(&chunk),
             Input::FormData(form) => form.push(&chunk),
-            Input::Pieces(pieces, _) => pieces.push_back(chunk),
+            Input::Raw(pieces, _) => pieces.push_back(chunk),
             Input::Ended => {}
         }
         Ok(())
@@ -120,7 +119,7 @@ impl Input {
             Input::Items(items) => items.finish(),
             Input::Lines(lines) => lines.finish(),
             Input::FormData(form) => form.finish(),
-            Input::Nothing | Input::Whole(..) | Input::Pieces(..) | Input::Ended => {}
+            Input::Nothing | Input::Whole(..) | Input::Raw(..) | Input::Ended => {}
         }
     }
 }

@@ -4,7 +4,6 @@
 mod answer_form;
 mod bound;
 mod form_data;
-mod gathered;
 mod header_value;
 mod http_body;
 mod input;

@@ -10,13 +10,13 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use super::super::coding::{GRPC_ENCODING, MessageCoding};
 use super::super::conclusion::Conclusion;
-use super::super::frame::FrameDecoder;
+use super::super::frame::{FrameDecoder, Message};
 use super::super::json::{WriteOptions, field_from_wire, from_wire, most_text};
 use super::super::metadata::{reply_headers, vary};
 use super::super::middle::{Farewell, ReplyStep, ReplyTranslator};
 use super::super::status::Status;
 use super::{AnswerForm, RestPlan, http_body, is_http_body};
-use crate::model::{Fault, Kind, Stage};
+use crate::model::{Fault, Kind, Pieces, Stage};
 
 /// Items that are there go on together up to about so many bytes: a frame of HTTP/2 for each of many tiny ones costs both ends far more
 /// than the items do, and some clients take it for abuse.
@@ -38,7 +38,7 @@ pub(crate) struct RestReply {
     coding: MessageCoding,
     conclusion: Conclusion,
     /// A unary reply's message, until the status is known.
-    message: Option<Bytes>,
+    message: Option<Pieces>,
     /// What is wrong with an item, until those before it have been given out.
     failed: Option<Fault>,
     ready: VecDeque<ReplyStep>,
@@ -65,6 +65,18 @@ impl RestReply {
     fn next_message(&mut self) -> Result<Option<Bytes>, Fault> {
         match self.decoder.next().map_err(|error| error.in_reply())? {
             Some(message) => self.coding.open_reply(message, self.plan.message_limit).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The same, for an `HttpBody`, whose data need not be put together.
+    fn next_in_pieces(&mut self) -> Result<Option<Pieces>, Fault> {
+        match self.decoder.next_in_pieces().map_err(|error| error.in_reply())? {
+            Some((pieces, true)) => {
+                let message = Message { bytes: pieces.into_bytes(), compressed: true };
+                self.coding.open_reply(message, self.plan.message_limit).map(|plain| Some(plain.into()))
+            }
+            Some((pieces, false)) => Ok(Some(pieces)),
             None => Ok(None),
         }
     }
@@ -97,12 +109,13 @@ impl RestReply {
             return Err(malformed("no message in the reply of a unary method"));
         };
         let (content_type, body) = match self.plan.form {
-            _ if self.raw => self.raw_body(&message)?,
-            form @ AnswerForm::Protobuf(_) => (Some(form.content_type()), self.content(&message)?),
+            _ if self.raw => self.raw_body(message)?,
+            form @ AnswerForm::Protobuf(_) => (Some(form.content_type()), self.content(&message.into_bytes())?.into()),
             AnswerForm::Json | AnswerForm::Lines(_) | AnswerForm::Events => {
+                let message = message.into_bytes();
                 let mut json = Vec::with_capacity(message.len() * 2);
                 self.put_json(&message, &mut json)?;
-                (Some(AnswerForm::Json.content_type()), Bytes::from(json))
+                (Some(AnswerForm::Json.content_type()), Bytes::from(json).into())
             }
         };
         let step = self.answer(content_type, body);
@@ -116,16 +129,14 @@ impl RestReply {
     }
 
     /// A whole answer, whose length is known.
-    fn answer(&mut self, content_type: Option<HeaderValue>, body: Bytes) -> ReplyStep {
+    fn answer(&mut self, content_type: Option<HeaderValue>, mut body: Pieces) -> ReplyStep {
         let mut response = head_of(content_type, self.conclusion.metadata());
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         if self.raw && !body.is_empty() {
             self.keep_coding(response.headers_mut());
         }
         self.mark_form(&mut response);
-        if !body.is_empty() {
-            self.ready.push_back(ReplyStep::Data(body));
-        }
+        self.ready.extend(std::iter::from_fn(|| body.pop()).map(ReplyStep::Data));
         self.send_head(response)
     }
 
@@ -142,7 +153,7 @@ impl RestReply {
         match &self.failed {
             _ if !text.is_empty() => {
                 let content_type = Some(self.plan.form.content_type());
-                Ok(Some(self.begun(content_type, Bytes::from(text))))
+                Ok(Some(self.begun(content_type, Bytes::from(text).into())))
             }
             Some(fault) => Err(fault.clone()),
             None => Ok(None),
@@ -170,8 +181,8 @@ impl RestReply {
     /// The next raw message of a stream. One without bytes is no piece; the first of
     /// them begins the answer all the same, with its content type.
     fn raw_item(&mut self) -> Result<Option<ReplyStep>, Fault> {
-        while let Some(message) = self.next_message()? {
-            let (content_type, body) = self.raw_body(&message)?;
+        while let Some(message) = self.next_in_pieces()? {
+            let (content_type, body) = self.raw_body(message)?;
             if !self.head_sent || !body.is_empty() {
                 return Ok(Some(self.begun(content_type, body)));
             }
@@ -180,25 +191,25 @@ impl RestReply {
     }
 
     /// A piece of a stream, behind the head if that has not gone out.
-    fn begun(&mut self, content_type: Option<HeaderValue>, body: Bytes) -> ReplyStep {
+    fn begun(&mut self, content_type: Option<HeaderValue>, mut body: Pieces) -> ReplyStep {
         if self.head_sent {
-            return ReplyStep::Data(body);
+            let first = body.pop().unwrap_or_default();
+            self.ready.extend(std::iter::from_fn(|| body.pop()).map(ReplyStep::Data));
+            return ReplyStep::Data(first);
         }
         let mut response = head_of(content_type, reply_headers(&self.conclusion.initial, None));
         if self.raw {
             self.keep_coding(response.headers_mut());
         }
         self.mark_form(&mut response);
-        if !body.is_empty() {
-            self.ready.push_back(ReplyStep::Data(body));
-        }
+        self.ready.extend(std::iter::from_fn(|| body.pop()).map(ReplyStep::Data));
         self.send_head(response)
     }
 
     /// The end of a stream.
     fn last(&mut self) -> Result<ReplyStep, Fault> {
         if self.raw {
-            return Ok(if self.head_sent { ReplyStep::End } else { self.answer(None, Bytes::new()) });
+            return Ok(if self.head_sent { ReplyStep::End } else { self.answer(None, Pieces::default()) });
         }
         let form = self.plan.form;
         let (none, last): (&[u8], &[u8]) = match form {
@@ -206,7 +217,7 @@ impl RestReply {
             AnswerForm::Lines(_) | AnswerForm::Events => (b"", b""),
         };
         Ok(match self.head_sent {
-            false => self.answer(Some(form.content_type()), Bytes::from_static(none)),
+            false => self.answer(Some(form.content_type()), Bytes::from_static(none).into()),
             true if last.is_empty() => ReplyStep::End,
             true => ReplyStep::Data(Bytes::from_static(last)),
         })
@@ -282,18 +293,17 @@ impl RestReply {
     }
 
     /// An `HttpBody`, which is the whole message or the field of it that is the answer.
-    fn raw_body(&self, message: &Bytes) -> Result<(Option<HeaderValue>, Bytes), Fault> {
-        let content = self.content(message)?;
-        let broken = |_| untranslatable("the reply is no google.api.HttpBody".into());
-        let raw = http_body::read(&content).map_err(broken)?;
-        let content_type = match raw.content_type {
-            [] => None,
-            text => Some(
-                HeaderValue::from_bytes(text)
-                    .map_err(|_| untranslatable("the content type of the reply is no header value".into()))?,
-            ),
+    fn raw_body(&self, message: Pieces) -> Result<(Option<HeaderValue>, Pieces), Fault> {
+        let content = match self.plan.response_field() {
+            None => message,
+            Some(_) => self.content(&message.into_bytes())?.into(),
         };
-        Ok((content_type, content.slice_ref(raw.data)))
+        let broken = |_| untranslatable("the reply is no google.api.HttpBody".into());
+        let raw = http_body::read(content).map_err(broken)?;
+        let text = Some(raw.content_type).filter(|text| !text.is_empty());
+        let content_type = text.map(HeaderValue::from_maybe_shared).transpose();
+        let told = |_| untranslatable("the content type of the reply is no header value".into());
+        Ok((content_type.map_err(told)?, raw.data))
     }
 }
 
@@ -324,7 +334,8 @@ impl ReplyTranslator for RestReply {
         if streaming && let Some(step) = if self.raw { self.raw_item()? } else { self.items()? } {
             return Ok(step);
         }
-        while let Some(message) = self.next_message()? {
+        while let Some(message) = if self.raw { self.next_in_pieces()? } else { self.next_message()?.map(Pieces::from) }
+        {
             if self.message.is_some() {
                 return Err(malformed("more than one message in the reply of a unary method"));
             }

@@ -16,7 +16,7 @@ use super::bound::Bound;
 use super::form_data::{Shape, Step};
 use super::input::{Input, Written};
 use super::{RestPlan, http_body, is_http_body, protobuf_body, urlencoded};
-use crate::model::{Fault, Kind, Stage};
+use crate::model::{Fault, Kind, Pieces, Stage};
 use crate::schema::{BodyRule, Cardinality, Field, FieldKind, MessageId, Method};
 
 /// The most data in one message of a streamed upload: well under the 4 MiB that gRPC libraries take at most by default.
@@ -43,6 +43,8 @@ pub(crate) struct RestRequest {
     refusal: Option<Fault>,
     failed: Option<Fault>,
     input: Input,
+    // What of a message has not been given.
+    rest: Pieces,
 }
 
 impl RestRequest {
@@ -65,7 +67,8 @@ impl RestRequest {
         let (input, refusal) = Input::open(plan, body_field.as_ref(), headers)?;
         let (method, limit) = (plan.method.clone(), plan.message_limit);
         let (first, finished, taken, failed) = (true, false, 0, None);
-        Ok(RestRequest { method, body_field, limit, bound, first, finished, taken, refusal, failed, input })
+        let rest = Pieces::default();
+        Ok(RestRequest { method, body_field, limit, bound, first, finished, taken, refusal, failed, input, rest })
     }
 
     /// Whether a body of so many bytes is over the limit as a whole: a stream is not, however long it is.
@@ -73,7 +76,7 @@ impl RestRequest {
         let gathered = match self.input {
             Input::Whole(..) => true,
             Input::FormData(_) => !self.method.client_streaming,
-            Input::Nothing | Input::Items(_) | Input::Lines(_) | Input::Pieces(..) | Input::Ended => false,
+            Input::Nothing | Input::Items(_) | Input::Lines(_) | Input::Raw(..) | Input::Ended => false,
         };
         gathered && len > self.limit as u64
     }
@@ -86,9 +89,13 @@ impl RestRequest {
     fn fail(&mut self, fault: Fault) {
         self.failed = Some(fault);
         self.input = Input::Ended;
+        self.rest = Pieces::default();
     }
 
     fn advance(&mut self) -> Result<RequestStep, Fault> {
+        if let Some(piece) = self.rest.pop() {
+            return Ok(RequestStep::Frame(piece));
+        }
         let limit = self.limit;
         let next = match &mut self.input {
             Input::Ended => return Ok(RequestStep::End),
@@ -110,12 +117,12 @@ impl RestRequest {
                 Step::NeedInput | Step::End => None,
                 Step::Message(message) => Some(self.frame(message)?),
             },
-            Input::Pieces(pieces, content_type) => match next_piece(pieces, piece_of(limit)) {
+            Input::Raw(pieces, content_type) => match next_piece(pieces, piece_of(limit)) {
                 None if !self.finished || !self.first => None,
                 // An empty upload is one empty message: its content type is worth telling.
                 piece => {
                     let content_type = std::mem::take(content_type);
-                    Some(self.raw(&content_type, &piece.unwrap_or_default())?)
+                    Some(self.raw(&content_type, piece.unwrap_or_default().into())?)
                 }
             },
             Input::Nothing | Input::Whole(..) if !self.finished => None,
@@ -126,19 +133,19 @@ impl RestRequest {
             Input::Whole(gathered, written) => {
                 let (gathered, written) = (std::mem::take(gathered), std::mem::replace(written, Written::Json));
                 self.input = Input::Ended;
-                Some(self.value(gathered.as_slice(), &written)?)
+                Some(self.value(gathered, &written)?)
             }
         };
         Ok(next.map_or_else(|| self.starved(), RequestStep::Frame))
     }
 
     /// The message of a body that is one value.
-    fn value(&mut self, body: &[u8], written: &Written) -> Result<Bytes, Fault> {
+    fn value(&mut self, body: Pieces, written: &Written) -> Result<Bytes, Fault> {
         match written {
-            Written::Json => self.message(body),
+            Written::Json => self.message(&body.into_bytes()),
             Written::Raw(content_type) => self.raw(content_type, body),
-            Written::Protobuf => self.protobuf(body),
-            Written::Urlencoded => self.form(body),
+            Written::Protobuf => self.protobuf(&body.into_bytes()),
+            Written::Urlencoded => self.form(&body.into_bytes()),
         }
     }
 
@@ -210,10 +217,19 @@ impl RestRequest {
         self.within_limit(out)
     }
 
-    fn raw(&mut self, content_type: &[u8], data: &[u8]) -> Result<Bytes, Fault> {
-        let mut out = room(data.len() + content_type.len() + 32);
-        http_body::put(&mut out, self.body_field.as_ref(), content_type, data);
-        self.frame(out)
+    /// The beginning of a message that holds `data` where it lies; what follows it is the rest.
+    fn raw(&mut self, content_type: &[u8], mut data: Pieces) -> Result<Bytes, Fault> {
+        let (before, behind) = http_body::around(self.body_field.as_ref(), content_type, data.len());
+        if self.first && self.bound.replaces() {
+            // Something of it may be taken out again.
+            return self.frame([&*room(0), &before, &data.into_bytes(), &behind].concat());
+        }
+        let bound = if std::mem::take(&mut self.first) { std::mem::take(&mut self.bound).bytes } else { Vec::new() };
+        let len = message_len(before.len() + data.len() + behind.len() + bound.len())?;
+        let head = [&frame_header(len), &*before].concat();
+        data.push([behind, bound].concat().into());
+        self.rest = data;
+        Ok(head.into())
     }
 
     /// Adds path and query to the first message, and the prefix to every one.
@@ -221,8 +237,7 @@ impl RestRequest {
         if std::mem::take(&mut self.first) {
             std::mem::take(&mut self.bound).apply(&mut out, HEADER_LEN);
         }
-        let len = u32::try_from(out.len() - HEADER_LEN)
-            .map_err(|_| refused(Kind::BodyTooLarge, "the message is over gRPC's limit of 4 GiB"))?;
+        let len = message_len(out.len() - HEADER_LEN)?;
         for (byte, prefix) in out.iter_mut().zip(frame_header(len)) {
             *byte = prefix;
         }
@@ -275,7 +290,7 @@ impl RequestTranslator for RestRequest {
     }
 
     fn is_end(&self) -> bool {
-        matches!(self.input, Input::Ended) && self.failed.is_none()
+        matches!(self.input, Input::Ended) && self.rest.is_empty() && self.failed.is_none()
     }
 }
 
@@ -284,6 +299,10 @@ pub(super) fn room(len: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEADER_LEN + len);
     out.extend_from_slice(&frame_header(0));
     out
+}
+
+fn message_len(len: usize) -> Result<u32, Fault> {
+    u32::try_from(len).map_err(|_| refused(Kind::BodyTooLarge, "the message is over gRPC's limit of 4 GiB"))
 }
 
 fn refused(kind: Kind, message: impl Into<Cow<'static, str>>) -> Fault {

@@ -2,20 +2,12 @@
 //! a peer that sends in crumbs nor one whose reader is slow costs more memory than the bytes that its windows let it send; large ones
 //! stay where they were read, as parts of buffers that are at most some times their size.
 
-use std::collections::VecDeque;
+use bytes::Bytes;
 
-use bytes::{Bytes, BytesMut};
+use crate::model::Pieces;
 
 /// From here on a piece is worth its own place.
 const LARGE: usize = 4 * 1024;
-
-/// Bytes in the order in which they came.
-#[derive(Debug, Default)]
-pub(super) struct Inbox {
-    /// In front of what is `joined`.
-    pieces: VecDeque<Bytes>,
-    joined: BytesMut,
-}
 
 /// Bytes that were read, and perhaps belong to a buffer that can be shared.
 #[derive(Debug)]
@@ -33,45 +25,30 @@ impl Piece<'_> {
     }
 }
 
+/// Bytes in the order in which they came.
+#[derive(Debug, Default)]
+pub(super) struct Inbox(Pieces);
+
 impl Inbox {
     pub(super) fn is_empty(&self) -> bool {
-        self.pieces.is_empty() && self.joined.is_empty()
+        self.0.is_empty()
     }
 
     pub(super) fn put(&mut self, piece: Piece<'_>) {
-        let bytes = piece.as_slice();
-        if bytes.is_empty() {
-            return;
+        match piece {
+            Piece::Owned(bytes) if bytes.len() >= LARGE => self.0.push(bytes),
+            Piece::Borrowed(bytes) if bytes.len() >= LARGE => self.0.push(Bytes::copy_from_slice(bytes)),
+            small => self.0.push_copy(small.as_slice()),
         }
-        if bytes.len() < LARGE {
-            // The first piece has just the room that it needs: most bodies are one.
-            self.joined.extend_from_slice(bytes);
-            return;
-        }
-        if !self.joined.is_empty() {
-            self.pieces.push_back(std::mem::take(&mut self.joined).freeze());
-        }
-        self.pieces.push_back(match piece {
-            Piece::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
-            Piece::Owned(bytes) => bytes,
-        });
     }
 
     pub(super) fn take(&mut self) -> Option<Bytes> {
-        if let Some(first) = self.pieces.pop_front() {
-            return Some(first);
-        }
-        (!self.joined.is_empty()).then(|| std::mem::take(&mut self.joined).freeze())
+        self.0.pop()
     }
 
     /// Drops all of it. Its length.
     pub(super) fn clear(&mut self) -> usize {
-        let mut len = 0;
-        while let Some(piece) = self.take() {
-            len += piece.len();
-        }
-        self.pieces = VecDeque::new();
-        len
+        std::mem::take(&mut self.0).len()
     }
 }
 
