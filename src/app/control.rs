@@ -9,6 +9,8 @@ use super::retired::Retired;
 use super::routing::{Fleet, Running, mount, routing};
 use super::state::{Shared, Vital};
 use crate::config::{Change, Event, ReloadReport, Reloader, ServletDef};
+use crate::discovery::Problem;
+use crate::route::Conflict;
 use crate::runtime::stand_back;
 use crate::runtime::watch::{Notice, Watcher};
 use crate::servlet::Servlet;
@@ -109,11 +111,11 @@ impl Control {
     }
 
     /// Everything is built aside, so that nothing stands between the stores: a route that met the endpoints of another version would send
-    /// them what they do not know.
+    /// them what they do not know. What cannot be in force is told as refused, whatever a reload thought of it.
     fn apply(&mut self, events: &[Event]) {
         self.retired.free();
         let now = Instant::now();
-        let mut rerouted = false;
+        let before = events.iter().any(reroutes).then(|| self.fleet.clone());
         let (mut removed, mut tables, mut tables_with_routes) = (Vec::new(), Vec::new(), Vec::new());
         for event in events {
             match event {
@@ -135,12 +137,10 @@ impl Control {
                     };
                     let mount = mount(def, servlet, &self.shared.metrics);
                     self.fleet.insert(def.name.to_string(), Running { def: Arc::clone(def), mount });
-                    rerouted = true;
                 }
                 Event::Removed { name, .. } => {
                     self.fleet.remove(name);
                     removed.push(name);
-                    rerouted = true;
                 }
                 Event::Refused { .. }
                 | Event::SettingsRefused { .. }
@@ -148,24 +148,58 @@ impl Control {
                 | Event::Unchanged { .. } => {}
             }
         }
-        let routing = rerouted.then(|| routing(&self.fleet));
+        let routing =
+            match before.map(|before| routing(&self.fleet).map_err(|conflicts| (before, conflicts))).transpose() {
+                Ok(routing) => routing,
+                Err((before, conflicts)) => return self.give_up(events, &conflicts, before),
+            };
         // Told before it is in force: what is seen of it has its report.
         events.iter().for_each(|event| self.tell(event));
         for def in tables.into_iter().chain(tables_with_routes) {
             self.table(def, now);
         }
-        match routing {
-            Some(Ok(routing)) => self.retired.keep_routing(self.shared.routing.swap(Arc::new(routing))),
-            Some(Err(conflicts)) => {
-                conflicts.iter().for_each(|conflict| tracing::error!(%conflict, "the routes stay as they were"))
-            }
-            None => {}
-        }
-        if rerouted {
+        if let Some(routing) = routing {
+            self.retired.keep_routing(self.shared.routing.swap(Arc::new(routing)));
             self.shared.runs(&self.fleet);
         }
         removed.into_iter().for_each(|name| self.forget(name));
         self.shared.wake();
+    }
+
+    /// Goes on with the fleet of `before`: no routes can be made from what it would be after these events. A reload accepts nothing of
+    /// the kind.
+    fn give_up(&mut self, events: &[Event], conflicts: &[Conflict], before: Fleet) {
+        self.fleet = before;
+        let problems: Vec<Problem> = conflicts
+            .iter()
+            .map(|Conflict { what, first, second }| {
+                let wrong = format!("is claimed twice: also by {second}");
+                Problem::new(first.to_string(), None, "", wrong).value(what.as_str())
+            })
+            .collect();
+        for event in events {
+            let (name, files) = match event {
+                Event::Accepted { servlet, files, .. } => (&*servlet.name, files),
+                Event::Removed { name, files } => (name.as_str(), files),
+                other => {
+                    self.tell(other);
+                    continue;
+                }
+            };
+            let running = self.fleet.contains_key(name);
+            if !running {
+                self.forget(name);
+            }
+            let (name, files) = (name.to_owned(), files.clone());
+            self.tell(&Event::Refused {
+                name,
+                running,
+                files,
+                problems: problems.clone(),
+                changes: Vec::new(),
+                again: false,
+            });
+        }
     }
 
     /// No route leads to it any more.
@@ -203,6 +237,11 @@ impl Control {
     }
 }
 
+/// Whether the routes differ after it.
+fn reroutes(event: &Event) -> bool {
+    matches!(event, Event::Accepted { change: Change::New | Change::Whole, .. } | Event::Removed { .. })
+}
+
 /// One line, and one more for each problem. A warning is for the operator to act on.
 fn log(event: &Event, report: &ReloadReport) {
     let outcome = if report.accepted { "reloaded" } else { "not reloaded" };
@@ -222,5 +261,66 @@ fn log(event: &Event, report: &ReloadReport) {
             true => tracing::info!(servlet, "{change}"),
             false => tracing::warn!(servlet, "{change}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::state::tests::shared;
+    use super::*;
+    use crate::config::{Loaded, load};
+
+    /// What the servlets of these names, each with its file's text, come to.
+    fn loaded(directory: &Path, servlets: &[(&str, &str)]) -> Loaded {
+        let write = |name: &str, text: &str| {
+            let path = directory.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("telamon.yaml", "listeners: [{ name: in, address: 127.0.0.1:0 }]\n");
+        for (name, text) in servlets {
+            write(&format!("servlets/{name}.yaml"), text);
+            write(&format!("endpoints/{name}.yaml"), "endpoints: [{ address: 127.0.0.1:1 }]\n");
+        }
+        load(&directory.join("telamon.yaml")).unwrap_or_else(|report| panic!("{report}"))
+    }
+
+    fn accepted(servlet: &Arc<ServletDef>, change: Change) -> Event {
+        let (summary, files, changes) = (String::new(), Vec::new(), Vec::new());
+        Event::Accepted { servlet: Arc::clone(servlet), change, summary, files, changes }
+    }
+
+    #[test]
+    fn what_no_routes_can_be_made_from_is_told_as_refused_and_leaves_no_trace() {
+        let (shared, _drain) = shared();
+        let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let old = loaded(directories[0].path(), &[("a", "services: [a.S]\n")]);
+        let new = loaded(directories[1].path(), &[("a", "services: [a.T]\n"), ("b", "services: [a.S, b.S]\n")]);
+        let (_, reloader) = Reloader::start(&directories[0].path().join("telamon.yaml")).ok().unwrap();
+        let fetcher = Fetcher::new(std::sync::mpsc::channel().0);
+        let (fleet, retired) = (Fleet::new(), Retired::default());
+        let mut control = Control { shared: Arc::clone(&shared), fleet, reloader, fetcher, retired };
+        let outcomes = || -> Vec<(Option<String>, bool)> {
+            shared.reports().into_iter().map(|report| (report.servlet, report.accepted)).rev().collect()
+        };
+        control.apply(&[accepted(&old.servlets["a"], Change::New)]);
+        assert_eq!(outcomes(), [(Some("a".into()), true)]);
+        let routing = shared.routing.load_full();
+
+        // `a` is changed in a way that claims nothing else, beside a `b` that is in its way.
+        control.apply(&[accepted(&old.servlets["a"], Change::Whole), accepted(&new.servlets["b"], Change::New)]);
+        assert_eq!(outcomes()[1..], [(Some("a".into()), false), (Some("b".into()), false)]);
+        let told = shared.reports()[0].problems[0].to_string();
+        assert!(told.contains("a.yaml:1:12") && told.contains("b.yaml:1:12"), "{told}");
+        assert!(Arc::ptr_eq(&routing, &shared.routing.load()), "what ran goes on");
+        assert!(shared.registry.get("b").is_none() && shared.servlets.load().len() == 1);
+
+        // The next change is not in its way.
+        let next = [accepted(&new.servlets["a"], Change::Whole), accepted(&new.servlets["b"], Change::New)];
+        control.apply(&next);
+        assert_eq!(outcomes()[3..], [(Some("a".into()), true), (Some("b".into()), true)]);
+        assert_eq!(shared.servlets.load().len(), 2);
     }
 }

@@ -147,12 +147,12 @@ impl Drop for Vital {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::routing::routing;
     use super::*;
     use crate::runtime::DrainControl;
 
-    fn shared() -> (Arc<Shared>, DrainControl) {
+    pub(in super::super) fn shared() -> (Arc<Shared>, DrainControl) {
         let (control, drain) = DrainControl::new();
         let metrics = Metrics::new();
         let routing = routing(&Fleet::new()).ok().unwrap();

@@ -145,7 +145,7 @@ fn assemble(
         None => Vec::new(),
     };
     let ServletFile { services, routes, upstream, timeout, .. } = file.value;
-    let services = services.0?.map(|services| services.value).unwrap_or_default();
+    let services = services.0?.unwrap_or(Spanned { value: Vec::new(), at: file.at });
     Some(ServletDef {
         name: Arc::from(name),
         file: Arc::from(reader.file()),
@@ -153,7 +153,8 @@ fn assemble(
         schema: schema?,
         reflected,
         upstream: upstream.0.unwrap_or(Upstream::Grpc),
-        services: services.into_iter().map(service).collect::<Option<_>>()?,
+        services_at: services.at,
+        services: services.value.into_iter().map(service).collect::<Option<_>>()?,
         routes: routes
             .0?
             .into_iter()

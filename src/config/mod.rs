@@ -2,6 +2,7 @@
 //! one servlet never touches another, and a running servlet is never worse off for a file that is broken or half written.
 
 mod bindings;
+mod blame;
 mod checks;
 mod cidr;
 mod conflicts;

@@ -63,6 +63,8 @@ pub(super) struct Entry {
     /// The problems that were told last, and with which files.
     pub(super) told: Option<(Sources, Vec<Problem>)>,
     gone_since: Option<Instant>,
+    /// Its file has been gone long enough. It is still there when others would not get on without it.
+    pub(super) leaves: bool,
 }
 
 impl Entry {
@@ -76,7 +78,13 @@ impl Entry {
             running: None,
             told: None,
             gone_since: None,
+            leaves: false,
         }
+    }
+
+    fn is_there(&mut self) {
+        self.gone_since = None;
+        self.leaves = false;
     }
 }
 
@@ -174,18 +182,20 @@ impl Reloader {
         let mut dirty = self.reload_settings(&mut reading, &mut events);
         let listed = self.list(&mut events);
         // Whether other files may matter now.
-        let mut others = self.remove_gone(&listed, now, &mut reading, &mut events);
+        let mut others = self.see_off(&listed, now, &mut reading);
         dirty |= others;
         let around = Surroundings {
             root: directory_of(&self.file),
             state: &self.settings.state.0,
             defaults: &self.settings.defaults,
         };
+        let stays = self.entries.values().filter(|entry| !entry.leaves);
         let running: Vec<Arc<ServletDef>> =
-            self.entries.values().filter_map(|entry| Some(Arc::clone(&entry.running.as_ref()?.def))).collect();
+            stays.filter_map(|entry| Some(Arc::clone(&entry.running.as_ref()?.def))).collect();
         for (name, listed) in listed {
             let known = self.entries.get_mut(&name);
             let kept = last_good::path(around.state, &name);
+            dirty |= known.as_ref().is_some_and(|entry| entry.leaves);
             let unchanged = known.as_ref().is_some_and(|entry| {
                 entry.inherited == *around.defaults
                     && entry.listed == listed
@@ -193,7 +203,7 @@ impl Reloader {
                     && reading.matches(&entry.attempt.sources)
             });
             match known {
-                Some(entry) if unchanged => entry.gone_since = None,
+                Some(entry) if unchanged => entry.is_there(),
                 Some(entry) => {
                     dirty = true;
                     let on_trial = self.fetched.on_trial(&kept).map(|read| (kept.as_path(), read));
@@ -204,7 +214,7 @@ impl Reloader {
                     entry.pass_gate(&running);
                     entry.inherited = around.defaults.clone();
                     entry.listed = listed;
-                    entry.gone_since = None;
+                    entry.is_there();
                 }
                 None => {
                     (dirty, others) = (true, true);
@@ -214,7 +224,9 @@ impl Reloader {
             }
         }
         if dirty {
+            let before = self.entries.len();
             events.extend(self.settle(&mut reading));
+            others |= self.entries.len() != before;
         }
         self.is_to_watch |= others;
         self.stamps = reading.into_stamps();
@@ -228,7 +240,8 @@ impl Reloader {
 
     /// When to look again without being told of a change: a file that is gone has been gone long enough then.
     pub fn next_check(&self) -> Option<Instant> {
-        self.entries.values().filter_map(|entry| entry.gone_since).min().map(|since| since + GONE_AFTER)
+        let going = self.entries.values().filter(|entry| !entry.leaves);
+        going.filter_map(|entry| entry.gone_since).min().map(|since| since + GONE_AFTER)
     }
 
     /// [`Reloader::watched`], if that may be other files than when this was asked last.
@@ -300,34 +313,25 @@ impl Reloader {
         }
     }
 
-    /// Forgets the servlets whose files have been gone long enough. Whether there were any.
-    fn remove_gone(
-        &mut self,
-        listed: &BTreeMap<String, Listed>,
-        now: Instant,
-        reading: &mut Reading,
-        events: &mut Vec<Event>,
-    ) -> bool {
-        let before = self.entries.len();
+    /// Finds the servlets whose files have been gone long enough. Whether there are any that were not known to be.
+    fn see_off(&mut self, listed: &BTreeMap<String, Listed>, now: Instant, reading: &mut Reading) -> bool {
+        let mut any = false;
         self.entries.retain(|name, entry| {
-            if listed.contains_key(name) {
+            if listed.contains_key(name) || entry.leaves {
                 return true;
             }
             let since = *entry.gone_since.get_or_insert(now);
             // A file that never led to a servlet leaves nothing behind.
-            if entry.running.is_some() && now.saturating_duration_since(since) < GONE_AFTER {
-                return true;
+            if entry.running.is_none() {
+                reading.forget(&entry.attempt.sources);
+                any = true;
+                return false;
             }
-            reading.forget(&entry.attempt.sources);
-            if let Some(running) = &entry.running {
-                if running.def.reflected.is_some() {
-                    self.fetched.forget(last_good::path(&self.settings.state.0, name));
-                }
-                events.push(Event::Removed { name: name.clone(), files: running.sources.names() });
-            }
-            false
+            entry.leaves = now.saturating_duration_since(since) >= GONE_AFTER;
+            any |= entry.leaves;
+            true
         });
-        before != self.entries.len()
+        any
     }
 }
 

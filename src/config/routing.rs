@@ -61,6 +61,14 @@ impl Claim<'_> {
         }
     }
 
+    /// The service by which it has an HTTP rule of a schema.
+    pub(super) fn service(&self) -> Option<&str> {
+        match &self.way {
+            Way::Binding { method, .. } => Some(&method.service),
+            Way::Service | Way::Route { .. } => None,
+        }
+    }
+
     /// Adds it to the routing table.
     pub(super) fn add_to<T>(&self, builder: &mut TableBuilder<T>, target: T) {
         let origin = self.origin.clone();
@@ -171,12 +179,18 @@ impl<'s> Owners<'s> {
 
     /// The line by which `servlet` has this service, if it does.
     pub(super) fn line(&self, servlet: &Arc<ServletDef>, service: &str) -> Option<(usize, &'s ServiceDef)> {
+        let owned = self.owner(service).filter(|(owner, ..)| Arc::ptr_eq(owner, servlet));
+        owned.map(|(_, index, line)| (index, line))
+    }
+
+    /// Who has this service, and by which line.
+    pub(super) fn owner(&self, service: &str) -> Option<(&'s Arc<ServletDef>, usize, &'s ServiceDef)> {
         let packages = service.rmatch_indices('.').filter_map(|(dot, _)| service.get(..dot));
         let best = self
             .0
             .get(service)
             .or_else(|| packages.map(|package| format!("{package}.*")).find_map(|pattern| self.0.get(pattern.as_str())))
             .or_else(|| self.0.get("*"));
-        best.filter(|(owner, ..)| Arc::ptr_eq(owner, servlet)).map(|(_, index, line)| (*index, *line))
+        best.copied()
     }
 }

@@ -29,6 +29,8 @@ pub struct ServletDef {
     pub upstream: Upstream,
     /// Callable by every dialect, REST by the rules in the schema. Empty unless `upstream` is gRPC.
     pub services: Vec<ServiceDef>,
+    /// Where its file lists them; the file's beginning when it does not.
+    pub(super) services_at: Position,
     /// More ways in, tried before the services of every servlet.
     pub routes: Vec<RouteDef>,
     pub table: Table,

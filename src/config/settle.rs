@@ -1,31 +1,49 @@
 //! Putting in force what the files say, as far as servlets do not claim the same.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::blame::{Before, Culprit};
 use super::conflicts::conflicts;
 use super::differences::summary;
 use super::last_good;
 use super::load::Attempt;
 use super::reading::Reading;
 use super::reload::{Entry, Reloader, Running};
-use super::routing::{Claim, claims};
 use super::{Change, Event, Reflected, ServletDef};
 use crate::discovery::Problem;
 
 impl Reloader {
-    /// Puts in force every servlet that is whole and claims nothing that another has. A conflict is settled for what runs: the
-    /// servlets in it that changed go back to what they were, until nobody is in another's way: from what an endpoint told to what its
-    /// own files say, and from there to what runs.
+    /// Puts in force every servlet that is whole and claims nothing that another has, and takes away those whose files are gone. A conflict is
+    /// settled for what runs: the servlets that brought it about go back to what they were, until nobody is in another's way: from what an
+    /// endpoint told to what its own files say, and from there to what runs.
     pub(super) fn settle(&mut self, reading: &mut Reading) -> Vec<Event> {
         let Settled { accepted, trials, own } = self.free_of_conflicts();
         let mut events = Vec::new();
+        let mut removed = BTreeSet::new();
         for (name, entry) in &mut self.entries {
             let taken = accepted.get(name);
+            let kept = || last_good::path(&self.settings.state.0, name);
+            if entry.leaves {
+                match own.get(name) {
+                    Some(problems) => events.extend(entry.refuse(name, problems.clone())),
+                    None => {
+                        reading.forget(&entry.attempt.sources);
+                        if let Some(Running { def, sources }) = &entry.running {
+                            if def.reflected.is_some() {
+                                self.fetched.forget(kept());
+                            }
+                            events.push(Event::Removed { name: name.clone(), files: sources.names() });
+                        }
+                        removed.insert(name.clone());
+                    }
+                }
+                continue;
+            }
             if taken.is_some_and(|taken| entry.is_settled(taken)) {
                 continue;
             }
-            let kept = last_good::path(&self.settings.state.0, name);
+            let kept = kept();
             if let Some(trial) = entry.trial.take_if(|trial| taken.is_some_and(|taken| is_of(trial, taken))) {
                 entry.attempt = trial;
                 self.fetched.accept_trial(&kept);
@@ -47,12 +65,13 @@ impl Reloader {
                 self.fetched.accept_kept(&kept, reading);
             }
         }
+        self.entries.retain(|name, _| !removed.contains(name));
         events
     }
 
     fn free_of_conflicts(&self) -> Settled {
         let mut accepted: BTreeMap<String, Arc<ServletDef>> = BTreeMap::new();
-        for (name, entry) in &self.entries {
+        for (name, entry) in self.entries.iter().filter(|(_, entry)| !entry.leaves) {
             let trial = entry.trial.as_ref().and_then(|trial| trial.result.as_ref().ok());
             let def =
                 trial.or(entry.attempt.result.as_ref().ok()).or(entry.running.as_ref().map(|running| &running.def));
@@ -60,26 +79,30 @@ impl Reloader {
         }
         let (mut trials, mut own) = (HashMap::new(), HashMap::new());
         // Of what runs nobody is in another's way. An edit of a table or a timeout claims nothing new, and what all servlets claim is long.
-        if accepted.iter().all(|(name, def)| self.running(name).is_some_and(|running| claims_the_same(running, def))) {
+        let still = |(name, def): (&String, _)| self.running(name).is_some_and(|running| claims_the_same(running, def));
+        if !self.entries.values().any(|entry| entry.leaves) && accepted.iter().all(still) {
             return Settled { accepted, trials, own };
         }
-        let mut held = Held { reloader: self, claims: HashMap::new() };
-        // Each round takes at least one changed servlet back, so there are no more rounds than servlets.
+        let mut before = None;
+        // Each round takes at least one servlet a step back, of three, so the rounds come to an end.
         loop {
-            let mut back: HashMap<String, Vec<Problem>> = HashMap::new();
+            let mut back: HashMap<String, StepBack> = HashMap::new();
             for conflict in conflicts(&accepted) {
-                for name in conflict.intruders(|name, claim| held.has(name, claim)) {
-                    if self.is_changed(name, accepted.get(name)) {
-                        back.entry(name.to_owned()).or_default().push(conflict.problem(name));
-                    }
+                let before = before.get_or_insert_with(|| self.before());
+                let is_changed = |name: &str| self.is_changed(name, accepted.get(name));
+                for Culprit { servlet, problem, gave_up } in before.culprits(&conflict, &accepted, is_changed) {
+                    let step = back.entry(servlet).or_default();
+                    step.problems.push(problem);
+                    step.to_running |= gave_up;
                 }
             }
             if back.is_empty() {
                 return Settled { accepted, trials, own };
             }
-            for (name, problems) in back {
+            for (name, StepBack { problems, to_running }) in back {
                 let Some(entry) = self.entries.get(&name) else { continue };
-                let was_trial = entry.trial.as_ref().zip(accepted.get(&name)).is_some_and(|(one, def)| is_of(one, def));
+                let was_trial = !to_running
+                    && entry.trial.as_ref().zip(accepted.get(&name)).is_some_and(|(one, def)| is_of(one, def));
                 let next = if was_trial { entry.attempt.result.as_ref().ok() } else { None };
                 match next.or(self.running(&name)) {
                     Some(next) => drop(accepted.insert(name.clone(), Arc::clone(next))),
@@ -93,6 +116,14 @@ impl Reloader {
             }
         }
     }
+}
+
+/// What is wrong with a version.
+#[derive(Default)]
+struct StepBack {
+    problems: Vec<Problem>,
+    /// Whether the one between it and the one that runs has the same fault.
+    to_running: bool,
 }
 
 /// What may be in force beside each other.
@@ -127,27 +158,16 @@ impl Reloader {
         Some(&self.entries.get(name)?.running.as_ref()?.def)
     }
 
+    fn before(&self) -> Before<'_> {
+        Before::of(self.entries.keys().filter_map(|name| Some((name.as_str(), self.running(name)?))).collect())
+    }
+
     fn is_changed(&self, name: &str, candidate: Option<&Arc<ServletDef>>) -> bool {
         match (candidate, self.running(name)) {
             (Some(candidate), Some(running)) => !Arc::ptr_eq(candidate, running),
-            (Some(_), None) => true,
-            (None, _) => false,
+            (Some(_), None) | (None, Some(_)) => true,
+            (None, None) => false,
         }
-    }
-}
-
-/// What the servlets that run have claimed, worked out when a conflict asks for it.
-struct Held<'r> {
-    reloader: &'r Reloader,
-    claims: HashMap<String, HashSet<String>>,
-}
-
-impl Held<'_> {
-    fn has(&mut self, servlet: &str, claim: &str) -> bool {
-        let running = self.reloader.running(servlet);
-        let known =
-            self.claims.entry(servlet.to_owned()).or_insert_with(|| claims(running).iter().map(Claim::text).collect());
-        known.contains(claim)
     }
 }
 

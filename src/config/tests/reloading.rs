@@ -1,5 +1,6 @@
 //! Reloads, step by step: what is written, when, and what comes of it.
 
+mod claims;
 mod schemas;
 mod servlets;
 mod settings;
