@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use crate::support::grpc::Caller;
 use crate::support::program::Program;
 use crate::support::proxy::{ECHO, ECHO_PROTO, table};
-use crate::support::servlet::one_and_no_more;
+use crate::support::servlet::{one_and_no_more, three_words};
 use crate::support::{Call, Running, Servlet, framed, http1, http2, text_field};
 
 const SAY: &str = "/echo.v1.Echo/Say";
@@ -100,6 +100,29 @@ async fn a_keep_alive_answer_during_the_drain_says_close() {
     until_draining(&admin).await;
     gate.add_permits(1);
     assert_eq!(caller.answer().await.unwrap().header("connection"), Some("close"));
+    stopping.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_kept_connection_takes_requests_until_it_was_told_to_close() {
+    let (servlet, gate) = Servlet::gated(three_words).await;
+    let proxy = Running::echo(&[(&servlet.address, 1)]).await;
+    let admin = proxy.admin.clone();
+    let mut caller = http1::Caller::connect(&proxy.address).await;
+    let request = "GET /v1/count/x HTTP/1.1\r\nHost: a\r\n\r\n";
+    caller.write(request).await;
+    let head = caller.until("\r\n\r\n").await;
+    assert!(!head.to_ascii_lowercase().contains("connection:"), "{head}");
+    let stopping = tokio::spawn(proxy.stop(LONG));
+    until_draining(&admin).await;
+    gate.add_permits(6);
+    caller.until("0\r\n\r\n").await;
+    // It could not know, and its next request may have been under way.
+    caller.write(request).await;
+    let answer = caller.answer().await.expect("an answer to what was sent before anything told not to");
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    assert!(answer.text().contains("three"), "{}", answer.text());
+    assert!(caller.answer().await.is_none());
     stopping.await.unwrap();
 }
 

@@ -299,7 +299,7 @@ async fn a_stream_goes_in_chunks_item_by_item_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
-async fn draining_closes_behind_the_answer_and_the_idle_at_once() {
+async fn draining_closes_behind_the_answer_and_the_idle() {
     let (servlet, gate) = parrot().await;
     let proxy = Running::echo(&[(&servlet.address, 1)]).await;
     let mut idle = Caller::connect(&proxy.address).await;

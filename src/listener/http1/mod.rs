@@ -34,6 +34,10 @@ use crate::wire::{HeadLimits, ReplyTerms, RequestHead, RequestParser};
 const LINGER_TIME: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 64 * 1024;
 
+/// While draining, how long after its last answer a kept connection still takes a request: the caller may have sent one without knowing, or
+/// be about to, since no answer has told it `Connection: close`. A round trip and the caller's own delay.
+const UNTOLD_GRACE: Duration = Duration::from_secs(1);
+
 /// Serves a connection to its end, from what has been read of it already.
 pub(super) async fn serve<S: Serve>(
     stream: Stream,
@@ -146,15 +150,20 @@ impl<S: Serve> Connection<S> {
 
     /// Waits for the next request to begin. False when there will be none: the peer left, or was idle for too long, or it is time to go.
     async fn first_byte(&mut self) -> bool {
-        let until = Instant::now().checked_add(self.limits.idle_timeout);
+        let since = Instant::now();
+        let idle_until = since.checked_add(self.limits.idle_timeout);
         let Connection { shared, idle, drain, .. } = self;
         poll_fn(|cx| {
             if let Poll::Ready(is_there) = shared.poll_some(cx) {
                 return Poll::Ready(is_there);
             }
-            // Every connection is woken when draining begins.
+            // Every connection is woken when draining begins, and when it has run out of time.
+            let until = match drain.is_draining() {
+                true if drain.is_over() => return Poll::Ready(false),
+                true => Some(idle_until.map_or(since + UNTOLD_GRACE, |idle| idle.min(since + UNTOLD_GRACE))),
+                false => idle_until,
+            };
             match until {
-                _ if drain.is_draining() => Poll::Ready(false),
                 Some(until) => idle.poll(until, cx).map(|()| false),
                 None => Poll::Pending,
             }
