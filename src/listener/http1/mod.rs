@@ -10,6 +10,8 @@
 
 mod reply;
 mod shared;
+#[cfg(test)]
+mod tests;
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -18,6 +20,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::{HeaderValue, Method, Response, Version};
+use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use self::reply::{Ending, write_reply, write_whole};
@@ -33,6 +36,9 @@ use crate::wire::{HeadLimits, ReplyTerms, RequestHead, RequestParser};
 /// After an answer that did not wait for the request's body: how long and how much we read on, so that a reset does not destroy it.
 const LINGER_TIME: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 64 * 1024;
+
+/// Exchanges of one connection in a row that wait for nothing, as when a caller has pipelined what is refused. Then it is the others' turn.
+const TURN: u32 = 16;
 
 /// While draining, how long after its last answer a kept connection still takes a request: the caller may have sent one without knowing, or
 /// be about to, since no answer has told it `Connection: close`. A round trip and the caller's own delay.
@@ -51,7 +57,7 @@ pub(super) async fn serve<S: Serve>(
     let shared = Shared::new(stream, sniffed.seen, limits.stall_timeout, sniffed.since + PATIENCE);
     let head_until = Some(sniffed.head_until);
     let idle = Timer::default();
-    let mut connection = Connection { shared, parser, conn, service, limits, drain, idle, head_until };
+    let mut connection = Connection { shared, parser, conn, service, limits, drain, idle, head_until, served: 0 };
     let ending = connection.run().await;
     connection.close(ending).await;
 }
@@ -66,6 +72,8 @@ struct Connection<S: Serve> {
     idle: Timer,
     /// When the head whose first byte was read by the sniffer must be whole.
     head_until: Option<Instant>,
+    /// Exchanges since the connection last waited for a request.
+    served: u32,
 }
 
 enum NextHead {
@@ -87,6 +95,12 @@ impl<S: Serve> Connection<S> {
             match Box::pin(self.exchange(head)).await {
                 Ending::Keep => self.shared.next_message(),
                 ending @ (Ending::Close | Ending::Reset) => return ending,
+            }
+            self.served += 1;
+            if self.served >= TURN {
+                self.served = 0;
+                // Behind a look at the sockets, not only behind the tasks that are ready.
+                yield_now().await;
             }
         }
     }
@@ -152,11 +166,12 @@ impl<S: Serve> Connection<S> {
     async fn first_byte(&mut self) -> bool {
         let since = Instant::now();
         let idle_until = since.checked_add(self.limits.idle_timeout);
-        let Connection { shared, idle, drain, .. } = self;
+        let Connection { shared, idle, drain, served, .. } = self;
         poll_fn(|cx| {
             if let Poll::Ready(is_there) = shared.poll_some(cx) {
                 return Poll::Ready(is_there);
             }
+            *served = 0;
             // Every connection is woken when draining begins, and when it has run out of time.
             let until = match drain.is_draining() {
                 true if drain.is_over() => return Poll::Ready(false),
