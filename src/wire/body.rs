@@ -30,7 +30,7 @@ const MAX_TRAILER_BYTES: usize = 16 * 1024;
 /// Digits of a chunk size, leading zeros too: as many as 64 bits need.
 const MAX_SIZE_DIGITS: u8 = 16;
 
-const TRAILERS_TOO_LARGE: Refusal = Refusal::new(Kind::HeadTooLarge, "the trailer section is too large");
+const TRAILERS_OVER: Refusal = Refusal::new(Kind::HeadTooLarge, "the trailer section is over the limit of");
 
 /// A piece of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,10 +200,12 @@ impl BodyDecoder {
         loop {
             let line = self.scanner.next_line(window).map_err(|_| Refusal::body("a control byte in the trailers"))?;
             match line {
-                None if buf.len() >= MAX_TRAILER_BYTES => return Err(TRAILERS_TOO_LARGE),
+                None if buf.len() >= MAX_TRAILER_BYTES => return Err(TRAILERS_OVER.over(MAX_TRAILER_BYTES, "bytes")),
                 None => return Ok(None),
                 Some(line) if line.is_empty() => break,
-                Some(_) if self.trailer_lines == trailers::MAX_FIELDS => return Err(TRAILERS_TOO_LARGE),
+                Some(_) if self.trailer_lines == trailers::MAX_FIELDS => {
+                    return Err(TRAILERS_OVER.over(trailers::MAX_FIELDS, "fields"));
+                }
                 Some(_) => self.trailer_lines += 1,
             }
         }

@@ -22,7 +22,8 @@ const FIELD_OVERHEAD: usize = 32;
 
 const TWO_HOSTS: Refusal = Refusal::head("`:authority` and Host differ");
 
-const TOO_LARGE: Refusal = Refusal::new(Kind::HeadTooLarge, "too many or too large header fields");
+/// Whatever the listener takes.
+const TOO_MANY: Refusal = Refusal::new(Kind::HeadTooLarge, "the request head has more fields than can be held");
 
 /// What an HTTP/2 head said to this hop; taken out of its fields, as with HTTP/1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,7 +51,13 @@ fn check(head: &mut RequestHead, limits: &HeadLimits, default_host: Option<&Head
         return Err(Refusal::new(Kind::NotImplemented, "CONNECT is not implemented"));
     }
     if head.is_cut {
-        return Err(TOO_LARGE);
+        // Its fields were taken up to the number, or up to more bytes than are allowed.
+        let has_all_fields = head.fields.len() < limits.fields;
+        return Err(if has_all_fields {
+            Refusal::bytes_over(limits.bytes)
+        } else {
+            Refusal::fields_over(limits.fields)
+        });
     }
     check_target(head)?;
     let terms = check_fields(&head.fields, limits)?;
@@ -63,7 +70,7 @@ fn check(head: &mut RequestHead, limits: &HeadLimits, default_host: Option<&Head
         fields.remove(name);
     }
     if let Some(host) = host {
-        fields.try_insert(HOST, host).map_err(|_| TOO_LARGE)?;
+        fields.try_insert(HOST, host).map_err(|_| TOO_MANY)?;
     }
     if terms.has_cookie {
         join_cookies(fields)?;
@@ -92,7 +99,7 @@ struct Seen {
 
 fn check_fields(headers: &HeaderMap, limits: &HeadLimits) -> Result<Seen, Refusal> {
     if headers.len() > limits.fields {
-        return Err(TOO_LARGE);
+        return Err(Refusal::fields_over(limits.fields));
     }
     let (mut seen, terms) = (Seen::default(), &mut H2Terms::default());
     let mut expectation = Expectation::None;
@@ -108,7 +115,7 @@ fn check_fields(headers: &HeaderMap, limits: &HeadLimits) -> Result<Seen, Refusa
         }
     }
     if size > limits.bytes {
-        return Err(TOO_LARGE);
+        return Err(Refusal::bytes_over(limits.bytes));
     }
     terms.expects_continue = expectation.is_continue()?;
     seen.said = *terms;
@@ -167,7 +174,7 @@ fn join_cookies(headers: &mut HeaderMap) -> Result<(), Refusal> {
     let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if crumbs.len() > 1 {
         let whole = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).map_err(|_| Refusal::head("malformed cookie"))?;
-        headers.try_insert(COOKIE, whole).map_err(|_| TOO_LARGE)?;
+        headers.try_insert(COOKIE, whole).map_err(|_| TOO_MANY)?;
     }
     Ok(())
 }

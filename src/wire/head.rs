@@ -25,7 +25,8 @@ const FIELDS_ON_STACK: usize = 32;
 /// of the call.
 const ADDED: usize = 7;
 
-const TOO_MANY: Refusal = Refusal::new(Kind::HeadTooLarge, "too many header fields");
+/// Whatever the listener takes.
+const TOO_MANY: Refusal = Refusal::new(Kind::HeadTooLarge, "the request head has more fields than can be held");
 
 /// Reads a head that ends with its empty line and has `fields` field lines.
 pub(super) fn read(head: &Bytes, fields: usize, default_host: Option<&HeaderValue>) -> Result<RequestHead, Refusal> {

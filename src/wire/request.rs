@@ -109,14 +109,14 @@ impl RequestParser {
                 0 => check_version(line)?,
                 _ if line.is_empty() => return Ok(true),
                 fields if fields > self.limits.fields => {
-                    return Err(Refusal::new(Kind::HeadTooLarge, "too many header fields"));
+                    return Err(Refusal::fields_over(self.limits.fields));
                 }
                 _ => {}
             }
             self.lines += 1;
         }
         if buf.len() >= self.limits.bytes {
-            return Err(Refusal::new(Kind::HeadTooLarge, "the request head is too long"));
+            return Err(Refusal::bytes_over(self.limits.bytes));
         }
         Ok(false)
     }

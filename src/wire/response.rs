@@ -95,12 +95,12 @@ impl ResponseParser {
                 return Ok(true);
             }
             if self.lines > self.limits.fields {
-                return Err(bad("its head has too many fields"));
+                return Err(bad("its head is over the limit of").over(self.limits.fields, "fields"));
             }
             self.lines += 1;
         }
         if buf.len() >= self.limits.bytes {
-            return Err(bad("its head is too long"));
+            return Err(bad("its head is over the limit of").over(self.limits.bytes, "bytes"));
         }
         Ok(false)
     }

@@ -189,9 +189,13 @@ fn trailers_are_as_strict_as_fields() {
 fn trailers_are_bounded() {
     let fields = |count: usize| format!("0\r\n{}\r\n", "A: b\r\n".repeat(count));
     assert!(chunked(&fields(32)).unwrap().ended);
-    assert_eq!(chunked(&fields(33)).unwrap_err().kind, Kind::HeadTooLarge);
+    let fault = chunked(&fields(33)).unwrap_err();
+    assert_eq!(fault.kind, Kind::HeadTooLarge);
+    assert_eq!(fault.message, "the trailer section is over the limit of 32 fields");
     let endless = format!("0\r\nA: {}", "b".repeat(16 * 1024));
-    assert_eq!(chunked(&endless).unwrap_err().kind, Kind::HeadTooLarge);
+    let fault = chunked(&endless).unwrap_err();
+    assert_eq!(fault.kind, Kind::HeadTooLarge);
+    assert_eq!(fault.message, "the trailer section is over the limit of 16384 bytes");
 }
 
 #[test]

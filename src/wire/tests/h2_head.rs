@@ -133,11 +133,20 @@ fn paths_and_methods() {
 fn every_field_counts_and_weighs() {
     let limits = HeadLimits { bytes: 200, fields: 5 };
     let check = |fields: &[(&'static str, &str)]| {
-        check_h2_request(&mut request(Method::GET, "http://a/", fields), &limits, None).map_err(|fault| fault.kind)
+        let checked = check_h2_request(&mut request(Method::GET, "http://a/", fields), &limits, None);
+        checked.map_err(|fault| (fault.kind, fault.message.into_owned()))
     };
+    let over = |limit: &str| Err((Kind::HeadTooLarge, format!("the request head is over the limit of {limit})")));
     let crumb = ("cookie", "a=1");
     assert!(check(&[crumb; 4]).is_ok(), "4 fields of 41 bytes");
-    assert_eq!(check(&[crumb; 5]), Err(Kind::HeadTooLarge), "205 bytes");
+    assert_eq!(check(&[crumb; 5]), over("200 bytes (`limits.header_size`"), "205 bytes");
     assert!(check(&[("x", ""); 5]).is_ok());
-    assert_eq!(check(&[("x", ""); 6]), Err(Kind::HeadTooLarge));
+    assert_eq!(check(&[("x", ""); 6]), over("5 fields (`limits.header_fields`"));
+    // What was cut while it was read: at the number of fields, or at the room for bytes.
+    for (fields, limit) in [(5, "5 fields (`limits.header_fields`"), (4, "200 bytes (`limits.header_size`")] {
+        let mut cut = request(Method::GET, "http://a/", &[("x", ""); 5][..fields]);
+        cut.is_cut = true;
+        let fault = check_h2_request(&mut cut, &limits, None).unwrap_err();
+        assert_eq!(Some((fault.kind, fault.message.into_owned())), over(limit).err());
+    }
 }

@@ -156,13 +156,17 @@ fn limits_hold_before_the_head_is_whole() {
 
     let longer = fits.replace("X: ", "X: x");
     for text in [&longer, &longer[..64], &"x".repeat(64)] {
-        assert_eq!(parse_with(small, text.as_bytes(), None).unwrap_err().kind, Kind::HeadTooLarge, "{text:?}");
+        let fault = parse_with(small, text.as_bytes(), None).unwrap_err();
+        assert_eq!(fault.kind, Kind::HeadTooLarge, "{text:?}");
+        assert_eq!(fault.message, "the request head is over the limit of 64 bytes (`limits.header_size`)");
     }
     assert!(parse_with(small, &longer.as_bytes()[..63], None).unwrap().is_none());
 
     let three = "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nA: b\r\n";
     assert!(parse_with(small, format!("{three}\r\n").as_bytes(), None).unwrap().is_some());
-    assert_eq!(parse_with(small, format!("{three}A: b\r\n").as_bytes(), None).unwrap_err().kind, Kind::HeadTooLarge);
+    let fault = parse_with(small, format!("{three}A: b\r\n").as_bytes(), None).unwrap_err();
+    assert_eq!(fault.kind, Kind::HeadTooLarge);
+    assert_eq!(fault.message, "the request head is over the limit of 3 fields (`limits.header_fields`)");
 
     let hundred = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(99));
     assert_eq!(head(&hundred).request.headers().len(), 100);
