@@ -8,6 +8,7 @@ mod chance;
 mod epoch;
 mod order;
 mod sequence;
+mod spells;
 mod stats;
 mod tree;
 
@@ -15,6 +16,7 @@ pub use chance::SplitMix;
 pub use epoch::Epoch;
 pub use order::{Availability, Candidate, Order};
 pub use sequence::Sequence;
+pub use spells::{Past, Spells};
 pub use stats::{Pool, Stats};
 
 /// How an endpoint is chosen. Every policy honours the weights.

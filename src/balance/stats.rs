@@ -6,6 +6,8 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use super::{Past, Spells};
+
 /// How far above the pool counts as slower at all: ln 1.5.
 const DEAD_ZONE: f64 = 0.405_465_108_108_164_4;
 /// Each unit of slowness above the dead zone costs e^-3: a smaller exponent leaves too much on the slow one.
@@ -13,7 +15,8 @@ const STEEPNESS: f64 = 3.0;
 /// The share that is left is never below this part, so that a recovery is noticed.
 const FLOOR: f64 = 0.03;
 /// What was measured is forgotten with a time constant of 30 s, in ticks; quicker makes a slow endpoint be tried again too often.
-const MEMORY_TICKS: f64 = 30e9 / (1_u64 << TICK_BITS) as f64;
+const MEMORY_TICKS: f64 = MEMORY_NANOS / (1_u64 << TICK_BITS) as f64;
+const MEMORY_NANOS: f64 = 30e9;
 /// When an endpoint was last measured is known in ticks of 2^27 ns, an eighth of a second: 31 bits of them are nine years.
 const TICK_BITS: u32 = 27;
 /// The lowest bit of [`Stats::state`]: held to be slower than its peers. Above it is the tick.
@@ -190,6 +193,8 @@ pub struct Stats {
     counted: AtomicU64,
     /// The same for [`Pool::shed`].
     shed: AtomicU64,
+    /// When it was held to be slower than its peers.
+    slow: Spells,
 }
 
 /// How slow an endpoint is, as far as one knows. Both halves are read and written as one.
@@ -229,6 +234,7 @@ impl Stats {
             ghosts_at: AtomicU64::new(0),
             counted: AtomicU64::new(0),
             shed: AtomicU64::new(0),
+            slow: Spells::default(),
         }
     }
 
@@ -245,6 +251,12 @@ impl Stats {
     /// Whether it is held to be slower than its peers.
     pub fn is_penalised(&self) -> bool {
         self.state.load(Relaxed) & PENALISED != 0
+    }
+
+    /// When it was that, if it is not any more: what nobody measures is forgotten in time.
+    pub fn was_penalised(&self, now: u64) -> Option<Past> {
+        let faded = self.is_penalised().then(|| faded(self.state.load(Relaxed), self.estimate()));
+        self.slow.past(now, faded)
     }
 
     /// How many times as long as the pool's its calls take, as far as that is remembered at `now`.
@@ -292,6 +304,11 @@ impl Stats {
         }
         if slow || penalised {
             self.count_penalty(pool);
+            match (penalised, slow) {
+                (false, _) => self.slow.begin(now),
+                (true, false) => self.slow.end(now.min(faded(state, before))),
+                (true, true) => {}
+            }
         }
     }
 
@@ -351,6 +368,12 @@ fn remembered(state: u32, now: u64) -> f64 {
         0 => 1.0,
         ticks => (-f64::from(ticks) / MEMORY_TICKS).exp(),
     }
+}
+
+/// When an estimate of this state is forgotten as far as it takes nothing from a share, in nanoseconds of the epoch.
+fn faded(state: u32, estimate: Estimate) -> u64 {
+    let lasts = MEMORY_NANOS * (f64::from(estimate.delta) / DEAD_ZONE).max(1.0).ln();
+    (u64::from(state >> 1) << TICK_BITS).saturating_add(lasts as u64)
 }
 
 /// The part of its share that is left to one whose log latency is so far above the pool's.

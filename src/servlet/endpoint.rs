@@ -9,7 +9,7 @@ use super::aside::{Aside, SetAside};
 use super::latency::{Latency, Recent};
 use super::observed::{Observed, Running};
 use super::turns::Turns;
-use crate::balance::{Epoch, Pool, Stats};
+use crate::balance::{Epoch, Pool, Spells, Stats};
 use crate::model::Address;
 
 /// Which endpoint, unique in the process: an address that was removed and added again is another endpoint.
@@ -55,6 +55,8 @@ pub struct Endpoint {
     address: Address,
     since: Instant,
     servlet: Arc<str>,
+    /// When it was set aside.
+    pub(super) away: Spells,
     /// Why the last connection failed; taken for failures and for people alone.
     complaint: Mutex<Box<str>>,
 }
@@ -75,6 +77,7 @@ impl Endpoint {
             address,
             since: now,
             servlet,
+            away: Spells::default(),
             complaint: Mutex::default(),
         }
     }
@@ -121,19 +124,27 @@ impl Endpoint {
     /// A connection to it could not be made: nothing is sent there for 100 ms, doubled with each failure in a row up to 10 s. `why`
     /// is for people to read. `None` when it had been set aside already.
     pub fn connect_failed(&self, now: Instant, why: &str) -> Option<SetAside> {
-        let told = self.aside.failed(self.epoch.nanos(now), self.id.0);
+        let now = self.epoch.nanos(now);
+        let told = self.aside.failed(now, self.id.0);
         if let Some(told) = &told {
+            self.away.begin(now);
             *self.complaint.lock().unwrap_or_else(PoisonError::into_inner) = why.into();
             if told.was_fine { self.turns.leave() } else { self.turns.take() }
         }
         told.map(|told| told.told)
     }
 
-    /// A connection to it came up: whatever was against it is forgotten. Tells whether there was something. (A good answer to the call
+    /// A connection to it came up: whatever was against it is so no more. Tells whether there was something. (A good answer to the call
     /// that tries it does the same; others may be the last of a server that no longer listens.)
-    pub fn connected(&self) -> bool {
+    pub fn connected(&self, now: Instant) -> bool {
+        self.comes_back(self.epoch.nanos(now))
+    }
+
+    /// The same, in nanoseconds of the epoch.
+    pub(super) fn comes_back(&self, now: u64) -> bool {
         let was_aside = self.aside.clear();
         if was_aside {
+            self.away.end(now);
             self.turns.come_back();
         }
         was_aside
@@ -172,6 +183,8 @@ impl Endpoint {
 impl Drop for Endpoint {
     /// One that goes while it is aside is so no more.
     fn drop(&mut self) {
-        self.connected();
+        if self.aside.clear() {
+            self.turns.come_back();
+        }
     }
 }

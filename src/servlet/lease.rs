@@ -65,7 +65,7 @@ impl Lease {
                 let head = if self.head == 0 { now } else { self.head };
                 let seconds = head.saturating_sub(self.begun) as f64 / 1e9;
                 endpoint.end_good(pool, seconds, now);
-                self.on_trial && endpoint.connected()
+                self.on_trial && endpoint.comes_back(now)
             }
             Verdict::Bad => {
                 endpoint.stats.end_bad(pool, now);

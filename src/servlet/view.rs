@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::aside::Standing;
 use super::{Endpoint, EndpointId, GroupState, Member, Servlet};
-use crate::balance::Policy;
+use crate::balance::{Past, Policy};
 use crate::model::Address;
 
 /// What an endpoint is doing.
@@ -32,6 +32,9 @@ impl State {
         }
     }
 }
+
+/// For how long a state is told that is over: as long as a share over ten minutes may show it.
+const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// Quantiles of the time from a lease to the head of its answer, of good calls in the last five to ten minutes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +69,7 @@ pub struct EndpointView {
     pub state: State,
     /// While it is set aside: until when nothing is sent there. In the past when the next call tries it.
     pub set_aside_until: Option<Instant>,
-    /// The reason for the state, as a sentence.
+    /// The reason for the state, and what was against it in the last ten minutes, as a sentence.
     pub why: String,
 }
 
@@ -139,9 +142,22 @@ fn judge(group: &GroupState, member: &Member, policy: Policy, nanos: u64) -> (St
     if factor < 1.0 {
         let (times, percent) = (endpoint.stats.slowness(nanos), factor * 100.0);
         let why = format!("its calls take {times:.1} times as long as its peers'; it gets {percent:.0} % of its share");
-        return (State::Penalised, factor, why);
+        return (State::Penalised, factor, why + &past(endpoint, nanos));
     }
-    (State::Serving, 1.0, "it takes calls by its weight".to_owned())
+    (State::Serving, 1.0, "it takes calls by its weight".to_owned() + &past(endpoint, nanos))
+}
+
+/// What was against an endpoint lately and is not now: `; it was set aside 2 times so far, for 12.0 s in all, until 40.0 s ago`.
+fn past(endpoint: &Endpoint, now: u64) -> String {
+    let tell = |what: &str, past: Option<Past>| {
+        let Past { times, total, ago } = past.filter(|past| past.ago <= REMEMBERED)?;
+        let times = if times == 1 { "once".to_owned() } else { format!("{times} times so far") };
+        let (total, ago) = (total.as_secs_f64(), ago.as_secs_f64());
+        Some(format!("; it was {what} {times}, for {total:.1} s in all, until {ago:.1} s ago"))
+    };
+    let away = tell("set aside", endpoint.away.past(now, None));
+    let slow = tell("held to be slower than its peers", endpoint.stats.was_penalised(now));
+    away.into_iter().chain(slow).collect()
 }
 
 /// What is against an endpoint until a connection to it has come up again; `None` when nothing is.

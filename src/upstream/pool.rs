@@ -241,7 +241,7 @@ impl Pool {
     async fn connect_http1(&self, replica: &Replica, open: Open) -> Result<http1::Connection, Fault> {
         let connected = http1::connect(replica.endpoint.address(), &replica.options(), open).await;
         let connection = connected.inspect_err(|fault| failed(&replica.endpoint, fault))?;
-        log::connected(&replica.endpoint, replica.endpoint.connected());
+        log::connected(&replica.endpoint, replica.endpoint.connected(now()));
         if let Some(sweep) = replica.idle.sweep() {
             spawn(&self.tasks, sweep);
         }
@@ -262,7 +262,7 @@ impl Pool {
             let replica = under_way.end();
             let fault = match connected {
                 Ok((connection, driver)) => {
-                    log::connected(&replica.endpoint, replica.endpoint.connected());
+                    log::connected(&replica.endpoint, replica.endpoint.connected(now()));
                     let retiring = retire(Rc::downgrade(&replica), Rc::downgrade(&connection));
                     replica.further.went_well();
                     replica.http2.borrow_mut().push(connection);

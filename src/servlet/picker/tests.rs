@@ -120,7 +120,7 @@ fn a_trial_that_fails_waits_longer() {
     let second = endpoint.connect_failed(later, "connection refused").unwrap();
     assert!(second.wait > first.wait * 3 / 2 && second.failures == 2);
     assert!(endpoint.set_aside_until(later).is_some());
-    assert!(endpoint.connected() && endpoint.set_aside_until(later).is_none());
+    assert!(endpoint.connected(later) && endpoint.set_aside_until(later).is_none());
 }
 
 #[test]

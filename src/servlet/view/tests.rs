@@ -97,3 +97,56 @@ fn an_endpoint_is_set_aside_until_a_connection_comes_up() {
     let lease = servlet.picker(1).pick(later, &[]).unwrap();
     assert!(!lease.conclude(&Outcome::Grpc(Code::Ok), later), "it had not been away");
 }
+
+#[test]
+fn what_was_against_it_is_told_for_as_long_as_its_share_may_show_it() {
+    let start = Instant::now();
+    let at = |seconds: u64| start + Duration::from_secs(seconds);
+    let specs: &[(u16, u32)] = &[(1, 10), (2, 10), (3, 10), (4, 10)];
+    let servlet = Servlet::new(Arc::from("echo"), Policy::default(), &table(&[("", 1, specs)]), start);
+    let why = |now| -> Vec<String> { servlet.views(now).into_iter().map(|view| view.why).collect() };
+    let plain = "it takes calls by its weight";
+    assert!(why(start).iter().all(|why| why == plain));
+
+    let endpoint = servlet.snapshot().endpoints().next().unwrap().clone();
+    endpoint.connect_failed(at(10), "connection refused");
+    endpoint.connect_failed(at(11), "connection refused");
+    assert!(endpoint.connected(at(14)));
+    assert!(!endpoint.connected(at(15)));
+    assert_eq!(why(at(16))[0], format!("{plain}; it was set aside once, for 4.0 s in all, until 2.0 s ago"));
+    endpoint.connect_failed(at(20), "connection refused");
+    let now = why(at(20)).remove(0);
+    assert!(now.starts_with("the last connection to it failed") && !now.contains("it was"), "{now}");
+    // By a good answer to the call that tries it.
+    let mut picker = servlet.picker(3);
+    let trial = loop {
+        let lease = picker.pick(at(22), &[]).unwrap();
+        if lease.endpoint().id() == endpoint.id() {
+            break lease;
+        }
+    };
+    assert!(trial.conclude(&Outcome::Grpc(Code::Ok), at(22)));
+    let twice = format!("{plain}; it was set aside 2 times so far, for 6.0 s in all, until 600.0 s ago");
+    assert_eq!(why(at(622)), [twice.as_str(), plain, plain, plain]);
+    assert_eq!(why(at(623))[0], plain, "no share shows it any more");
+
+    // The second is slow for a while.
+    let call = |picker: &mut crate::servlet::Picker, second: u64, slow: bool| {
+        let lease = picker.pick(at(second), &[]).unwrap();
+        let takes = if slow && lease.endpoint().address().to_string().ends_with(":2") { 200 } else { 10 };
+        lease.finish(&Outcome::Grpc(Code::Ok), at(second) + Duration::from_millis(takes));
+    };
+    (0..400).for_each(|_| call(&mut picker, 700, true));
+    assert_eq!(servlet.views(at(700))[1].state, State::Penalised);
+    assert!(why(at(700)).iter().all(|why| !why.contains("it was")));
+    // Nobody calls: what was measured is forgotten.
+    let (faded, told) =
+        (servlet.views(at(800)).remove(1), format!("{plain}; it was held to be slower than its peers once, for "));
+    assert_eq!(faded.state, State::Serving);
+    assert!(faded.why.starts_with(&told), "{}", faded.why);
+    (0..4_000).for_each(|turn| call(&mut picker, 801 + turn / 100, false));
+    let views = servlet.views(at(845));
+    assert_eq!(views[1].state, State::Serving);
+    assert!(views[1].why.starts_with(&told) && views[1].why.ends_with(" s ago"), "{}", views[1].why);
+    assert!(views[2].why == plain && views[0].why == plain);
+}
