@@ -183,7 +183,7 @@ fn bind_tcp(address: SocketAddr, first: bool) -> io::Result<std::net::TcpListene
     let socket = tcp_socket(address)?;
     socket.set_reuse_port(true)?;
     socket.bind(&address.into())?;
-    tune(&socket)?;
+    tune(&socket, address.ip())?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())

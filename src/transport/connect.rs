@@ -21,7 +21,7 @@ pub async fn connect(address: &Address, timeout: Duration) -> Result<Stream, Fau
     };
     match tokio::time::timeout(timeout, connecting).await {
         Ok(Ok(stream)) => {
-            stream.tune();
+            stream.tune(address);
             Ok(stream)
         }
         Ok(Err(error)) => Err(Fault::new(

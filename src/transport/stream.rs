@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::fresh::Fresh;
+use crate::model::Address;
 
 thread_local! {
     /// What connections without a buffer read into, one after the other. A piece of it holds all of it, so it is no large one; when it is
@@ -161,10 +162,10 @@ impl Stream {
     }
 
     /// Sets a connected socket up as `tune` says. What is accepted has it from its listener.
-    pub(super) fn tune(&self) {
-        if let Stream::Tcp(socket) = self {
+    pub(super) fn tune(&self, peer: &Address) {
+        if let (Stream::Tcp(socket), Address::Tcp(peer)) = (self, peer) {
             // A socket whose peer has gone refuses options; the first read tells.
-            let _ = tune(&socket2::SockRef::from(socket));
+            let _ = tune(&socket2::SockRef::from(socket), peer.ip());
         }
     }
 
@@ -363,8 +364,13 @@ impl AsyncWrite for Stream {
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// Small writes leave at once, since a proxy that waits to fill segments adds its wait to every call; and the kernel finds out when a
-/// peer's host is gone. Accepted sockets take all of this over from the listening one.
-pub(super) fn tune(socket: &socket2::Socket) -> io::Result<()> {
+/// peer's host is gone. Accepted sockets take all of this over from the listening one. `address`: where it listens, or its peer's.
+pub(super) fn tune(socket: &socket2::Socket, address: IpAddr) -> io::Result<()> {
+    if address.to_canonical().is_loopback() {
+        // No network is between them. A host that uses BBR would pace what stays on it, by a timer for each burst. Where this may not be
+        // chosen, it goes on as it is.
+        let _ = socket.set_tcp_congestion(b"reno");
+    }
     let probes = socket2::TcpKeepalive::new().with_time(SILENCE).with_interval(SILENCE / 3).with_retries(3);
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&probes)
@@ -405,6 +411,30 @@ mod tests {
             }
         }
         assert!(kept.iter().all(|(buf, said)| buf == said.as_bytes()));
+    }
+
+    #[tokio::test]
+    async fn what_stays_on_the_host_is_not_paced() {
+        for (address, unpaced) in [("127.0.0.1:0", true), ("[::1]:0", true), ("0.0.0.0:0", false)] {
+            let Ok(mut bound) = super::super::bind(&address.parse().unwrap(), 1) else { continue };
+            let acceptor = bound.take(0).unwrap()().unwrap();
+            let Address::Tcp(at) = bound.address else { unreachable!() };
+            let of = |socket: socket2::SockRef<'_>| {
+                let name = socket.tcp_congestion().unwrap();
+                String::from_utf8(name).unwrap().trim_end_matches('\0').to_owned()
+            };
+            let default = of(socket2::SockRef::from(&std::net::TcpListener::bind((at.ip(), 0)).unwrap()));
+            let to = format!("127.0.0.1:{}", at.port());
+            let to = if at.is_ipv6() { bound.address.clone() } else { to.parse().unwrap() };
+            let connected = super::super::connect(&to, Duration::from_secs(60)).await.unwrap();
+            let (mut accepted, _) = acceptor.accept().await.unwrap();
+            let (Stream::Tcp(connected), Stream::Tcp(accepted)) = (&connected, accepted.make_known().unwrap()) else {
+                unreachable!()
+            };
+            assert_eq!(of(socket2::SockRef::from(connected)), "reno");
+            let expected = if unpaced { "reno" } else { &default };
+            assert_eq!(of(socket2::SockRef::from(&*accepted)), expected, "{address}");
+        }
     }
 
     #[tokio::test]
