@@ -8,6 +8,9 @@ use bytes::{Bytes, BytesMut};
 /// From here on a piece is worth its own place.
 const LARGE: usize = 4 * 1024;
 
+/// The same, of what may be held for long: a quarter of the buffers that bodies are read into.
+const LARGE_TO_HOLD: usize = 16 * 1024;
+
 /// Bytes in the order in which they came. The first piece is kept as it is until there is another.
 #[derive(Clone, Debug, Default)]
 pub struct Pieces {
@@ -56,6 +59,12 @@ impl Pieces {
         }
     }
 
+    /// A piece of what is gathered until all of it has come, which takes as long as its sender likes: in any number they pin four times
+    /// their size at most.
+    pub fn push_to_hold(&mut self, piece: Bytes) {
+        if self.is_empty() || piece.len() >= LARGE_TO_HOLD { self.push(piece) } else { self.push_copy(&piece) }
+    }
+
     /// A piece that is not to be kept where it lies.
     pub fn push_copy(&mut self, piece: &[u8]) {
         if self.is_empty() {
@@ -81,6 +90,13 @@ impl Pieces {
             Some(more) if self.first.is_empty() => &more.joined,
             _ => &self.first,
         }
+    }
+
+    /// Copies the first bytes, as many as there is room for. How many.
+    pub fn copy_first(&self, room: &mut [u8]) -> usize {
+        let more = self.more.iter().flat_map(|more| more.whole.iter().map(|piece| &**piece).chain([&*more.joined]));
+        let bytes = std::iter::once(&*self.first).chain(more).flatten();
+        room.iter_mut().zip(bytes).map(|(to, from)| *to = *from).count()
     }
 
     pub fn pop(&mut self) -> Option<Bytes> {
@@ -164,13 +180,17 @@ mod tests {
     proptest! {
         #[test]
         fn bytes_come_out_as_they_went_in(
-            steps in proptest::collection::vec((0..SIZES.len(), any::<bool>(), 0..4_usize, 0..30_000_usize), 0..40),
+            steps in proptest::collection::vec((0..SIZES.len(), 0..3_u8, 0..4_usize, 0..30_000_usize), 0..40),
         ) {
             let (mut pieces, mut there) = (Pieces::default(), Vec::new());
             for (step, (size, copied, act, len)) in steps.into_iter().enumerate() {
                 let piece = vec![step as u8; SIZES[size]];
                 there.extend_from_slice(&piece);
-                if copied { pieces.push_copy(&piece) } else { pieces.push(piece.into()) }
+                match copied {
+                    0 => pieces.push_copy(&piece),
+                    1 => pieces.push_to_hold(piece.into()),
+                    _ => pieces.push(piece.into()),
+                }
                 let taken = match act {
                     0 => Vec::new(),
                     1 => pieces.pop().map_or_else(Vec::new, Vec::from),
@@ -185,6 +205,9 @@ mod tests {
                 there.drain(..taken.len());
                 prop_assert_eq!(pieces.len(), there.len());
                 prop_assert_eq!(pieces.is_empty(), there.is_empty());
+                let mut first = [0; 15];
+                let len = pieces.copy_first(&mut first);
+                prop_assert_eq!(&first[..len], &there[..there.len().min(15)]);
                 prop_assert!(there.starts_with(pieces.peek()) && pieces.peek().is_empty() == there.is_empty());
             }
             prop_assert_eq!(pieces.clone().into_bytes(), there.clone());

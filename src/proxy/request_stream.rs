@@ -20,9 +20,9 @@ use crate::wire;
 /// Pieces kept for a replay, and one more for each replay: a caller that sends byte by byte must not grow a list.
 const KEEP_PIECES: usize = 64;
 
-/// A piece holds the whole buffer that it was read into, 32 KiB or so; one that fills less of it than this is copied to be kept, unless it
+/// A piece holds the whole buffer that it was read into, 64 KiB or so; one that fills less of it than this is copied to be kept, unless it
 /// is the only one.
-const KEEP_WHOLE: usize = 8 * 1024;
+const KEEP_WHOLE: usize = 16 * 1024;
 
 /// Pieces of a body taken in one turn without a message to show for them.
 const FRUITLESS_PIECES: usize = 16;
@@ -378,7 +378,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_replay_sends_what_was_sent(
-            sizes in proptest::collection::vec(prop_oneof![0..20_usize, 8_000..9_000_usize], 0..100),
+            sizes in proptest::collection::vec(prop_oneof![0..20_usize, 16_000..17_000_usize], 0..100),
             again in 0..100_usize,
         ) {
             let mut kept = keeping(usize::MAX);

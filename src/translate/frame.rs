@@ -136,7 +136,7 @@ impl FrameDecoder {
                 self.chunks.pop_front();
             }
             self.available -= piece.len();
-            self.held.push(piece);
+            self.held.push_to_hold(piece);
         }
         self.state = State::Prefix;
         Ok(Some((std::mem::take(&mut self.held), compressed)))

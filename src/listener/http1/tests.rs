@@ -1,6 +1,7 @@
 //! Connections of one worker beside each other.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::pin::Pin;
@@ -8,15 +9,18 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{Request, Response};
+use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
 
-use super::TURN;
+use super::{Shared, TURN};
 use crate::listener::{Accept, ConnectionCounts, Landing, Limits, Observer, RequestBody, Serve, accept};
-use crate::model::{Body, ConnInfo, Fault, Frame};
+use crate::model::{Body, ConnInfo, Fault, Frame, Pieces};
 use crate::runtime::{DrainControl, Worker, runtime};
-use crate::transport::bind;
+use crate::transport::{Stream, bind};
+use crate::wire::Framing;
 
 /// Answers at once, and remembers who asked, by port.
 #[derive(Default)]
@@ -126,4 +130,28 @@ fn pipelined_requests_take_turns_with_other_connections() {
         assert!(run.len() <= 2 * TURN as usize || others == 0, "{} in a row while {others} wait: {order:?}", run.len());
     }
     assert_eq!(left, [0; 3]);
+}
+
+#[tokio::test]
+async fn a_body_that_is_gathered_pins_little_more_than_its_bytes() {
+    for step in [100_usize, 4_096, 8_192, 20_000] {
+        let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut far = tokio::net::TcpStream::connect(socket.local_addr().unwrap()).await.unwrap();
+        let near = Stream::Tcp(socket.accept().await.unwrap().0);
+        let shared = Shared::new(near, BytesMut::new(), Duration::from_secs(60), Instant::now());
+        shared.begin(Framing::Length(step as u64 * 100), false, None, false);
+        let mut gathered = Pieces::default();
+        for _ in 0..100 {
+            far.write_all(&vec![7; step]).await.unwrap();
+            let Some(Ok(Frame::Data(data))) = poll_fn(|cx| shared.poll_frame(cx)).await else { panic!("no data") };
+            gathered.push_to_hold(data);
+        }
+        drop(shared);
+        let (len, mut pinned) = (gathered.len(), 0);
+        while let Some(piece) = gathered.pop() {
+            // Nobody else has any of it.
+            pinned += piece.try_into_mut().map_or(0, |piece| piece.capacity());
+        }
+        assert!(pinned <= 4 * len + 64 * 1024, "{pinned} for {len}, in steps of {step}");
+    }
 }

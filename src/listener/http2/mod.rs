@@ -116,25 +116,38 @@ fn turn<F: Future<Output = ()>>(
     if watch.runs_out() {
         calls.look_up();
     }
-    let received = (0..READS).all(|_| matches!(socket.poll_receive(connection, cx), Poll::Ready(Ok(()))));
-    if connection.has_heard() {
-        watch.greet();
+    let mut reads = 0;
+    loop {
+        let received = loop {
+            reads += 1;
+            let received = matches!(socket.poll_receive(connection, cx), Poll::Ready(Ok(())));
+            // What was asked is answered, even if the next that is read is the end.
+            if !received || reads == READS || connection.has_arrived() {
+                break received;
+            }
+        };
+        if connection.has_heard() {
+            watch.greet();
+        }
+        while let Some(opened) = connection.accept() {
+            watch.begin_call();
+            calls.push(begin(opened));
+        }
+        let rests = calls.poll(cx);
+        let sent = socket.poll_send(connection, cx);
+        if connection.lost().is_some() || (sent.is_ready() && connection.is_finished()) {
+            return Poll::Ready(());
+        }
+        if received && reads < READS {
+            continue;
+        }
+        if received {
+            cx.waker().wake_by_ref();
+        } else if rests.is_ready() {
+            return rest(connection, watch, cx);
+        }
+        return Poll::Pending;
     }
-    while let Some(opened) = connection.accept() {
-        watch.begin_call();
-        calls.push(begin(opened));
-    }
-    let rests = calls.poll(cx);
-    let sent = socket.poll_send(connection, cx);
-    if connection.lost().is_some() || (sent.is_ready() && connection.is_finished()) {
-        return Poll::Ready(());
-    }
-    if received {
-        cx.waker().wake_by_ref();
-    } else if rests.is_ready() {
-        return rest(connection, watch, cx);
-    }
-    Poll::Pending
 }
 
 /// What becomes of a connection without calls.

@@ -15,13 +15,15 @@ pub(super) struct Writer {
     /// Only while the caller takes nothing.
     stall: Option<Pin<Box<Sleep>>>,
     stall_timeout: Duration,
+    /// What the connection had written when it was last looked at, if it was the connection that was waited for.
+    written: Option<u64>,
     /// The answer breaks off behind what was sent.
     pub(super) last_words: bool,
 }
 
 impl Writer {
     pub(super) fn new(stall_timeout: Duration) -> Writer {
-        Writer { carry: Carry::default(), stall: None, stall_timeout, last_words: false }
+        Writer { carry: Carry::default(), stall: None, stall_timeout, written: None, last_words: false }
     }
 
     /// Carries the body while the caller has room; the error is what to reset the stream with. A caller that takes nothing for too long
@@ -44,6 +46,11 @@ impl Writer {
                 Poll::Ready(Err(reset_reason(&fault)))
             }
             Poll::Pending if self.carry.lacks_room() => {
+                // Others of the connection may have the room: a caller that takes theirs is not idle.
+                let written = send.written_meanwhile();
+                if written.is_some() && std::mem::replace(&mut self.written, written) != written {
+                    self.stall = None;
+                }
                 let timeout = self.stall_timeout;
                 let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
                 stall.as_mut().poll(cx).map(|()| Err(Reason::CANCEL))
@@ -95,11 +102,12 @@ mod tests {
         let _ = connection.write(|pieces| Poll::Ready(Ok(pieces.iter().map(|piece| piece.len()).sum())));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_caller_that_goes_on_taking_is_served_however_long_it_takes() {
-        const STALL: Duration = Duration::from_secs(60);
+    const STALL: Duration = Duration::from_secs(60);
+
+    /// A connection whose peer has said `settings` and as much as `more`.
+    fn connection(streams: u8, settings: &[u8], more: &[u8]) -> (Connection, Vec<SendStream>) {
         let connection = Connection::new(Options {
-            side: Side::Server { streams: 1 },
+            side: Side::Server { streams: 100 },
             stream_window: 65_535,
             connection_window: 65_535,
             head: HeadRoom { bytes: 4096, fields: 100 },
@@ -107,13 +115,24 @@ mod tests {
             is_guarded: false,
             clock: now,
         });
-        // Its settings, and `POST http /` without a body.
-        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-        let request = [0, 0, 3, 1, 5, 0, 0, 0, 1, 0x83, 0x86, 0x84];
-        let said = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings, &request].concat();
+        let said = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], settings, more].concat();
         connection.receive(&mut Input::Borrowed(&said)).unwrap();
-        let mut send = connection.accept().unwrap().send;
-        assert!(send.answer(&Response::new(()), false));
+        let sends = (0..streams).map(|nth| {
+            // `POST http /` without a body.
+            let request = [0, 0, 3, 1, 5, 0, 0, 0, 2 * nth + 1, 0x83, 0x86, 0x84];
+            connection.receive(&mut Input::Borrowed(&request)).unwrap();
+            let mut send = connection.accept().unwrap().send;
+            assert!(send.answer(&Response::new(()), false));
+            send
+        });
+        let sends = sends.collect();
+        (connection, sends)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_goes_on_taking_is_served_however_long_it_takes() {
+        let (connection, mut sends) = connection(1, &[0, 0, 0, 4, 0, 0, 0, 0, 0], &[]);
+        let mut send = sends.remove(0);
         let mut writer = Writer::new(STALL);
         for _ in 0..20 {
             let mut cx = Context::from_waker(Waker::noop());
@@ -123,5 +142,45 @@ mod tests {
         }
         let stalled = poll_fn(|cx| writer.poll_write(&mut send, &mut Endless, cx)).await;
         assert_eq!(stalled, Err(Reason::CANCEL), "it takes nothing any more");
+    }
+
+    /// How many of so many answers were cut when the caller took so many bytes a second of all together, for ten minutes.
+    async fn cut(streams: u8, rate: usize) -> usize {
+        let large_windows = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0x7f, 0xff, 0xff, 0xff];
+        let (connection, sends) = connection(streams, &large_windows, &[0, 0, 4, 8, 0, 0, 0, 0, 0, 0x7f, 0, 0, 0]);
+        let local = tokio::task::LocalSet::new();
+        let cut = std::rc::Rc::new(std::cell::Cell::new(0));
+        for mut send in sends {
+            let cut = std::rc::Rc::clone(&cut);
+            local.spawn_local(async move {
+                let mut writer = Writer::new(STALL);
+                poll_fn(|cx| writer.poll_write(&mut send, &mut Endless, cx)).await.unwrap_err();
+                cut.set(cut.get() + 1);
+            });
+        }
+        local
+            .run_until(async {
+                for _ in 0..600 {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    let mut left = rate;
+                    let _ = connection.write(|pieces| {
+                        let len = pieces.iter().map(|piece| piece.len()).sum::<usize>().min(left);
+                        left -= len;
+                        if len == 0 { Poll::Pending } else { Poll::Ready(Ok(len)) }
+                    });
+                }
+            })
+            .await;
+        cut.get()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_takes_one_answer_slowly_is_not_idle_in_the_others() {
+        for streams in [1, 2, 40] {
+            assert_eq!(cut(streams, 0).await, usize::from(streams), "of {streams}, when nothing is taken");
+            for rate in [1_000, 20_000] {
+                assert_eq!(cut(streams, rate).await, 0, "of {streams} at {rate} bytes a second");
+            }
+        }
     }
 }

@@ -109,8 +109,9 @@ fn read_strings(mut rest: Pieces) -> Option<Raw> {
     let mut raw = Raw::default();
     while !rest.is_empty() {
         // It may lie in two pieces.
-        let prefix = rest.clone().split_to(MOST_PREFIX).into_bytes();
-        let mut prefix = wire::Records::new(&prefix, wire::Span::new(0, prefix.len()));
+        let mut prefix = [0; MOST_PREFIX];
+        let len = rest.copy_first(&mut prefix);
+        let mut prefix = wire::Records::new(&prefix, wire::Span::new(0, len));
         let tag = prefix.raw_tag().ok()?;
         let len = usize::try_from(prefix.varint().ok()?).ok()?;
         rest.skip(prefix.offset());

@@ -103,7 +103,7 @@ impl Input {
         match self {
             Input::Nothing if chunk.iter().all(u8::is_ascii_whitespace) => {}
             Input::Nothing => return Err("this request has a body, and its route takes none".into()),
-            Input::Whole(gathered, _) => gathered.push(chunk),
+            Input::Whole(gathered, _) => gathered.push_to_hold(chunk),
             Input::Items(items) => items.push(&chunk),
             Input::Lines(lines) => lines.push(&chunk),
             Input::FormData(form) => form.push(&chunk),

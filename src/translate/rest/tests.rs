@@ -4,6 +4,7 @@ mod bodies;
 mod forms;
 mod hostile;
 mod parameters;
+mod pieces;
 mod protobuf;
 mod replies;
 mod rules;

@@ -107,6 +107,11 @@ impl Connection {
         self.0.borrow().outbox.len() > 0
     }
 
+    /// Whether there is one to `accept`.
+    pub fn has_arrived(&self) -> bool {
+        !self.0.borrow().arrived.is_empty()
+    }
+
     /// A stream that the peer has opened since.
     pub fn accept(&self) -> Option<Opened> {
         let mut state = self.0.borrow_mut();
@@ -325,6 +330,13 @@ impl SendStream {
             state.wait(self.0.key);
         }
         Poll::Pending
+    }
+
+    /// How much the connection has written in all, if the peer's windows are open: so it is the connection that is waited for.
+    pub fn written_meanwhile(&self) -> Option<u64> {
+        let state = self.0.state.borrow();
+        let stream = state.streams.get(self.0.key)?;
+        (stream.window_out.min(state.window_out) > 0).then_some(state.written)
     }
 
     /// Sends the beginning of `data`, as far as there is room, and takes it off; with the last of it the end, if it `is_last`. False

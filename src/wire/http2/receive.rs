@@ -27,6 +27,10 @@ impl State {
     /// # Errors
     /// What ends the connection.
     pub(super) fn receive(&mut self, input: &mut Input<'_>) -> Heard {
+        if self.ping == Ping::Sent && !input.peek().is_empty() {
+            // It is there, whatever it says: our question may stand behind much that it has not taken yet.
+            self.ping = Ping::Answered;
+        }
         while self.lost.is_none() {
             if self.preface > 0 {
                 let (there, from) = (input.peek(), frame::PREFACE.len() - self.preface);

@@ -240,6 +240,7 @@ impl State {
     /// Bytes have left.
     pub(super) fn wrote(&mut self, written: usize) {
         self.outbox.wrote(written);
+        self.written += written as u64;
         if let Some(budgets) = &mut self.budgets {
             budgets.wrote(written);
         }

@@ -141,6 +141,8 @@ pub(super) struct State {
     pub(super) share: usize,
     /// Whether anybody has sent or waited since the streams of this round were called.
     pub(super) is_taken_up: bool,
+    /// Bytes that have left.
+    pub(super) written: u64,
     /// Streams that we reset last: what is said of them crossed our reset.
     pub(super) recent: [u32; 32],
     pub(super) next_recent: usize,
@@ -201,6 +203,7 @@ impl State {
             round: 0,
             share: usize::MAX,
             is_taken_up: true,
+            written: 0,
             recent: [0; 32],
             next_recent: 0,
             leaving: Leaving::No,
@@ -281,6 +284,8 @@ impl State {
         stream.error = Some(error);
         stream.wake_reader();
         stream.wake_writer();
+        // If it was called, it does not come any more.
+        self.is_taken_up = true;
         let is_held = stream.handles > 0;
         self.open = self.open.saturating_sub(1);
         if !is_held {

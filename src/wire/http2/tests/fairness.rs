@@ -154,3 +154,124 @@ proptest! {
         prop_assert!(!queue.lock().unwrap().is_empty());
     }
 }
+
+/// A stream whose body pauses, beside others.
+struct Fitful {
+    id: u32,
+    open: Option<Open>,
+    waker: Waker,
+    ready: usize,
+    window: i64,
+}
+
+impl Fitful {
+    fn open(raw: &mut Raw, nth: usize, queue: &Queue, window: i64) -> Option<Fitful> {
+        let id = nth as u32 * 2 + 1;
+        raw.say(&request(id, END));
+        let mut open = raw.accept()?;
+        assert!(open.answer(false));
+        let waker = Waker::from(Arc::new(Call { nth, queue: Arc::clone(queue) }));
+        Some(Fitful { id, open: Some(open), waker, ready: 0, window })
+    }
+
+    fn go_on(&mut self) {
+        let Some(open) = &mut self.open else { return };
+        let mut cx = Context::from_waker(&self.waker);
+        while self.ready > 0 {
+            match open.send.poll_room(&mut cx) {
+                Poll::Ready(Ok(_)) => {
+                    let mut data = Bytes::from(vec![0; self.ready.min(40_000)]);
+                    let before = data.len();
+                    assert!(open.send.send(&mut data, false) && data.len() < before);
+                    self.ready -= before - data.len();
+                    self.window -= (before - data.len()) as i64;
+                }
+                Poll::Ready(Err(_)) => return self.open = None,
+                Poll::Pending => return,
+            }
+        }
+    }
+}
+
+/// The socket takes so much. How much there was for it.
+fn taken(raw: &Raw, most: usize) -> usize {
+    let mut left = most;
+    let _ = raw.connection.write(|pieces| {
+        let len = pieces.iter().map(|piece| piece.len()).sum::<usize>().min(left);
+        left -= len;
+        if len == 0 { Poll::Pending } else { Poll::Ready(Ok(len)) }
+    });
+    most - left
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(128) })]
+
+    /// Bodies that pause, partial writes, windows that open late and shrink, resets, streams that end uncalled and called: when all has come
+    /// to rest, nobody who has something to say and may say it waits.
+    #[test]
+    fn nobody_is_forgotten(
+        window_of_stream in prop::sample::select(vec![0_i64, 1, 5_000, 65_535, 1_000_000]),
+        count in 1..90_usize,
+        steps in proptest::collection::vec((0..12_u8, 0..1000_usize, 1..400_000_usize), 1..250),
+    ) {
+        let mut raw = Raw::server();
+        raw.say(&settings(&[(4, window_of_stream as u32)]));
+        let (queue, mut initial) = (Queue::default(), window_of_stream);
+        let mut all: Vec<Fitful> = Vec::new();
+        while all.len() < count
+            && let Some(stream) = Fitful::open(&mut raw, all.len(), &queue, initial)
+        {
+            all.push(stream);
+        }
+        for (step, nth, amount) in steps {
+            let next_nth = all.len();
+            let stream = &mut all[nth % next_nth];
+            match step {
+                0 | 1 => {
+                    stream.ready += amount;
+                    stream.go_on();
+                }
+                2 | 3 => {
+                    for _ in 0..nth % 7 {
+                        let mut woken = queue.lock().unwrap();
+                        let next = if woken.is_empty() { None } else { let at = amount % woken.len(); woken.remove(at) };
+                        drop(woken);
+                        next.into_iter().for_each(|next| all[next].go_on());
+                    }
+                }
+                4 | 5 => drop(taken(&raw, amount)),
+                6 if raw.connection.window() < 100_000_000 => raw.say(&window(0, amount as u32)),
+                7 if stream.open.is_some() && stream.window < 100_000_000 => {
+                    stream.window += amount as i64;
+                    raw.say(&window(stream.id, amount as u32));
+                }
+                8 => raw.say(&reset(stream.id, super::super::Reason::CANCEL)),
+                9 if next_nth < 400 => {
+                    stream.open = None;
+                    all.extend(Fitful::open(&mut raw, next_nth, &queue, initial));
+                }
+                10 => {
+                    let changed = (amount % 70_000) as i64;
+                    all.iter_mut().for_each(|stream| stream.window += changed - initial);
+                    initial = changed;
+                    raw.say(&settings(&[(4, changed as u32)]));
+                }
+                _ => {
+                    loop {
+                        let woken = std::mem::take(&mut *queue.lock().unwrap());
+                        let rests = woken.is_empty();
+                        woken.into_iter().for_each(|nth| all[nth].go_on());
+                        if taken(&raw, 30_000 + amount) == 0 && rests {
+                            break;
+                        }
+                    }
+                    let open = raw.connection.window();
+                    for stream in all.iter().filter(|stream| stream.open.is_some() && stream.ready > 0) {
+                        prop_assert!(open <= 0 || stream.window <= 0, "{} has {} to say, with {open} and {}", stream.id, stream.ready, stream.window);
+                    }
+                }
+            }
+        }
+    }
+}
