@@ -33,9 +33,10 @@ use crate::runtime::{Drain, Timer};
 use crate::transport::Stream;
 use crate::wire::{HeadLimits, ReplyTerms, RequestHead, RequestParser};
 
-/// After an answer that did not wait for the request's body: how long and how much we read on, so that a reset does not destroy it.
+/// After an answer that did not wait for the request's body: how long and how much we read on, so that a reset does not destroy it. A caller
+/// has some megabytes on the way before it looks at an answer.
 const LINGER_TIME: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 64 * 1024;
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
 /// Exchanges of one connection in a row that wait for nothing, as when a caller has pipelined what is refused. Then it is the others' turn.
 const TURN: u32 = 16;

@@ -56,7 +56,7 @@ pub(super) async fn write_whole(
     let whole =
         !encoder.sends_body() || (out.push(&mut encoder, data).is_ok() && encoder.end(None, &mut out.staging).is_ok());
     let mut stall = Stall::new(stall_timeout);
-    let follows = if whole { behind(&encoder) } else { Follows::Anything };
+    let follows = if whole { behind(&encoder, shared) } else { Follows::Anything };
     let written = poll_fn(|cx| out.poll_flush(shared.stream(), follows, &mut stall, cx)).await;
     ending(whole && written.is_ok(), encoder.keep_alive())
 }
@@ -178,9 +178,10 @@ enum ServletSide {
     Told,
 }
 
-/// What comes behind the last bytes of an answer.
-fn behind(encoder: &ReplyEncoder) -> Follows {
-    if encoder.keep_alive() { Follows::Anything } else { Follows::End }
+/// What comes behind the last bytes of an answer. A caller that is still sending may take an end that comes with them for a failure of
+/// what it sends (Node.js does), before it looks at the answer.
+fn behind(encoder: &ReplyEncoder, shared: &Shared) -> Follows {
+    if !encoder.keep_alive() && shared.is_read() && shared.is_idle() { Follows::End } else { Follows::Anything }
 }
 
 fn ending(whole: bool, keep_alive: bool) -> Ending {
@@ -222,7 +223,7 @@ impl Writer {
                     Poll::Pending => starved = true,
                 }
             }
-            let follows = if self.finished { behind(encoder) } else { Follows::Anything };
+            let follows = if self.finished { behind(encoder, shared) } else { Follows::Anything };
             match self.out.poll_flush(shared.stream(), follows, &mut self.stall, cx) {
                 Poll::Ready(Ok(())) if self.broken => return Poll::Ready(Err(Broken)),
                 Poll::Ready(Ok(())) if self.finished => return Poll::Ready(Ok(())),
