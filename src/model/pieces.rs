@@ -5,9 +5,6 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-/// From here on a piece is worth its own place.
-const LARGE: usize = 4 * 1024;
-
 /// The same, of what may be held for long: a quarter of the buffers that bodies are read into.
 const LARGE_TO_HOLD: usize = 16 * 1024;
 
@@ -29,6 +26,9 @@ struct More {
 }
 
 impl Pieces {
+    /// From here on a piece is worth its own place.
+    pub const LARGE: usize = 4 * 1024;
+
     pub fn len(&self) -> usize {
         self.len
     }
@@ -38,15 +38,18 @@ impl Pieces {
     }
 
     pub fn push(&mut self, piece: Bytes) {
+        if piece.is_empty() {
+            return;
+        }
         if self.is_empty() {
             self.len = piece.len();
             self.first = piece;
-        } else if piece.len() < LARGE {
+        } else if piece.len() < Pieces::LARGE {
             self.join(&piece);
         } else {
             self.len += piece.len();
             let more = self.more.get_or_insert_default();
-            if more.whole.is_empty() && more.joined.is_empty() && self.first.len() < LARGE {
+            if more.whole.is_empty() && more.joined.is_empty() && self.first.len() < Pieces::LARGE {
                 more.joined.extend_from_slice(&std::mem::take(&mut self.first));
             }
             for piece in [std::mem::take(&mut more.joined).freeze(), piece] {
@@ -67,6 +70,9 @@ impl Pieces {
 
     /// A piece that is not to be kept where it lies.
     pub fn push_copy(&mut self, piece: &[u8]) {
+        if piece.is_empty() {
+            return;
+        }
         if self.is_empty() {
             self.len = piece.len();
             self.first = Bytes::copy_from_slice(piece);
@@ -78,7 +84,7 @@ impl Pieces {
     fn join(&mut self, piece: &[u8]) {
         self.len += piece.len();
         let more = self.more.get_or_insert_default();
-        if more.whole.is_empty() && more.joined.is_empty() && self.first.len() < LARGE {
+        if more.whole.is_empty() && more.joined.is_empty() && self.first.len() < Pieces::LARGE {
             more.joined.extend_from_slice(&std::mem::take(&mut self.first));
         }
         more.joined.extend_from_slice(piece);
@@ -175,6 +181,8 @@ mod tests {
 
     use super::*;
 
+    const LARGE: usize = Pieces::LARGE;
+
     const SIZES: [usize; 9] = [0, 1, 7, 100, 1024, LARGE - 1, LARGE, LARGE + 1, 20_000];
 
     proptest! {
@@ -222,12 +230,19 @@ mod tests {
 
     #[test]
     fn crumbs_are_put_together() {
-        let mut pieces = Pieces::default();
-        for _ in 0..100_000 {
-            pieces.push(Bytes::from_static(b"x"));
+        for copied in [false, true] {
+            let mut pieces = Pieces::default();
+            for _ in 0..100_000 {
+                if copied {
+                    pieces.push_copy(b"x")
+                } else {
+                    pieces.push(Bytes::from_static(b"x"))
+                }
+                pieces.push(Bytes::new());
+            }
+            assert_eq!(pieces.pop().unwrap().len(), 100_000);
+            assert!(pieces.pop().is_none());
         }
-        assert_eq!(pieces.pop().unwrap().len(), 100_000);
-        assert!(pieces.pop().is_none());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::support::grpc::Caller;
@@ -31,6 +32,19 @@ async fn one_port_speaks_it_beside_http1() {
         slow.write(&[byte]).await;
     }
     assert!(slow.lives(1, SAY).await);
+}
+
+#[tokio::test]
+async fn what_is_asked_together_with_the_end_of_the_connection_is_answered_if_it_needs_nobody() {
+    let servlet = Servlet::start(echo).await;
+    let proxy = Running::echo(&[(&servlet.address, 1)]).await;
+    for _ in 0..10 {
+        let mut caller = raw_http2::Caller { socket: tokio::net::TcpStream::connect(&proxy.address).await.unwrap() };
+        let asked = frame(HEADERS, END_HEADERS | END_STREAM, 1, &raw_http2::call("/no.Such/Method"));
+        caller.write(&[raw_http2::PREFACE, &frame(raw_http2::SETTINGS, 0, 0, &[]), &asked].concat()).await;
+        caller.socket.shutdown().await.unwrap();
+        assert_eq!(caller.end_of(1).await.expect("no answer").kind, HEADERS);
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::{Buf, Bytes, BytesMut};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
+use smallvec::SmallVec;
 use tokio::time::Sleep;
 
 use super::super::Limits;
@@ -340,14 +341,13 @@ impl Outgoing {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         while self.len() > 0 {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let all = self.pieces.iter().map(|piece| &**piece).chain(std::iter::once(&*self.staging));
-            let mut used = 0;
-            for (slot, piece) in slices.iter_mut().zip(all) {
-                *slot = IoSlice::new(piece);
-                used += 1;
-            }
-            match stream.poll_write_pieces(cx, slices.get(..used).unwrap_or_default(), follows) {
+            let written = {
+                let all = self.pieces.iter().map(|piece| &**piece).chain(std::iter::once(&*self.staging));
+                // Most answers are one or two.
+                let slices: SmallVec<[IoSlice<'_>; 4]> = all.take(SLICES).map(IoSlice::new).collect();
+                stream.poll_write_pieces(cx, &slices, follows)
+            };
+            match written {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(written)) => {
                     stall.moved();

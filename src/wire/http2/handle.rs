@@ -14,7 +14,7 @@ use super::frame;
 use super::head::{ReplyHead, RequestHead};
 use super::input::Input;
 use super::outbox::SLICES;
-use super::state::{ARE_YOU_THERE, Leaving, OUT_ROOM, Options, Ping, State, Unserved};
+use super::state::{ARE_YOU_THERE, Leaving, OUT_ROOM, Options, State, Unserved};
 use super::stream::{Key, Lost, Stream, StreamError, Violation};
 use crate::model::Frame;
 
@@ -199,13 +199,13 @@ impl Connection {
     /// Asks the peer whether it is there.
     pub fn ping(&self) {
         let mut state = self.0.borrow_mut();
-        state.ping = Ping::Sent;
+        state.awaits_word = true;
         state.put(|out| frame::put_ping(0, ARE_YOU_THERE, out));
     }
 
-    /// Whether the last ping was answered.
+    /// Whether the peer has said anything since the last ping.
     pub fn is_ping_answered(&self) -> bool {
-        self.0.borrow().ping == Ping::Answered
+        !self.0.borrow().awaits_word
     }
 }
 

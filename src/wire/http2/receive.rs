@@ -4,7 +4,7 @@
 use super::Reason;
 use super::frame::{self, DEFAULT_SIZE, FrameHead, HIGHEST, flag, kind};
 use super::input::Input;
-use super::state::{FAREWELL, Leaving, Ping, State, Unserved};
+use super::state::{FAREWELL, Leaving, State, Unserved};
 use super::stream::{Key, StreamError, Violation};
 
 pub(super) type Heard = Result<(), Violation>;
@@ -27,10 +27,8 @@ impl State {
     /// # Errors
     /// What ends the connection.
     pub(super) fn receive(&mut self, input: &mut Input<'_>) -> Heard {
-        if self.ping == Ping::Sent && !input.peek().is_empty() {
-            // It is there, whatever it says: our question may stand behind much that it has not taken yet.
-            self.ping = Ping::Answered;
-        }
+        // It is there, whatever it says: our question may stand behind much that it has not taken yet.
+        self.awaits_word = false;
         while self.lost.is_none() {
             if self.preface > 0 {
                 let (there, from) = (input.peek(), frame::PREFACE.len() - self.preface);
@@ -261,8 +259,6 @@ impl State {
             self.leaving = Leaving::Told;
             let last = self.last_in;
             self.put(|out| frame::put_goaway(last, Reason::NO_ERROR, out));
-        } else if payload == super::state::ARE_YOU_THERE && self.ping == Ping::Sent {
-            self.ping = Ping::Answered;
         }
         Ok(())
     }

@@ -101,13 +101,6 @@ pub(super) enum Leaving {
     Told,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ping {
-    None,
-    Sent,
-    Answered,
-}
-
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) options: Options,
@@ -149,7 +142,8 @@ pub(super) struct State {
     pub(super) leaving: Leaving,
     /// The peer takes no more streams.
     pub(super) is_left: bool,
-    pub(super) ping: Ping,
+    /// Nothing has come since we asked whether the peer is there.
+    pub(super) awaits_word: bool,
     pub(super) lost: Option<Lost>,
     pub(super) budgets: Option<Box<Budgets>>,
     /// They are used up.
@@ -208,7 +202,7 @@ impl State {
             next_recent: 0,
             leaving: Leaving::No,
             is_left: false,
-            ping: Ping::None,
+            awaits_word: false,
             lost: None,
             budgets: options.is_guarded.then(|| Box::new(Budgets::new(options.clock))),
             is_flooded: false,

@@ -251,6 +251,20 @@ fn what_we_are_made_to_say_is_bounded() {
 }
 
 #[test]
+fn who_says_anything_is_there() {
+    for word in [frame(kind::PING, 1, 0, b"are you?"), settings(&[]), window(0, 1)] {
+        let mut raw = Raw::client();
+        raw.connection.ping();
+        assert!(!raw.connection.is_ping_answered());
+        assert!(raw.frames().iter().any(|(head, payload)| (head.kind, &payload[..]) == (kind::PING, b"are you?")));
+        raw.say(&word);
+        assert!(raw.connection.is_ping_answered());
+        raw.connection.ping();
+        assert!(!raw.connection.is_ping_answered(), "asked anew");
+    }
+}
+
+#[test]
 fn the_smallest_of_the_table_sizes_is_told() {
     let mut raw = Raw::client();
     drop(raw.request(true));
