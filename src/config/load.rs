@@ -140,10 +140,8 @@ fn assemble(
     };
     let is_pending = matches!(reflected, Some(Reflected::Pending(_)));
     check(&file, schema.as_ref().filter(|_| !is_pending), reader);
-    let bindings = match &file.value.routes.0 {
-        Some(routes) => bind(routes, schema.as_ref().and_then(Option::as_deref), reader),
-        None => Vec::new(),
-    };
+    let schema_of_rules = schema.as_ref().and_then(Option::as_deref);
+    let bindings = file.value.routes.0.as_ref().map(|routes| bind(routes, schema_of_rules, reader));
     let ServletFile { services, routes, upstream, timeout, .. } = file.value;
     let services = services.0?.unwrap_or(Spanned { value: Vec::new(), at: file.at });
     Some(ServletDef {
@@ -155,12 +153,7 @@ fn assemble(
         upstream: upstream.0.unwrap_or(Upstream::Grpc),
         services_at: services.at,
         services: services.value.into_iter().map(service).collect::<Option<_>>()?,
-        routes: routes
-            .0?
-            .into_iter()
-            .zip(bindings.into_iter().chain(std::iter::repeat(None)))
-            .map(route)
-            .collect::<Option<_>>()?,
+        routes: bound(routes.0?, bindings.unwrap_or_default())?,
         table: table?,
         timeout: timeout.0?,
         unary_timeout: around.defaults.timeout,
@@ -216,6 +209,11 @@ impl Descriptors {
 
 fn service(line: Lenient<Spanned<ServicePattern>>) -> Option<ServiceDef> {
     line.0.map(|line| ServiceDef { pattern: line.value.0, at: line.at })
+}
+
+/// The routes, each with what it is bound to, as far as that was found out.
+fn bound(lines: Vec<Lenient<Spanned<RouteLine>>>, bindings: Vec<Option<RouteBinding>>) -> Option<Vec<RouteDef>> {
+    lines.into_iter().zip(bindings.into_iter().chain(std::iter::repeat(None))).map(route).collect()
 }
 
 fn route((line, binding): (Lenient<Spanned<RouteLine>>, Option<RouteBinding>)) -> Option<RouteDef> {
