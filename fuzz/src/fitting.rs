@@ -20,7 +20,7 @@ fn put(number: u32, content: &[u8], out: &mut Vec<u8>) {
 
 /// What is left of it; nothing where it is no message, or cannot be told.
 pub fn fitting(message: &MessageDescriptor, mut wire: &[u8]) -> Option<Vec<u8>> {
-    let (mut kept, mut any) = (Vec::new(), [&[][..]; 2]);
+    let (mut kept, mut any): (_, [Option<&[u8]>; 2]) = (Vec::new(), [None; 2]);
     while !wire.is_empty() {
         let record = wire;
         let (number, wire_type) = decode_key(&mut wire).ok()?;
@@ -40,23 +40,23 @@ pub fn fitting(message: &MessageDescriptor, mut wire: &[u8]) -> Option<Vec<u8>> 
         }
         match field.map(|field| field.kind()) {
             Some(Kind::Message(inner)) => put(number, &fitting(&inner, content)?, &mut kept),
-            Some(_) if message.full_name() == "google.protobuf.Any" => any[number as usize - 1] = content,
+            Some(_) if message.full_name() == "google.protobuf.Any" => any[number as usize - 1] = Some(content),
             _ => kept.extend_from_slice(&record[..record.len() - wire.len()]),
         }
     }
     let [url, value] = any;
-    let name = std::str::from_utf8(url).ok().and_then(|url| url.rsplit('/').next());
+    let name = std::str::from_utf8(url.unwrap_or_default()).ok().and_then(|url| url.rsplit('/').next());
     let inner = name.and_then(|name| message.parent_pool().get_message_by_name(name));
-    let value = match inner {
-        Some(inner) => fitting(&inner, value)?,
-        None if value.is_empty() => Vec::new(),
+    let value = match (inner, value) {
+        (_, None) => None,
+        (Some(inner), Some(value)) => Some(fitting(&inner, value)?),
+        (None, Some([])) => Some(Vec::new()),
         // Which type that is, another part of it may tell.
-        None => return None,
+        (None, Some(_)) => return None,
     };
-    for (number, content) in [(1, url), (2, &value)] {
-        if !content.is_empty() {
-            put(number, content, &mut kept);
-        }
+    // What is there and empty is kept: it takes the place of what another part of the same message said.
+    for (number, content) in [(1, url), (2, value.as_deref())] {
+        content.into_iter().for_each(|content| put(number, content, &mut kept));
     }
     Some(kept)
 }
