@@ -20,7 +20,7 @@ use super::bells::{Bell, Bells};
 use super::sniff::Sniffed;
 use super::{Limits, Serve, http1, http2, sniff};
 use crate::model::{Address, ConnInfo};
-use crate::runtime::{Drain, Worker};
+use crate::runtime::{Drain, Timers, Worker};
 use crate::transport::{Accepted, Acceptor, Handover, Stream};
 use crate::wire::Protocol;
 
@@ -152,7 +152,8 @@ pub async fn accept<S: Serve, O: Observer>(accept: Accept<S, O>) {
     let mut over = drain.clone();
     let (ended, bells) = (Rc::<Ended>::default(), Rc::<Bells>::default());
     let (connections, rung) = (JoinSet::new(), Rc::clone(&bells));
-    let mut floor = Floor { local, limits, service, observer, drain: drain.clone(), connections, ended, bells };
+    let (drain_of_all, timers) = (drain.clone(), Rc::default());
+    let mut floor = Floor { local, limits, service, observer, drain: drain_of_all, connections, ended, bells, timers };
     let mut begun = pin!(drain.clone().into_begun());
     let mut is_asked = false;
     loop {
@@ -247,6 +248,7 @@ struct Floor<S, O> {
     connections: JoinSet<()>,
     ended: Rc<Ended>,
     bells: Rc<Bells>,
+    timers: Rc<Timers>,
 }
 
 impl<S: Serve, O: Observer> Floor<S, O> {
@@ -295,10 +297,11 @@ impl<S: Serve, O: Observer> Floor<S, O> {
         let ended = Rc::clone(&self.ended);
         let drain = self.drain.clone();
         let bell = self.bells.bell();
+        let timers = Rc::clone(&self.timers);
         self.observer.opened();
         self.connections.spawn_local(async move {
             let _open = Open { observer, ended, _counted: counted };
-            let serving = pin!(serve_connection(stream, conn, service, limits, drain));
+            let serving = pin!(serve_connection(stream, conn, service, limits, drain, timers));
             woken_by(bell, serving).await;
         });
     }
@@ -342,9 +345,11 @@ async fn serve_connection<S: Serve>(
     service: Rc<S>,
     limits: Rc<Limits>,
     drain: Drain,
+    timers: Rc<Timers>,
 ) {
     // Boxed, so that a connection takes no more room than its own protocol needs, and none for its beginning.
-    let Some(sniffed) = Box::pin(begin(&stream, &limits, &drain)).await else { return };
+    let Some(sniffed) = Box::pin(begin(&stream, &limits, &drain, &timers)).await else { return };
+    drop(timers);
     match sniffed.protocol {
         Protocol::Http1 => Box::pin(http1::serve(stream, sniffed, conn, service, limits, drain)).await,
         Protocol::Http2 => Box::pin(http2::serve(stream, sniffed, conn, service, limits, drain)).await,
@@ -352,8 +357,8 @@ async fn serve_connection<S: Serve>(
 }
 
 /// What it speaks, and what it has said so far. While draining, only what is already there counts.
-async fn begin(stream: &Stream, limits: &Limits, drain: &Drain) -> Option<Sniffed> {
-    let mut sniffing = pin!(sniff::sniff(stream, limits));
+async fn begin(stream: &Stream, limits: &Limits, drain: &Drain, timers: &Timers) -> Option<Sniffed> {
+    let mut sniffing = pin!(sniff::sniff(stream, limits, timers));
     let until_drain = poll_fn(|cx| match sniffing.as_mut().poll(cx) {
         Poll::Ready(sniffed) => Poll::Ready(Some(sniffed)),
         Poll::Pending if drain.is_draining() => Poll::Ready(None),

@@ -1,11 +1,13 @@
 //! Tells HTTP/1 from HTTP/2 by the first bytes of a connection.
 
 use std::future::poll_fn;
+use std::pin::pin;
 
 use bytes::BytesMut;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::Limits;
+use crate::runtime::Timers;
 use crate::transport::Stream;
 use crate::wire::{Protocol, detect};
 
@@ -23,10 +25,9 @@ pub(super) struct Sniffed {
 }
 
 /// Reads until the protocol is known. `None`: the peer said nothing for the idle time-out, or left.
-pub(super) async fn sniff(stream: &Stream, limits: &Limits) -> Option<Sniffed> {
+pub(super) async fn sniff(stream: &Stream, limits: &Limits, timers: &Timers) -> Option<Sniffed> {
     let mut seen = BytesMut::new();
-    let first = timeout(limits.idle_timeout, read(stream, &mut seen)).await;
-    if !matches!(first, Ok(true)) {
+    if !timers.within(limits.idle_timeout, pin!(read(stream, &mut seen))).await? {
         return None;
     }
     let since = Instant::now();

@@ -1,34 +1,13 @@
 //! A call's deadline, watched from its first wait to the end of its answer. Most calls end long before it, and so must not pay for a
 //! timer each: they take up one that an earlier call has laid down.
 
-use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::model::Deadline;
-use crate::runtime::Timer;
-
-/// Timers that a worker keeps for calls to come. A crowd larger than this makes its own.
-const SPARE: usize = 256;
-
-/// Timers that were laid down, the last on top: under a steady load it is those few that are used, and set anew but once in a while.
-#[derive(Debug, Default)]
-pub(super) struct Timers(RefCell<Vec<Timer>>);
-
-impl Timers {
-    fn take(&self) -> Timer {
-        self.0.borrow_mut().pop().unwrap_or_default()
-    }
-
-    fn lay_down(&self, timer: Timer) {
-        let mut spare = self.0.borrow_mut();
-        if spare.len() < SPARE {
-            spare.push(timer);
-        }
-    }
-}
+use crate::runtime::{Timer, Timers};
 
 /// Watches a deadline. Has no timer until there is something to wait for.
 #[derive(Debug)]
@@ -94,7 +73,7 @@ mod tests {
             waited.push((now() - started).as_secs());
         }
         assert_eq!(waited, [15, 2, 30]);
-        assert_eq!(timers.0.borrow().len(), 1, "each took up the one that was there");
+        assert_eq!(timers.spare(), 1, "each took up the one that was there");
     }
 
     #[tokio::test(start_paused = true)]
@@ -104,6 +83,6 @@ mod tests {
         let hour = pin!(tokio::time::sleep(Duration::from_secs(3600)));
         assert_eq!(late.unless_passed(hour).await, Some(()));
         drop(late);
-        assert!(timers.0.borrow().is_empty());
+        assert_eq!(timers.spare(), 0);
     }
 }

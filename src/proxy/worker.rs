@@ -12,11 +12,10 @@ use std::time::{Instant, SystemTime};
 use arc_swap::{ArcSwap, Cache};
 use foldhash::fast::RandomState;
 
-use super::late::Timers;
 use super::mount::{Mount, Routing};
 use super::refresh::{Refresh, SeenServlets};
 use crate::model::{Fault, HttpProtocol, Kind, Stage};
-use crate::runtime::Drain;
+use crate::runtime::{Drain, Timers};
 use crate::servlet::{EndpointId, Lease, Picker};
 use crate::telemetry::{CallRecord, LegacyTally, WorkerLog};
 use crate::upstream::Pool;

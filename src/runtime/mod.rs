@@ -8,5 +8,5 @@ mod workers;
 
 pub use drain::{Drain, DrainControl};
 pub use signals::{Signal, Signals};
-pub use timer::Timer;
+pub use timer::{Timer, Timers};
 pub use workers::{Worker, Workers, now, runtime, stand_back};

@@ -2,9 +2,11 @@
 //! each `timeout`; this one stays where it is, and looks when it ends whether it was meant to. It leans towards a wake-up too many, once
 //! for many waits, over work in each of them.
 
-use std::future::Future;
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -34,11 +36,59 @@ impl Timer {
     }
 }
 
+/// Timers that are kept for waits to come. A crowd larger than this makes its own.
+const SPARE: usize = 256;
+
+/// Timers that were laid down, the last on top: under a steady load it is those few that are used, and set anew but once in a while.
+#[derive(Debug, Default)]
+pub struct Timers(RefCell<Vec<Timer>>);
+
+impl Timers {
+    pub fn take(&self) -> Timer {
+        self.0.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub fn lay_down(&self, timer: Timer) {
+        let mut spare = self.0.borrow_mut();
+        if spare.len() < SPARE {
+            spare.push(timer);
+        }
+    }
+
+    /// How many are laid down.
+    pub fn spare(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    /// What `doing` comes to; `None` when `limit` passes before, which begins when there is something to wait for.
+    pub async fn within<T>(&self, limit: Duration, mut doing: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        let mut lent = Lent { timers: self, timer: None };
+        let mut until = None;
+        poll_fn(|cx| match doing.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => match *until.get_or_insert_with(|| Instant::now().checked_add(limit)) {
+                Some(at) => lent.timer.get_or_insert_with(|| self.take()).poll(at, cx).map(|()| None),
+                None => Poll::Pending,
+            },
+        })
+        .await
+    }
+}
+
+/// A timer for one wait, laid down behind it.
+struct Lent<'t> {
+    timers: &'t Timers,
+    timer: Option<Timer>,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.timer.take().into_iter().for_each(|timer| self.timers.lay_down(timer));
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
-    use std::time::Duration;
-
     use super::*;
 
     async fn until(timer: &mut Timer, at: Instant) -> Duration {
@@ -58,5 +108,19 @@ mod tests {
         assert_eq!(until(&mut timer, start + second * 12).await, second);
         assert_eq!(until(&mut timer, start).await, Duration::ZERO);
         assert_eq!(until(&mut timer, start + second * 13).await, second);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_ends_in_its_time_on_a_timer_of_another() {
+        let timers = Timers::default();
+        let second = Duration::from_secs(1);
+        for seconds in [15, 2, 30] {
+            let started = Instant::now();
+            assert_eq!(timers.within(second * 15, pin!(tokio::time::sleep(second))).await, Some(()));
+            assert_eq!(timers.within(second * seconds, pin!(std::future::pending::<()>())).await, None);
+            assert_eq!((Instant::now() - started).as_secs(), u64::from(seconds) + 1);
+        }
+        assert_eq!(timers.spare(), 1, "each took up the one that was there");
+        assert_eq!(timers.within(Duration::MAX, pin!(tokio::time::sleep(second))).await, Some(()));
     }
 }
