@@ -3,7 +3,7 @@
 //! system calls that such a call costs, and a turn of the runtime.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use tokio::net::TcpStream;
 
-use super::stream::{Follows, write_before_end};
+use super::stream::{Follows, write};
 
 /// A connected socket of which the runtime may not know. It is in one of the two.
 #[derive(Debug)]
@@ -88,11 +88,8 @@ impl Fresh {
     /// Writes some of `pieces`; `None` as with `read`.
     pub(super) fn write(&self, pieces: &[IoSlice<'_>], follows: Follows) -> Option<io::Result<usize>> {
         let raw = self.raw.borrow();
-        let mut socket = raw.as_ref().filter(|_| self.may_go_on())?;
-        Some(again(|| match follows {
-            Follows::Anything => socket.write_vectored(pieces),
-            Follows::End => write_before_end(socket, pieces),
-        }))
+        let socket = raw.as_ref().filter(|_| self.may_go_on())?;
+        Some(again(|| write(socket, pieces, follows)))
     }
 
     /// Whether something has come that nobody has read, and the runtime does not know of.
