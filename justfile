@@ -28,7 +28,11 @@ bench name="":
 
 # Instructions of a call and its parts under valgrind, beside those that are stored; `just counts --update` stores them
 counts *args:
-    cargo run --release --locked --quiet --package telamon-counts -- {{ args }}
+    cargo run --profile dist --locked --quiet --package telamon-counts -- {{ args }}
+
+# The program as packages hold it, laid out by what calls do; prints where it is
+package:
+    packaging/build
 
 # What a call costs beside Envoy, HAProxy, nginx and Pingora, which it installs or builds: `just peers --only unary --rounds 3`
 peers *args:

@@ -31,7 +31,8 @@ def arguments():
         epilog="works:\n" + "\n".join(f"  {work.name:<10} {work.title}" for work in works.WORKS)
         + "\n  memory     an idle connection, a call in flight\nTelamon beside itself:\n"
         + "\n".join(f"  {part.name:<10} {part.about}" for part in works.ALONE)
-        + "\n\nA whole run takes about 20 minutes and writes RESULTS.md. Other runs print, and write with --write.",
+        + "\n\nA whole run takes about 20 minutes, 10 more where Telamon is to be built, and writes RESULTS.md. Other runs print, and\n"
+        "write with --write.",
     )
     parser.add_argument("--only", nargs="+", metavar="WORK", choices=names, help="these works")
     parser.add_argument("--write", action="store_true", help="put what was found into RESULTS.md; what is not measured stays, with its date")
@@ -90,7 +91,8 @@ class Run:
         """With what it was measured on, and when."""
         loads = " ".join(f"{load:.1f}" for load in os.getloadavg())
         cores = (proxies.PROXY_CORE, proxies.ENDS_CORE)
-        return text.rstrip() + "\n\n" + report.measured(self.kinds, self.options.rounds, self.options.calls, cores, loads)
+        options, build = self.options, " (a build that was given)" if self.options.telamon else " as packaged"
+        return text.rstrip() + "\n\n" + report.measured(self.kinds, build, options.rounds, options.calls, cores, loads)
 
     def beside(self):
         backends = proxies.Backends(self.ends, self.directory)

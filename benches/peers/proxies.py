@@ -188,12 +188,12 @@ def endpoints(table):
     return "endpoints:\n" + "".join(f"  - {{ address: {address}, weight: {weight} }}\n" for address, weight in table)
 
 
-def telamon_of(binary, name, directory, files, workers=1, cores=(PROXY_CORE,)):
-    """Telamon on these files, and whatever kind of call on one port."""
+def telamon_of(binary, name, directory, files, workers=1, cores=(PROXY_CORE,), more=""):
+    """Telamon on these files, and whatever kind of call on one port. `more`: further lines of `telamon.yaml`."""
     port, admin = free_ports(2)
     head = (
         f"workers: {workers}\nlisteners:\n  - {{ name: in, address: 127.0.0.1:{port} }}\n"
-        f"admin: {{ address: 127.0.0.1:{admin} }}\nlimits: {{ connections: 8000, idle_timeout: 10m }}\n"
+        f"admin: {{ address: 127.0.0.1:{admin} }}\nlimits: {{ connections: 8000, idle_timeout: 10m }}\n{more}"
     )
     for path, text in ({"telamon.yaml": head} | files).items():
         (directory / path).parent.mkdir(parents=True, exist_ok=True)

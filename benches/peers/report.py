@@ -38,13 +38,15 @@ Written by `just peers`; how it is done is in this folder. Compare figures withi
 and the proxies take turns for that reason. Figures are medians of the rounds; *busy* is the share of the time that the proxy was on its
 core while calls came as fast as they were answered; latencies are those at half the rate that Envoy carried so; the last column is the
 median of the rounds' ratios (least to most). A row with one wrong answer is void. Three backends, weighted 3:2:1, but where it says
-otherwise. Each part has its own date: `just peers --only PART --write` measures one anew.
+otherwise. "As packaged" is what `packaging/build` makes of Telamon: laid out by what it did with such calls as these and with others, while
+its peers are as they are installed, and Pingora as cargo builds it. Each part has its own date: `just peers --only PART --write` measures
+one anew.
 """
 
 
-def measured(kinds, rounds, calls, cores, loads):
-    """When, with what, on what, and how often."""
-    versions = ", ".join(f"{kind.title} {kind.version()}" for kind in kinds)
+def measured(kinds, build, rounds, calls, cores, loads):
+    """When, with what (`build`: of Telamon), on what, and how often."""
+    versions = ", ".join(f"{kind.title} {kind.version()}{build * kind.title.startswith('Telamon')}" for kind in kinds)
     proxy, ends = cores
     return (
         f"*{datetime.date.today().isoformat()}; {versions}; {machine()}, the proxy on core {proxy}, backends and load on core {ends}; "

@@ -56,7 +56,8 @@ impl Timers {
     }
 
     /// How many are laid down.
-    pub fn spare(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn spare(&self) -> usize {
         self.0.borrow().len()
     }
 

@@ -3,15 +3,16 @@
 use std::rc::Rc;
 
 use crate::http2::Body;
+use crate::training;
 
 const FRAME: usize = 16_384; // DATA frames that every peer takes
-const TEXT: &str = "a short answer, the same for each call"; // 38 bytes: 40 as a message, 45 with its prefix
+pub(crate) const TEXT: &str = "a short answer, the same for each call"; // 38 bytes: 40 as a message, 45 with its prefix
 pub(crate) const MESSAGES: usize = 1000;
 const MESSAGE: usize = 1024;
 const BLOB: usize = 1 << 20;
 
 /// Bytes of a message's fields: the tag, the length, the text.
-fn text_field(number: u8, text: &[u8]) -> Vec<u8> {
+pub(crate) fn text_field(number: u8, text: &[u8]) -> Vec<u8> {
     let mut bytes = vec![number << 3 | 2];
     let mut length = text.len();
     while length >= 128 {
@@ -23,7 +24,7 @@ fn text_field(number: u8, text: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn framed(message: &[u8]) -> Vec<u8> {
+pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0];
     bytes.extend_from_slice(&(message.len() as u32).to_be_bytes());
     bytes.extend_from_slice(message);
@@ -46,6 +47,9 @@ pub(crate) struct Answers {
     echo: Rc<Body>,
     stream: Rc<Body>,
     blob: Rc<Body>,
+    order: Rc<Body>,
+    texts: Rc<Body>,
+    page: Rc<Body>,
 }
 
 impl Answers {
@@ -57,6 +61,9 @@ impl Answers {
             echo: body(framed(&text_field(1, TEXT.as_bytes()))),
             stream: Rc::new(stream),
             blob: body(framed(&http_body())),
+            order: body(framed(&training::order())),
+            texts: body(framed(&text_field(1, TEXT.as_bytes())).repeat(training::TEXTS)),
+            page: body(training::page()),
         }
     }
 
@@ -66,6 +73,9 @@ impl Answers {
             "Stream" => Some(&self.stream),
             "Blob" => Some(&self.blob),
             "Hold" => None,
+            "Place" => Some(&self.order),
+            "Texts" => Some(&self.texts),
+            "Serve" => Some(&self.page),
             _ => Some(&self.echo),
         }
     }
@@ -89,6 +99,8 @@ pub(crate) struct Call {
     pub(crate) method: &'static str,
     pub(crate) path: String,
     pub(crate) content_type: &'static str,
+    /// Further lines of a head over HTTP/1.
+    pub(crate) fields: &'static str,
     pub(crate) body: Rc<Body>,
     pub(crate) expected: Expected,
 }
@@ -112,9 +124,9 @@ impl Call {
             }
             "http_body" => ("POST", "/v1/blob", "application/octet-stream", blob(), Expected::Exactly(blob())),
             "plain" => ("GET", "/plain", "", Vec::new(), Expected::Exactly(TEXT.into())),
-            _ => return None,
+            _ => return training::call(name),
         };
         let body = Rc::new(Body { bytes: body, frame: FRAME });
-        Some(Self { method, path: path.unwrap_or_else(|| usual.to_owned()), content_type, body, expected })
+        Some(Self { method, path: path.unwrap_or_else(|| usual.to_owned()), content_type, fields: "", body, expected })
     }
 }

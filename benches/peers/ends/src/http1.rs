@@ -51,7 +51,8 @@ impl Caller {
 
 /// The bytes of a request.
 pub(crate) fn request(call: &Call, version: &str) -> Vec<u8> {
-    let mut bytes = format!("{} {} HTTP/{version}\r\nhost: bench\r\n", call.method, call.path).into_bytes();
+    let mut bytes =
+        format!("{} {} HTTP/{version}\r\nhost: bench\r\n{}", call.method, call.path, call.fields).into_bytes();
     if !call.content_type.is_empty() {
         let fields = format!("content-type: {}\r\ncontent-length: {}\r\n", call.content_type, call.body.bytes.len());
         bytes.extend_from_slice(fields.as_bytes());

@@ -14,6 +14,7 @@ mod hpack;
 mod http1;
 mod http2;
 mod load;
+mod training;
 
 use std::error::Error;
 use std::str::FromStr;
