@@ -31,7 +31,7 @@ def arguments():
         epilog="works:\n" + "\n".join(f"  {work.name:<10} {work.title}" for work in works.WORKS)
         + "\n  memory     an idle connection, a call in flight\nTelamon beside itself:\n"
         + "\n".join(f"  {part.name:<10} {part.about}" for part in works.ALONE)
-        + "\n\nA whole run takes about 20 minutes, 10 more where Telamon is to be built, and writes RESULTS.md. Other runs print, and\n"
+        + "\n\nA whole run takes 10 to 20 minutes, 15 more where Telamon is to be built, and writes RESULTS.md. Other runs print, and\n"
         "write with --write.",
     )
     parser.add_argument("--only", nargs="+", metavar="WORK", choices=names, help="these works")

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-/// The same, of what may be held for long: a quarter of the buffers that bodies are read into.
+/// The same, of what may be held for long: a quarter of the buffers that bodies are read into, and what a frame of HTTP/2 has most often.
 const LARGE_TO_HOLD: usize = 16 * 1024;
 
 /// Bytes in the order in which they came. The first piece is kept as it is until there is another.
@@ -86,6 +86,10 @@ impl Pieces {
         let more = self.more.get_or_insert_default();
         if more.whole.is_empty() && more.joined.is_empty() && self.first.len() < Pieces::LARGE {
             more.joined.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        if more.joined.is_empty() && piece.len() >= Pieces::LARGE {
+            // The rest of a frame that came in two reads is next, and would move what is here to a larger place.
+            more.joined.reserve(LARGE_TO_HOLD);
         }
         more.joined.extend_from_slice(piece);
     }
