@@ -8,6 +8,7 @@ import argparse
 import os
 import resource
 import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -37,12 +38,26 @@ def arguments():
     parser.add_argument("--only", nargs="+", metavar="WORK", choices=names, help="these works")
     parser.add_argument("--write", action="store_true", help="put what was found into RESULTS.md; what is not measured stays, with its date")
     parser.add_argument("--proxies", nargs="+", metavar="PEER", choices=PEERS, help="these peers beside Telamon")
-    parser.add_argument("--rounds", type=int, default=5, help="counted rounds (5)")
-    parser.add_argument("--calls", type=int, default=20_000, help="calls a round, of the cheap kinds (20000)")
-    parser.add_argument("--telamon", nargs="+", type=Path, metavar="PROGRAM", help="built already; more than one are compared")
+    parser.add_argument("--rounds", type=some, default=5, help="counted rounds (5)")
+    parser.add_argument("--calls", type=some, default=20_000, help="calls a round, of the cheap kinds (20000)")
+    parser.add_argument("--telamon", nargs="+", type=program, metavar="PROGRAM", help="built already; more than one are compared")
     parser.add_argument("--foreign", action="store_true", help="h2load and ab instead of our own load, where they can")
     parser.add_argument("--no-latency", action="store_true", help="leave out the rounds at a fixed rate")
     return parser.parse_args()
+
+
+def some(text):
+    """A number of things to do."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1")
+    return int(text)
+
+
+def program(text):
+    """The path of a program that is there."""
+    if not os.access(text, os.X_OK) or os.path.isdir(text):
+        raise argparse.ArgumentTypeError(f"{text} is no program")
+    return Path(text)
 
 
 def kinds(options, peers):
@@ -87,12 +102,20 @@ class Run:
             yield works.MEMORY_TITLE, self.memory()
         yield from scale.parts(self)
 
-    def dated(self, text):
+    def dated(self, title, text):
         """With what it was measured on, and when."""
+        options = self.options
         loads = " ".join(f"{load:.1f}" for load in os.getloadavg())
         cores = (proxies.PROXY_CORE, proxies.ENDS_CORE)
-        options, build = self.options, " (a build that was given)" if self.options.telamon else " as packaged"
-        return text.rstrip() + "\n\n" + report.measured(self.kinds, build, options.rounds, options.calls, cores, loads)
+        commit = subprocess.run(
+            ["git", "-C", install.ROOT, "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ).stdout.strip()
+        build = " (a build that was given)" if options.telamon else f" ({commit}, as packaged)"
+        how = f"{options.rounds} rounds after one that warms up, {options.calls:,} calls of the cheap kinds each"
+        if title == works.MEMORY_TITLE:
+            how = "measured once"
+        alone = any(title in part.titles for part in works.ALONE)
+        return text.rstrip() + "\n\n" + report.measured(self.kinds[:1] if alone else self.kinds, build, how, cores, loads)
 
     def beside(self):
         backends = proxies.Backends(self.ends, self.directory)
@@ -163,7 +186,7 @@ def main():
         for title, text in run.parts():
             print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
             print(f"## {title}\n\n{text}", flush=True)
-            found[title] = run.dated(text)
+            found[title] = run.dated(title, text)
     whole = not (options.only or options.proxies or options.telamon or options.foreign or options.no_latency)
     if whole or options.write:
         results.write(install.HERE / "RESULTS.md", report.HEAD, works.titles(), found)

@@ -11,8 +11,9 @@ HERE = ROOT / "benches/peers"
 BUILD = ROOT / "target/peers"
 VENV = BUILD / "venv"
 
-# Program, Debian package. cmake builds a C library that Pingora wants.
+# Program, Debian package. cmake and a compiler build a C library that Pingora wants.
 PACKAGES = (
+    ("c++", "g++"),
     ("haproxy", "haproxy"),
     ("nginx", "nginx-light"),
     ("h2load", "nghttp2-client"),
@@ -37,6 +38,8 @@ def said(*words):
 def packages():
     path = os.environ["PATH"] + ":/usr/sbin:/sbin"
     missing = [package for program, package in PACKAGES if not shutil.which(program, path=path)]
+    if subprocess.run([sys.executable, "-c", "import ensurepip, venv"], stderr=subprocess.DEVNULL).returncode != 0:
+        missing.append("python3-venv")
     if missing:
         said("installing", *missing)
         environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}

@@ -15,7 +15,8 @@ def machine():
         platform.machine(),
     )
     release = ".".join(platform.release().split("-")[0].split(".")[:2])
-    return f"{os.cpu_count()} cores of {model}, Linux {release}"
+    congestion = Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+    return f"{os.cpu_count()} cores of {model}, Linux {release}, congestion control {congestion}"
 
 
 def table(heads, rows):
@@ -36,21 +37,27 @@ HEAD = """# Beside its peers
 
 Written by `just peers`; how it is done is in this folder. Compare figures within one table of one run only: the machine's speed drifts,
 and the proxies take turns for that reason. Figures are medians of the rounds; *busy* is the share of the time that the proxy was on its
-core while calls came as fast as they were answered; latencies are those at half the rate that Envoy carried so; the last column is the
-median of the rounds' ratios (least to most). A row with one wrong answer is void. Three backends, weighted 3:2:1, but where it says
-otherwise. "As packaged" is what `packaging/build` makes of Telamon: laid out by what it did with such calls as these and with others, while
-its peers are as they are installed, and Pingora as cargo builds it. Each part has its own date: `just peers --only PART --write` measures
-one anew.
+core while calls came as fast as they were answered, and calls/s is what came of that: where it is not near 100 %, the load's core was the
+limit. Latencies are those at half the rate that Envoy carried so, in three rounds of some seconds: on a busy machine p99 is what a few bad
+moments make of it, and p99.9 is one or two calls where calls come slowly. The last column is the median of the rounds' ratios (least to
+most). *Must* and *aim* are what was promised before anything was built, and what is hoped for. A row with one wrong answer is void. Three
+backends, weighted 3:2:1, but where it says otherwise.
+
+"As packaged" is what `packaging/build` makes of Telamon: laid out by what it did with such calls as these and with others. Its peers are as
+they are installed (HAProxy and nginx of Debian, Envoy of PyPI), and Pingora as cargo builds it. Where the machine's congestion control is
+BBR, Telamon takes Reno on loopback, as it does for everybody (docs/performance.md); its peers take the machine's.
+
+Each part has its own date: `just peers --only PART --write` measures one anew.
 """
 
 
-def measured(kinds, build, rounds, calls, cores, loads):
-    """When, with what (`build`: of Telamon), on what, and how often."""
+def measured(kinds, build, how, cores, loads):
+    """When, with what (`build`: of Telamon), on what, and how often (`how`)."""
     versions = ", ".join(f"{kind.title} {kind.version()}{build * kind.title.startswith('Telamon')}" for kind in kinds)
     proxy, ends = cores
     return (
         f"*{datetime.date.today().isoformat()}; {versions}; {machine()}, the proxy on core {proxy}, backends and load on core {ends}; "
-        f"{rounds} rounds after one that warms up, {calls:,} calls of the cheap kinds each; load average {loads}*\n"
+        f"{how}; load average {loads}*\n"
     )
 
 
@@ -116,7 +123,12 @@ def memory(found, titles):
         cells += [f"{sizes[name]:.1f}" if isinstance(sizes.get(name), float) else sizes.get(name, "") for name in names]
         rows.append(cells)
     parts.append(table(["KiB", *titles.values()], rows))
-    return "".join(parts)
+    for what, sizes in found:
+        own = sizes.get(next(iter(titles)))
+        if what.promises and isinstance(own, float):
+            verdicts = (f"{name} {most}: {'kept' if own <= most else 'MISSED'}" for name, most in what.promises.items())
+            parts.append(f"\n- {what.title}: {own:.1f} KiB; {'; '.join(verdicts)}")
+    return "".join(parts) + "\n"
 
 
 BAR = 40  # characters of what costs as much as the first

@@ -111,7 +111,7 @@ def by_endpoints(run, backends):
         ])
 
     yield curve(
-        run, f"{UNARY.title}. Of 10,000 endpoints, the others get one call in 300 together, and most of those calls open a connection.",
+        run, f"{UNARY.title}. Of 10,000 endpoints, the others get one call in 200 together, and most of those calls open a connection.",
         of(carried_by_three(1)), "Endpoints, traffic on three", "endpoints.svg",
     )
     yield report.curve(
