@@ -38,19 +38,11 @@ OTHERS = (
 )
 
 
-def files(backends):
-    table = proxies.endpoints(list(zip(backends.addresses, proxies.WEIGHTS)))
-    return {
-        "bench.proto": (install.HERE / "bench.proto").read_text(),
-        "servlets/bench.yaml": "schema: ../bench.proto\nservices: [bench.v1.Bench]\n",
-        "servlets/plain.yaml": "upstream: http1\nroutes:\n  - match: { path: /plain }\n",
-        "servlets/pages.yaml": "routes:\n  - { match: { path: /page }, call: telamon.v1.HttpServlet/Serve }\n",
-        **{f"endpoints/{name}.yaml": table for name in ("bench", "plain", "pages")},
-    }
+PAGES = {"pages": "routes:\n  - { match: { path: /page }, call: telamon.v1.HttpServlet/Serve }\n"}
 
 
 def trained(program, directory, backends, driver, works, more=""):
-    proxy = proxies.telamon_of(program, "telamon", directory, files(backends), more=more)
+    proxy = proxies.telamon_of(program, "telamon", directory, proxies.telamon_files(backends, PAGES), more=more)
     try:
         for work in works:
             calls = max(int(CALLS * work.share), work.connections * work.streams)

@@ -171,17 +171,22 @@ def pingora(binary):
 
 def telamon(binary, name="telamon", title="Telamon"):
     def start(directory, backends):
-        table = [(address, weight) for address, weight in zip(backends.addresses, WEIGHTS)]
-        files = {
-            "bench.proto": (install.HERE / "bench.proto").read_text(),
-            "servlets/bench.yaml": "schema: ../bench.proto\nservices: [bench.v1.Bench]\n",
-            "servlets/plain.yaml": "upstream: http1\nroutes:\n  - match: { path: /plain }\n",
-            "endpoints/bench.yaml": endpoints(table),
-            "endpoints/plain.yaml": endpoints(table),
-        }
-        return telamon_of(binary, name, directory / name, files)
+        return telamon_of(binary, name, directory / name, telamon_files(backends))
 
     return Kind(name, title, start, [binary, "--version"])
+
+
+def telamon_files(backends, more={}):
+    """Two servlets for the works that are measured, and `more` of them: what is in `servlets/NAME.yaml`, by the name."""
+    servlets = {
+        "bench": "schema: ../bench.proto\nservices: [bench.v1.Bench]\n",
+        "plain": "upstream: http1\nroutes:\n  - match: { path: /plain }\n",
+    } | more
+    files = {"bench.proto": (install.HERE / "bench.proto").read_text()}
+    for name, text in servlets.items():
+        files[f"servlets/{name}.yaml"] = text
+        files[f"endpoints/{name}.yaml"] = endpoints(zip(backends.addresses, WEIGHTS))
+    return files
 
 
 def endpoints(table):

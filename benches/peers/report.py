@@ -38,7 +38,7 @@ HEAD = """# Beside its peers
 Written by `just peers`; how it is done is in this folder. Compare figures within one table of one run only: the machine's speed drifts,
 and the proxies take turns for that reason. Figures are medians of the rounds; *busy* is the share of the time that the proxy was on its
 core while calls came as fast as they were answered, and calls/s is what came of that: where it is not near 100 %, the load's core was the
-limit. Latencies are those at half the rate that Envoy carried so, in three rounds of some seconds: on a busy machine p99 is what a few bad
+limit. Latencies are those at half the rate that Envoy carried so, in three rounds of 1.5 s: on a busy machine p99 is what a few bad
 moments make of it, and p99.9 is one or two calls where calls come slowly. The last column is the median of the rounds' ratios (least to
 most). *Must* and *aim* are what was promised before anything was built, and what is hoped for. A row with one wrong answer is void. Three
 backends, weighted 3:2:1, but where it says otherwise.

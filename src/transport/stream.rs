@@ -95,7 +95,7 @@ pub enum Follows {
 }
 
 /// Writes some of `pieces`. By send(2) and sendmsg(2), which go straight to the socket; writev(2) goes through all that a file may be,
-/// some 8 % of a small call.
+/// some 8 % of an untranslated call.
 pub(super) fn write(socket: impl AsFd, pieces: &[IoSlice<'_>], follows: Follows) -> io::Result<usize> {
     let flags = match follows {
         Follows::Anything => SendFlags::NOSIGNAL,
