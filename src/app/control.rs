@@ -11,8 +11,8 @@ use super::state::{Shared, Vital};
 use crate::config::{Change, Event, ReloadReport, Reloader, ServletDef};
 use crate::discovery::Problem;
 use crate::route::Conflict;
-use crate::runtime::stand_back;
 use crate::runtime::watch::{Notice, Watcher};
+use crate::runtime::{give_way, stand_back};
 use crate::servlet::Servlet;
 
 /// What the loop is told.
@@ -212,7 +212,7 @@ impl Control {
 
     /// Makes the table of this version the truth.
     fn table(&mut self, def: &ServletDef, now: Instant) -> Arc<Servlet> {
-        let applied = self.shared.registry.apply(&def.name, def.options.balance.policy, &def.table, now);
+        let applied = self.shared.registry.apply(&def.name, def.options.balance.policy, &def.table, now, &mut give_way);
         self.shared.leave(&applied.change.removed);
         self.retired.keep_snapshots(applied.before);
         applied.servlet

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::proxy::Routing;
+use crate::runtime::give_way;
 use crate::servlet::Snapshot;
 
 /// How long workers are given before it is looked again; they take milliseconds.
@@ -29,7 +30,9 @@ impl Retired {
     /// Frees what nobody else holds any more.
     pub(super) fn free(&mut self) {
         self.routings.retain(|routing| Arc::strong_count(routing) > 1);
-        self.snapshots.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+        for snapshot in self.snapshots.extract_if(.., |snapshot| Arc::strong_count(snapshot) == 1) {
+            Snapshot::release(snapshot, &mut give_way);
+        }
     }
 
     /// When to do so again, if there is something left.
@@ -52,11 +55,11 @@ mod tests {
         let now = Instant::now();
         let table = |weight| Table::flat(vec![EndpointSpec { address: "127.0.0.1:1".parse().unwrap(), weight }]);
         let registry = Registry::new();
-        let servlet = registry.apply("a", Policy::default(), &table(1), now).servlet;
+        let servlet = registry.apply("a", Policy::default(), &table(1), now, &mut || ()).servlet;
         let mut picker = servlet.picker(1);
         let mut retired = Retired::default();
         assert_eq!(retired.wait(), None);
-        retired.keep_snapshots(registry.apply("a", Policy::default(), &table(2), now).before);
+        retired.keep_snapshots(registry.apply("a", Policy::default(), &table(2), now, &mut || ()).before);
         retired.free();
         assert!(retired.wait().is_some(), "the picker has not followed");
         picker.follow();

@@ -4,9 +4,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use super::report::count;
 use super::{Change, RouteDef, ServletDef};
 use crate::model::{Address, Table};
+use crate::runtime::give_way;
 
 /// Of each kind of change, so many are named.
 const NAMED: usize = 3;
@@ -75,25 +78,27 @@ fn route(route: &RouteDef) -> String {
 
 /// `1 added (127.0.0.1:1), 2 reweighted (127.0.0.1:2 3→5, 127.0.0.1:3 1→0)`; empty when the tables mean the same.
 fn table_change(before: &Table, after: &Table) -> String {
-    type Lines<'t> = HashMap<&'t Address, (u32, &'t str)>;
-    fn lines(table: &Table) -> Lines<'_> {
-        let lines = table.groups.iter().flat_map(|group| group.endpoints.iter().map(move |one| (group, one)));
-        lines.map(|(group, one)| (&one.address, (one.weight, &*group.name))).collect()
-    }
-    let (known, now) = (lines(before), lines(after));
+    let (old, new) = (lines(before), lines(after));
+    // Most lines name whom they named before; only the others go through a map.
+    let still = |place: usize| old.get(place).zip(new.get(place)).is_some_and(|(old, new)| old.address == new.address);
+    let elsewhere = old.iter().enumerate().filter(|(place, _)| !still(*place));
+    let mut elsewhere: HashMap<&Address, Line<'_>, RandomState> =
+        elsewhere.map(|(_, line)| (line.address, *line)).collect();
     let (mut added, mut removed, mut reweighted, mut moved, mut groups) =
         (Told::new("added"), Told::new("removed"), Told::new("reweighted"), Told::new("moved"), Told::new(""));
-    for one in after.endpoints() {
-        let Some((weight, group)) = now.get(&one.address) else { continue };
-        match known.get(&one.address) {
-            None => added.push(|| one.address.to_string()),
-            Some((old, _)) if old != weight => reweighted.push(|| format!("{} {old}→{weight}", one.address)),
-            Some((_, old)) if old != group => moved.push(|| format!("{} to group `{group}`", one.address)),
+    for (place, &Line { address, weight, group }) in new.iter().enumerate() {
+        give_way();
+        let stood = if still(place) { old.get(place).copied() } else { elsewhere.remove(address) };
+        match stood {
+            None => added.push(|| address.to_string()),
+            Some(old) if old.weight != weight => reweighted.push(|| format!("{address} {}→{weight}", old.weight)),
+            Some(old) if old.group != group => moved.push(|| format!("{address} to group `{group}`")),
             Some(_) => {}
         }
     }
-    for one in before.endpoints().filter(|one| !now.contains_key(&one.address)) {
-        removed.push(|| one.address.to_string());
+    for Line { address, .. } in old.iter().filter(|line| elsewhere.contains_key(line.address)) {
+        give_way();
+        removed.push(|| address.to_string());
     }
     for group in &after.groups {
         let old = before.groups.iter().find(|old| old.name == group.name);
@@ -106,6 +111,19 @@ fn table_change(before: &Table, after: &Table) -> String {
         parts.push(format!("{} reweighted{}", count(groups.number, "group"), groups.names()));
     }
     parts.join(", ")
+}
+
+/// One endpoint, as a table gives it.
+#[derive(Clone, Copy)]
+struct Line<'t> {
+    address: &'t Address,
+    weight: u32,
+    group: &'t str,
+}
+
+fn lines(table: &Table) -> Vec<Line<'_>> {
+    let lines = table.groups.iter().flat_map(|group| group.endpoints.iter().map(move |one| (group, one)));
+    lines.map(|(group, one)| Line { address: &one.address, weight: one.weight, group: &group.name }).collect()
 }
 
 /// Changes of one kind: how many, and the first of them.
@@ -192,6 +210,12 @@ mod tests {
             (flat(one), flat(one), ""),
             (flat(one), flat("{ address: 127.0.0.1:1, weight: 5 }"), "1 reweighted (127.0.0.1:1 3→5)"),
             (flat(one), flat(two), "1 added (127.0.0.1:2), 1 removed (127.0.0.1:1)"),
+            (flat(&format!("{one}, {two}")), flat(&format!("{two}, {one}")), ""),
+            (
+                flat(&format!("{many}, {one}, {two}")),
+                flat(&format!("{two}, {{ address: 127.0.0.1:1, weight: 5 }}")),
+                "10 removed (127.0.0.1:10, 127.0.0.1:11, 127.0.0.1:12, …), 1 reweighted (127.0.0.1:1 3→5)",
+            ),
             (flat(""), flat(&many), "10 added (127.0.0.1:10, 127.0.0.1:11, 127.0.0.1:12, …)"),
             (grouped(95, 5, "canary"), grouped(80, 20, "canary"), "2 groups reweighted (stable 95→80, canary 5→20)"),
             (grouped(95, 5, "canary"), grouped(95, 5, "stable"), "1 moved (127.0.0.1:2 to group `stable`)"),

@@ -11,6 +11,7 @@ use serde_json::Value;
 use smallvec::SmallVec;
 
 use super::{Content, Entry, Node, Position, Problem, description, did_you_mean};
+use crate::runtime::give_way;
 
 /// A value that can be read from a file that people write, and described to their editor.
 pub trait Decode: Sized {
@@ -75,7 +76,9 @@ impl Reader {
     /// Reads a whole file as one `T`.
     pub fn document<T: Decode>(&mut self, text: &str) -> Option<T> {
         let root = self.root(text)?;
-        T::decode(&root, self)
+        let decoded = T::decode(&root, self);
+        Node::release(root);
+        decoded
     }
 
     /// The tree of a whole file.
@@ -177,6 +180,7 @@ impl Reader {
     }
 
     fn step<R>(&mut self, step: Step, decode: impl FnOnce(&mut Reader) -> R) -> R {
+        give_way();
         self.path.push(step);
         let result = decode(self);
         self.path.pop();

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use serde_saphyr::granit_parser::{self, Event, Marker, Parser, ScalarStyle, StructureStyle, Tag};
 
 use super::{Position, Problem};
+use crate::runtime::give_way;
 
 /// Nodes in one file, aliases counted as what they expand to. A table line is three, so this is 300,000 endpoints.
 const MAX_NODES: usize = 1_000_000;
@@ -49,6 +50,16 @@ impl Node {
     /// The one document in `text`.
     pub fn parse(file: &str, text: &str) -> Result<Rc<Node>, Problem> {
         Builder { file, open: Vec::new(), anchors: HashMap::new(), nodes: 0, root: None }.run(text)
+    }
+
+    /// Frees it piece by piece, where nobody else holds it: the tree of a long table is megabytes.
+    pub(super) fn release(node: Rc<Node>) {
+        give_way();
+        match Rc::into_inner(node).and_then(|node| Rc::into_inner(node.content)) {
+            Some(Content::List(items)) => items.into_iter().for_each(Node::release),
+            Some(Content::Map(entries)) => entries.into_iter().for_each(|(_, value)| Node::release(value)),
+            Some(Content::Scalar { .. }) | None => {}
+        }
     }
 
     /// Whether nothing, `~` or `null` was written.
@@ -105,6 +116,7 @@ impl Builder<'_> {
         };
         options.set_emit_comments(false);
         for step in Parser::new_from_str_with_options(text, options) {
+            give_way();
             let (event, span) = step.map_err(|error| self.not_yaml(position(error.marker()), &error.info()))?;
             self.event(event, position(&span.start))?;
         }

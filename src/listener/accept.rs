@@ -357,7 +357,7 @@ async fn serve_connection<S: Serve>(
 }
 
 /// What it speaks, and what it has said so far. While draining, only what is already there counts.
-async fn begin(stream: &Stream, limits: &Limits, drain: &Drain, timers: &Timers) -> Option<Sniffed> {
+async fn begin(stream: &Stream, limits: &Limits, drain: &Drain, timers: &Rc<Timers>) -> Option<Sniffed> {
     let mut sniffing = pin!(sniff::sniff(stream, limits, timers));
     let until_drain = poll_fn(|cx| match sniffing.as_mut().poll(cx) {
         Poll::Ready(sniffed) => Poll::Ready(Some(sniffed)),

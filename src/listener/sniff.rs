@@ -2,12 +2,13 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::rc::Rc;
 
 use bytes::BytesMut;
 use tokio::time::{Instant, timeout_at};
 
 use super::Limits;
-use crate::runtime::Timers;
+use crate::runtime::{Lent, Timers};
 use crate::transport::Stream;
 use crate::wire::{Protocol, detect};
 
@@ -25,9 +26,9 @@ pub(super) struct Sniffed {
 }
 
 /// Reads until the protocol is known. `None`: the peer said nothing for the idle time-out, or left.
-pub(super) async fn sniff(stream: &Stream, limits: &Limits, timers: &Timers) -> Option<Sniffed> {
+pub(super) async fn sniff(stream: &Stream, limits: &Limits, timers: &Rc<Timers>) -> Option<Sniffed> {
     let mut seen = BytesMut::new();
-    if !timers.within(limits.idle_timeout, pin!(read(stream, &mut seen))).await? {
+    if !Lent::of(timers).within(limits.idle_timeout, pin!(read(stream, &mut seen))).await? {
         return None;
     }
     let since = Instant::now();

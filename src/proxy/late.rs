@@ -1,51 +1,39 @@
 //! A call's deadline, watched from its first wait to the end of its answer. Most calls end long before it, and so must not pay for a
 //! timer each: they take up one that an earlier call has laid down.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::model::Deadline;
-use crate::runtime::{Timer, Timers};
+use crate::runtime::{Lent, Timers, unless};
 
 /// Watches a deadline. Has no timer until there is something to wait for.
 #[derive(Debug)]
 pub(super) struct Late {
     deadline: Deadline,
-    timer: Option<Timer>,
-    timers: Option<Rc<Timers>>,
+    /// `None` when it never passes.
+    timer: Option<Lent>,
 }
 
 impl Late {
     pub(super) fn after(deadline: Deadline, timers: &Rc<Timers>) -> Late {
-        Late { deadline, timer: None, timers: deadline.at().map(|_| Rc::clone(timers)) }
+        Late { deadline, timer: deadline.at().map(|_| Lent::of(timers)) }
     }
 
     /// Of what is over, or may last for ever.
-    pub(super) const NEVER: Late = Late { deadline: Deadline::NEVER, timer: None, timers: None };
+    pub(super) const NEVER: Late = Late { deadline: Deadline::NEVER, timer: None };
 
     /// Ready when the deadline has passed; else its waker is set.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (Some(at), Some(timers)) = (self.deadline.at(), &self.timers) else { return Poll::Pending };
-        self.timer.get_or_insert_with(|| timers.take()).poll(at.into(), cx)
+        let (Some(at), Some(timer)) = (self.deadline.at(), &mut self.timer) else { return Poll::Pending };
+        timer.poll(at.into(), cx)
     }
 
     /// What `doing` comes to; `None` when the deadline passes before.
-    pub(super) async fn unless_passed<T>(&mut self, mut doing: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-        poll_fn(|cx| match doing.as_mut().poll(cx) {
-            Poll::Ready(done) => Poll::Ready(Some(done)),
-            Poll::Pending => self.poll(cx).map(|()| None),
-        })
-        .await
-    }
-}
-
-impl Drop for Late {
-    fn drop(&mut self) {
-        if let (Some(timer), Some(timers)) = (self.timer.take(), &self.timers) {
-            timers.lay_down(timer);
-        }
+    pub(super) async fn unless_passed<T>(&mut self, doing: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        unless(doing, |cx| self.poll(cx)).await
     }
 }
 

@@ -8,5 +8,5 @@ mod workers;
 
 pub use drain::{Drain, DrainControl};
 pub use signals::{Signal, Signals};
-pub use timer::{Timer, Timers};
-pub use workers::{Worker, Workers, now, runtime, stand_back};
+pub use timer::{Lent, Timer, Timers, unless};
+pub use workers::{Worker, Workers, give_way, now, runtime, stand_back};

@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -44,48 +45,68 @@ const SPARE: usize = 256;
 pub struct Timers(RefCell<Vec<Timer>>);
 
 impl Timers {
-    pub fn take(&self) -> Timer {
-        self.0.borrow_mut().pop().unwrap_or_default()
-    }
-
-    pub fn lay_down(&self, timer: Timer) {
-        let mut spare = self.0.borrow_mut();
-        if spare.len() < SPARE {
-            spare.push(timer);
-        }
-    }
-
     /// How many are laid down.
     #[cfg(test)]
     pub(crate) fn spare(&self) -> usize {
         self.0.borrow().len()
     }
 
+    fn take(&self) -> Timer {
+        self.0.borrow_mut().pop().unwrap_or_default()
+    }
+
+    fn lay_down(&self, timer: Timer) {
+        let mut spare = self.0.borrow_mut();
+        if spare.len() < SPARE {
+            spare.push(timer);
+        }
+    }
+}
+
+/// A timer that is taken up when there is something to wait for, and laid down when its holder is done or dropped.
+#[derive(Debug)]
+pub struct Lent {
+    timers: Rc<Timers>,
+    timer: Option<Timer>,
+}
+
+impl Lent {
+    pub fn of(timers: &Rc<Timers>) -> Lent {
+        Lent { timers: Rc::clone(timers), timer: None }
+    }
+
+    /// As [`Timer::poll`].
+    pub fn poll(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        self.timer.get_or_insert_with(|| self.timers.take()).poll(at, cx)
+    }
+
     /// What `doing` comes to; `None` when `limit` passes before, which begins when there is something to wait for.
-    pub async fn within<T>(&self, limit: Duration, mut doing: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-        let mut lent = Lent { timers: self, timer: None };
+    pub async fn within<T>(mut self, limit: Duration, doing: Pin<&mut impl Future<Output = T>>) -> Option<T> {
         let mut until = None;
-        poll_fn(|cx| match doing.as_mut().poll(cx) {
-            Poll::Ready(done) => Poll::Ready(Some(done)),
-            Poll::Pending => match *until.get_or_insert_with(|| Instant::now().checked_add(limit)) {
-                Some(at) => lent.timer.get_or_insert_with(|| self.take()).poll(at, cx).map(|()| None),
-                None => Poll::Pending,
-            },
+        unless(doing, |cx| match *until.get_or_insert_with(|| Instant::now().checked_add(limit)) {
+            Some(at) => self.poll(at, cx),
+            None => Poll::Pending,
         })
         .await
     }
 }
 
-/// A timer for one wait, laid down behind it.
-struct Lent<'t> {
-    timers: &'t Timers,
-    timer: Option<Timer>,
-}
-
-impl Drop for Lent<'_> {
+impl Drop for Lent {
     fn drop(&mut self) {
         self.timer.take().into_iter().for_each(|timer| self.timers.lay_down(timer));
     }
+}
+
+/// What `doing` comes to; `None` when it is `over` before, which is asked whenever there is something to wait for.
+pub async fn unless<T>(
+    mut doing: Pin<&mut impl Future<Output = T>>,
+    mut over: impl FnMut(&mut Context<'_>) -> Poll<()>,
+) -> Option<T> {
+    poll_fn(|cx| match doing.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => over(cx).map(|()| None),
+    })
+    .await
 }
 
 #[cfg(test)]
@@ -113,15 +134,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_wait_ends_in_its_time_on_a_timer_of_another() {
-        let timers = Timers::default();
+        let timers = Rc::default();
+        let lent = || Lent::of(&timers);
         let second = Duration::from_secs(1);
         for seconds in [15, 2, 30] {
             let started = Instant::now();
-            assert_eq!(timers.within(second * 15, pin!(tokio::time::sleep(second))).await, Some(()));
-            assert_eq!(timers.within(second * seconds, pin!(std::future::pending::<()>())).await, None);
+            assert_eq!(lent().within(second * 15, pin!(tokio::time::sleep(second))).await, Some(()));
+            assert_eq!(lent().within(second * seconds, pin!(std::future::pending::<()>())).await, None);
             assert_eq!((Instant::now() - started).as_secs(), u64::from(seconds) + 1);
         }
         assert_eq!(timers.spare(), 1, "each took up the one that was there");
-        assert_eq!(timers.within(Duration::MAX, pin!(tokio::time::sleep(second))).await, Some(()));
+        assert_eq!(lent().within(Duration::MAX, pin!(tokio::time::sleep(second))).await, Some(()));
     }
 }

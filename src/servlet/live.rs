@@ -39,16 +39,21 @@ pub struct TableChange {
 impl Servlet {
     /// `now` is the servlet's epoch: no later call may give an earlier time and expect it to be told apart.
     pub fn new(name: Arc<str>, policy: Policy, table: &Table, now: Instant) -> Arc<Servlet> {
+        let servlet = Servlet::empty(name, policy, now);
+        servlet.apply(table, now);
+        servlet
+    }
+
+    /// One that has had no table yet.
+    pub(super) fn empty(name: Arc<str>, policy: Policy, now: Instant) -> Arc<Servlet> {
         let empty = Snapshot { version: 0, policy, groups: Vec::new(), departed: 0 };
-        let servlet = Arc::new(Servlet {
+        Arc::new(Servlet {
             name,
             epoch: Epoch::new(now),
             snapshot: Arc::new(ArcSwap::from_pointee(empty)),
             turns: Arc::default(),
             changing: Mutex::new(()),
-        });
-        servlet.apply(table, now);
-        servlet
+        })
     }
 
     pub fn name(&self) -> &Arc<str> {
@@ -75,14 +80,15 @@ impl Servlet {
 
     /// Makes `table` the truth: endpoints are known by address, and those that stay keep everything.
     pub fn apply(&self, table: &Table, now: Instant) -> TableChange {
-        self.reconfigure(self.policy(), table, now)
+        self.reconfigure(self.policy(), table, now, &mut || ())
     }
 
-    /// [`Servlet::apply`] with another policy.
-    pub fn reconfigure(&self, policy: Policy, table: &Table, now: Instant) -> TableChange {
+    /// [`Servlet::apply`] with another policy. `between` is called after each endpoint: ten thousand take longer than a call should wait
+    /// for the processor.
+    pub fn reconfigure(&self, policy: Policy, table: &Table, now: Instant, between: &mut dyn FnMut()) -> TableChange {
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.snapshot.load_full();
-        let mut known = Known::new(&before, table);
+        let mut known = Known::new(&before, table, between);
         let mut change = TableChange::default();
         let mut groups = Vec::with_capacity(table.groups.len());
         for (index, group) in table.groups.iter().enumerate() {
@@ -91,26 +97,30 @@ impl Servlet {
             let pool = pool.unwrap_or_else(|| Arc::new(Pool::new()));
             let mut members: Vec<Arc<Member>> = Vec::with_capacity(group.endpoints.len());
             let mut serving = Vec::with_capacity(group.endpoints.len());
+            let mut ids = Vec::with_capacity(group.endpoints.len());
             for (line, spec) in group.endpoints.iter().enumerate() {
+                between();
                 let place = known.take((index, line), &spec.address);
                 let seat = place.filter(|place| Some(place.group) == same).map_or(NOWHERE, |place| known.seat(place));
                 let member = self.member(spec, &pool, place.map(|place| place.member), &mut change, now);
                 if spec.weight > 0 {
                     serving.push(Seat { endpoint: member.endpoint.clone(), weight: spec.weight, before: seat });
                 }
+                ids.push(member.endpoint.id());
                 members.push(member);
             }
             groups.push(GroupState {
                 name: group.name.clone(),
                 weight: group.weight,
                 serving: serving.into(),
-                ids: members.iter().map(|member| member.endpoint.id()).collect(),
-                endpoint_weight: members.iter().map(|member| u64::from(member.weight)).sum(),
+                ids: ids.into(),
+                endpoint_weight: group.endpoints.iter().map(|spec| u64::from(spec.weight)).sum(),
                 members: members.into(),
                 pool,
             });
         }
         for member in known.left() {
+            between();
             member.pool.dismiss(&member.endpoint.stats);
             change.removed.push(member.endpoint.clone());
         }
@@ -172,13 +182,14 @@ struct Place<'s> {
 }
 
 impl<'s> Known<'s> {
-    fn new(before: &'s Snapshot, table: &Table) -> Known<'s> {
+    fn new(before: &'s Snapshot, table: &Table, between: &mut dyn FnMut()) -> Known<'s> {
         let (mut moved, mut seats) = (HashMap::default(), Vec::with_capacity(before.groups.len()));
         for (index, group) in before.groups.iter().enumerate() {
             let lines = table.groups.get(index).map_or(&[][..], |group| &group.endpoints);
             let mut taken = 0;
             let mut places = Vec::with_capacity(group.members.len());
             for (line, member) in group.members.iter().enumerate() {
+                between();
                 if lines.get(line).is_none_or(|spec| spec.address != *member.endpoint.address()) {
                     moved.insert(member.endpoint.address(), Place { group: index, line, member });
                 }

@@ -40,16 +40,17 @@ impl Registry {
         Registry { servlets: ArcSwap::from_pointee(by_name), changing: Mutex::default() }
     }
 
-    /// Makes policy and table those of the servlet of that name, which is created if there is none.
-    pub fn apply(&self, name: &str, policy: Policy, table: &Table, now: Instant) -> Applied {
+    /// Makes policy and table those of the servlet of that name, which is created if there is none. `between` is called after each endpoint,
+    /// as in [`Servlet::reconfigure`].
+    pub fn apply(&self, name: &str, policy: Policy, table: &Table, now: Instant, between: &mut dyn FnMut()) -> Applied {
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(servlet) = self.get(name) {
             let before = Some(servlet.snapshot());
-            let change = servlet.reconfigure(policy, table, now);
+            let change = servlet.reconfigure(policy, table, now, between);
             return Applied { servlet, created: false, change, before };
         }
-        let servlet = Servlet::new(Arc::from(name), policy, table, now);
-        let change = TableChange { added: servlet.snapshot().endpoints().cloned().collect(), ..TableChange::default() };
+        let servlet = Servlet::empty(Arc::from(name), policy, now);
+        let change = servlet.reconfigure(policy, table, now, between);
         let mut next = BTreeMap::clone(&self.servlets.load());
         next.insert(servlet.name().clone(), servlet.clone());
         self.servlets.store(Arc::new(next));
@@ -85,13 +86,13 @@ mod tests {
         let now = Instant::now();
         let table = |weight| Table::flat(vec![EndpointSpec { address: "127.0.0.1:1".parse().unwrap(), weight }]);
         let registry = Registry::new();
-        let first = registry.apply("echo", Policy::FairLeastRequest, &table(1), now);
+        let first = registry.apply("echo", Policy::FairLeastRequest, &table(1), now, &mut || ());
         assert!(first.created && first.change.added.len() == 1);
-        let second = registry.apply("echo", Policy::RoundRobin, &table(2), now);
+        let second = registry.apply("echo", Policy::RoundRobin, &table(2), now, &mut || ());
         assert!(!second.created && Arc::ptr_eq(&first.servlet, &second.servlet));
         assert_eq!((second.change.reweighted.len(), second.change.kept), (1, 1));
         assert_eq!(first.servlet.policy(), Policy::RoundRobin);
-        registry.apply("other", Policy::RoundRobin, &table(1), now);
+        registry.apply("other", Policy::RoundRobin, &table(1), now, &mut || ());
         assert_eq!(registry.all().keys().map(|name| name.to_string()).collect::<Vec<_>>(), ["echo", "other"]);
         assert!(registry.remove("echo").is_some() && registry.remove("echo").is_none());
         let again = Registry::of([first.servlet.clone()]);

@@ -71,6 +71,18 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Lets go of it endpoint by endpoint, calling `between` after each: whoever lets go last frees all of them.
+    pub fn release(snapshot: Arc<Snapshot>, between: &mut dyn FnMut()) {
+        let members: Vec<Arc<Member>> =
+            snapshot.groups.iter().flat_map(|group| group.members.iter().cloned()).collect();
+        // They are held once more, so that this frees none of them.
+        drop(snapshot);
+        for member in members {
+            drop(member);
+            between();
+        }
+    }
+
     /// The ids of every endpoint of the table.
     pub fn ids(&self) -> impl Iterator<Item = EndpointId> {
         self.groups.iter().flat_map(|group| group.ids.iter().copied())

@@ -9,6 +9,7 @@ use foldhash::fast::RandomState;
 
 use super::canonical;
 use crate::model::{Address, EndpointSpec, MAX_WEIGHT, Table};
+use crate::runtime::give_way;
 
 /// More endpoints than this are for the other reader, which knows how many values a file may have.
 const MOST: usize = 100_000;
@@ -20,6 +21,7 @@ pub(super) fn read(text: &str) -> Option<Table> {
     let mut items = Items::default();
     let mut begun = false;
     for whole in text.split('\n') {
+        give_way();
         let line = Line::of(whole)?;
         match line {
             Line { text: "", .. } => {}

@@ -54,6 +54,24 @@ fn an_address_that_comes_back_is_another_endpoint() {
 }
 
 #[test]
+fn others_have_their_turn_between_two_endpoints() {
+    let now = Instant::now();
+    let table = |weight| flat(&(1..=100).map(|port| (port, weight)).collect::<Vec<_>>());
+    let servlet = Servlet::new(Arc::from("echo"), Policy::default(), &table(1), now);
+    let old = servlet.snapshot();
+    let mut turns = 0;
+    servlet.reconfigure(Policy::default(), &table(2), now, &mut || turns += 1);
+    assert_eq!(turns, 200, "for each that was there and for each that is");
+
+    // Those that nobody else holds are freed one by one.
+    let members: Vec<_> = old.groups[0].members.iter().map(Arc::downgrade).collect();
+    let mut left = Vec::new();
+    let still = || members.iter().filter(|member| member.strong_count() > 0).count();
+    Snapshot::release(old, &mut || left.push(still()));
+    assert_eq!(left, (0..100).rev().collect::<Vec<_>>());
+}
+
+#[test]
 fn an_endpoint_that_changes_its_group_stays_itself() {
     let now = Instant::now();
     let group = |name: &str, specs: &[(u16, u32)]| Group {
