@@ -8,6 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::{Position, Problem};
+use crate::runtime::give_way;
 
 /// The largest file that is read. Descriptor sets of whole companies are a few MiB.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
@@ -57,6 +58,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 impl Stamp {
     /// That of the file at `path`, links followed; `None` when there is none.
     pub fn at(path: &Path) -> Option<Stamp> {
+        give_way();
         fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata))
     }
 

@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::Watched;
+use crate::runtime::give_way;
 
 /// More links in a row than this is a circle (as with the kernel's own ELOOP).
 const MAX_LINKS: usize = 40;
@@ -34,6 +35,7 @@ struct Stat {
 
 impl Stat {
     fn at(path: &Path) -> Option<Stat> {
+        give_way();
         let metadata = fs::metadata(path).ok()?;
         Some(Stat {
             device: metadata.dev(),
@@ -101,6 +103,7 @@ impl Watched {
         }
         // The files, the links to them, and whatever is above either: a directory on the way may be a link itself.
         for file in self.files.iter().chain(&self.directories) {
+            give_way();
             let mut path = absolute(file);
             for _ in 0..MAX_LINKS {
                 let parent = path.parent().unwrap_or(Path::new("/"));
