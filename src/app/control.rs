@@ -12,8 +12,8 @@ use crate::config::{Change, Event, ReloadReport, Reloader, ServletDef};
 use crate::discovery::Problem;
 use crate::route::Conflict;
 use crate::runtime::watch::{Notice, Watcher};
-use crate::runtime::{give_way, stand_back};
-use crate::servlet::Servlet;
+use crate::runtime::{Stopwatch, give_way, stand_back};
+use crate::servlet::{Prepared, Servlet};
 
 /// What the loop is told.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl Control {
                 }
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             };
-            let now = Instant::now();
+            let (now, watch) = (Instant::now(), Stopwatch::start());
             let events = self.reloader.reload(now);
             let standing = if asked { self.reloader.standing(&events) } else { Vec::new() };
             if !events.is_empty() {
@@ -105,7 +105,7 @@ impl Control {
                 if let Some(watched) = self.reloader.watched_anew() {
                     watcher.set(watched);
                 }
-                watcher.took(now.elapsed());
+                watcher.took(watch.elapsed());
             }
         }
     }
@@ -133,7 +133,10 @@ impl Control {
                             servlet
                         }
                         // No route leads to it yet.
-                        None => self.table(def, now),
+                        None => {
+                            let prepared = self.prepare(def, now);
+                            self.put(prepared)
+                        }
                     };
                     let mount = mount(def, servlet, &self.shared.metrics);
                     self.fleet.insert(def.name.to_string(), Running { def: Arc::clone(def), mount });
@@ -153,10 +156,12 @@ impl Control {
                 Ok(routing) => routing,
                 Err((before, conflicts)) => return self.give_up(events, &conflicts, before),
             };
+        let tables = tables.into_iter().chain(tables_with_routes);
+        let prepared: Vec<Prepared> = tables.map(|def| self.prepare(def, now)).collect();
         // Told before it is in force: what is seen of it has its report.
         events.iter().for_each(|event| self.tell(event));
-        for def in tables.into_iter().chain(tables_with_routes) {
-            self.table(def, now);
+        for prepared in prepared {
+            self.put(prepared);
         }
         if let Some(routing) = routing {
             self.retired.keep_routing(self.shared.routing.swap(Arc::new(routing)));
@@ -210,9 +215,14 @@ impl Control {
         self.shared.metrics.forget_servlet(name);
     }
 
-    /// Makes the table of this version the truth.
-    fn table(&mut self, def: &ServletDef, now: Instant) -> Arc<Servlet> {
-        let applied = self.shared.registry.apply(&def.name, def.options.balance.policy, &def.table, now, &mut give_way);
+    /// Builds the endpoints of this version.
+    fn prepare(&self, def: &ServletDef, now: Instant) -> Prepared {
+        self.shared.registry.prepare(&def.name, def.options.balance.policy, &def.table, now, &mut give_way)
+    }
+
+    /// Makes them the truth.
+    fn put(&mut self, prepared: Prepared) -> Arc<Servlet> {
+        let applied = self.shared.registry.put(prepared);
         self.shared.leave(&applied.change.removed);
         self.retired.keep_snapshots(applied.before);
         applied.servlet

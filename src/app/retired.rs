@@ -55,11 +55,11 @@ mod tests {
         let now = Instant::now();
         let table = |weight| Table::flat(vec![EndpointSpec { address: "127.0.0.1:1".parse().unwrap(), weight }]);
         let registry = Registry::new();
-        let servlet = registry.apply("a", Policy::default(), &table(1), now, &mut || ()).servlet;
+        let servlet = registry.apply("a", Policy::default(), &table(1), now).servlet;
         let mut picker = servlet.picker(1);
         let mut retired = Retired::default();
         assert_eq!(retired.wait(), None);
-        retired.keep_snapshots(registry.apply("a", Policy::default(), &table(2), now, &mut || ()).before);
+        retired.keep_snapshots(registry.apply("a", Policy::default(), &table(2), now).before);
         retired.free();
         assert!(retired.wait().is_some(), "the picker has not followed");
         picker.follow();

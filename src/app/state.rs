@@ -184,10 +184,10 @@ pub(super) mod tests {
             crate::model::Table::flat(vec![crate::model::EndpointSpec { address: address.parse().unwrap(), weight: 1 }])
         };
         let policy = crate::balance::Policy::RoundRobin;
-        let servlet = shared.registry.apply("a", policy, &table("127.0.0.1:1"), now, &mut || ()).servlet;
+        let servlet = shared.registry.apply("a", policy, &table("127.0.0.1:1"), now).servlet;
         let mut picker = servlet.picker(1);
         let one = picker.pick(now, &[]).ok().unwrap();
-        shared.leave(&shared.registry.apply("a", policy, &table("127.0.0.1:2"), now, &mut || ()).change.removed);
+        shared.leave(&shared.registry.apply("a", policy, &table("127.0.0.1:2"), now).change.removed);
         let two = picker.pick(now, &[]).ok().unwrap();
         assert_eq!(shared.in_flight(), 2);
         shared.leave(shared.registry.remove("a").unwrap().snapshot().endpoints());

@@ -96,9 +96,11 @@ fn table_change(before: &Table, after: &Table) -> String {
             Some(_) => {}
         }
     }
-    for Line { address, .. } in old.iter().filter(|line| elsewhere.contains_key(line.address)) {
+    for Line { address, .. } in &old {
         give_way();
-        removed.push(|| address.to_string());
+        if elsewhere.contains_key(address) {
+            removed.push(|| address.to_string());
+        }
     }
     for group in &after.groups {
         let old = before.groups.iter().find(|old| old.name == group.name);

@@ -76,9 +76,7 @@ impl Reader {
     /// Reads a whole file as one `T`.
     pub fn document<T: Decode>(&mut self, text: &str) -> Option<T> {
         let root = self.root(text)?;
-        let decoded = T::decode(&root, self);
-        Node::release(root);
-        decoded
+        T::decode(&root, self)
     }
 
     /// The tree of a whole file.

@@ -8,10 +8,13 @@ use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::{Position, Problem};
-use crate::runtime::give_way;
+use crate::runtime::{STEPS_A_LOOK, give_way, give_way_after};
 
 /// The largest file that is read. Descriptor sets of whole companies are a few MiB.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// So much is read or hashed at a stretch: some tens of microseconds.
+const PART_BYTES: usize = 64 * 1024;
 
 /// What a file holds, as far as change is concerned. Not kept over a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,7 +23,10 @@ pub struct ContentHash(u64);
 impl ContentHash {
     pub fn of(bytes: &[u8]) -> Self {
         let mut hasher = std::hash::DefaultHasher::new();
-        hasher.write(bytes);
+        for part in bytes.chunks(PART_BYTES) {
+            hasher.write(part);
+            give_way_after(STEPS_A_LOOK);
+        }
         ContentHash(hasher.finish())
     }
 }
@@ -141,7 +147,9 @@ fn read_unchanged(file: &fs::File, mut reader: impl Read) -> io::Result<Option<(
     let metadata = file.metadata()?;
     let before = (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(MAX_FILE_BYTES)).unwrap_or(0) + 1);
-    reader.read_to_end(&mut bytes)?;
+    while reader.by_ref().take(PART_BYTES as u64).read_to_end(&mut bytes)? > 0 {
+        give_way_after(STEPS_A_LOOK);
+    }
     Ok((state()? == before).then_some((bytes, Stamp::of(&metadata))))
 }
 

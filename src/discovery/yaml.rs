@@ -52,16 +52,6 @@ impl Node {
         Builder { file, open: Vec::new(), anchors: HashMap::new(), nodes: 0, root: None }.run(text)
     }
 
-    /// Frees it piece by piece, where nobody else holds it: the tree of a long table is megabytes.
-    pub(super) fn release(node: Rc<Node>) {
-        give_way();
-        match Rc::into_inner(node).and_then(|node| Rc::into_inner(node.content)) {
-            Some(Content::List(items)) => items.into_iter().for_each(Node::release),
-            Some(Content::Map(entries)) => entries.into_iter().for_each(|(_, value)| Node::release(value)),
-            Some(Content::Scalar { .. }) | None => {}
-        }
-    }
-
     /// Whether nothing, `~` or `null` was written.
     pub fn is_null(&self) -> bool {
         matches!(&*self.content, Content::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
@@ -86,6 +76,13 @@ impl Node {
                 if *plain { shown } else { format!("\"{shown}\"") }
             }
         }
+    }
+}
+
+/// The tree of a long table is megabytes, which takes longer to free than a call should wait.
+impl Drop for Node {
+    fn drop(&mut self) {
+        give_way();
     }
 }
 

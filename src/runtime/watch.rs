@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
 use notify::{EventKind, RecursiveMode, Watcher as _};
 
+use super::{Stopwatch, stand_back};
 use burst::Burst;
 use look::{Directories, DirectoryId, Look, Wanted, directory_at};
 use pace::Pace;
@@ -72,7 +73,7 @@ impl Watcher {
         let (sender, receiver) = channel();
         let touched = sender.clone();
         let thread = std::thread::Builder::new().name("watch".into()).spawn(move || {
-            super::stand_back();
+            stand_back();
             let mut state = State::new(watched, notice);
             if use_kernel {
                 state.ask_kernel(touched);
@@ -195,6 +196,7 @@ impl<N: FnMut(Notice)> State<N> {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if now >= look_at {
+                let watch = Stopwatch::start();
                 if self.look() {
                     // After a long time it is not known when, and the change that it is has a writer's patience before it.
                     let lately = now.checked_sub(pace.look.min(burst::PATIENCE)).unwrap_or(looked_at);
@@ -202,7 +204,7 @@ impl<N: FnMut(Notice)> State<N> {
                 } else if now >= told_at + pace.next_sweep(reload) {
                     burst.touch(now);
                 }
-                look_at = Instant::now() + pace.next_look(now.elapsed());
+                look_at = Instant::now() + pace.next_look(watch.elapsed());
                 looked_at = now;
             }
             if burst.tell_at().is_some_and(|at| now >= at) {

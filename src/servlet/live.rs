@@ -80,13 +80,22 @@ impl Servlet {
 
     /// Makes `table` the truth: endpoints are known by address, and those that stay keep everything.
     pub fn apply(&self, table: &Table, now: Instant) -> TableChange {
-        self.reconfigure(self.policy(), table, now, &mut || ())
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (next, change) = self.next(self.policy(), table, now, &mut || ());
+        self.store(next);
+        change
     }
 
-    /// [`Servlet::apply`] with another policy. `between` is called after each endpoint: ten thousand take longer than a call should wait
-    /// for the processor.
-    pub fn reconfigure(&self, policy: Policy, table: &Table, now: Instant, between: &mut dyn FnMut()) -> TableChange {
-        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The version that follows the one in force, and what it changes. Nothing else may be built until it is stored. The statistics take in
+    /// their weights while it is built; calls see it once it is stored. `between` is called after each endpoint: ten thousand take longer
+    /// than a call should wait for the processor.
+    pub(super) fn next(
+        &self,
+        policy: Policy,
+        table: &Table,
+        now: Instant,
+        between: &mut dyn FnMut(),
+    ) -> (Arc<Snapshot>, TableChange) {
         let before = self.snapshot.load_full();
         let mut known = Known::new(&before, table, between);
         let mut change = TableChange::default();
@@ -125,8 +134,12 @@ impl Servlet {
             change.removed.push(member.endpoint.clone());
         }
         let departed = before.departed + change.removed.len() as u64;
-        self.snapshot.store(Arc::new(Snapshot { version: before.version + 1, policy, groups, departed }));
-        change
+        (Arc::new(Snapshot { version: before.version + 1, policy, groups, departed }), change)
+    }
+
+    /// Puts in force what [`Servlet::next`] built, by one store.
+    pub(super) fn store(&self, next: Arc<Snapshot>) {
+        self.snapshot.store(next);
     }
 
     /// A line of the new table: who `stands` for its address so far, or a new endpoint.

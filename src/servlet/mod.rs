@@ -21,6 +21,6 @@ pub use endpoint::{Endpoint, EndpointId};
 pub use lease::Lease;
 pub use live::{Servlet, TableChange};
 pub use picker::Picker;
-pub use registry::{Applied, Registry};
+pub use registry::{Applied, Prepared, Registry};
 pub use snapshot::{GroupState, Member, Snapshot};
 pub use view::{EndpointView, Latencies, State};

@@ -22,6 +22,16 @@ pub struct Applied {
     pub before: Option<Arc<Snapshot>>,
 }
 
+/// A version of a servlet that is not in force yet. Nothing else of it may be prepared until it is, or until it is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Prepared {
+    servlet: Arc<Servlet>,
+    created: bool,
+    next: Arc<Snapshot>,
+    change: TableChange,
+}
+
 /// Name to servlet. Read without a lock; changed by one loop.
 #[derive(Debug, Default)]
 pub struct Registry {
@@ -40,21 +50,39 @@ impl Registry {
         Registry { servlets: ArcSwap::from_pointee(by_name), changing: Mutex::default() }
     }
 
-    /// Makes policy and table those of the servlet of that name, which is created if there is none. `between` is called after each endpoint,
-    /// as in [`Servlet::reconfigure`].
-    pub fn apply(&self, name: &str, policy: Policy, table: &Table, now: Instant, between: &mut dyn FnMut()) -> Applied {
+    /// Makes policy and table those of the servlet of that name, which is created if there is none.
+    pub fn apply(&self, name: &str, policy: Policy, table: &Table, now: Instant) -> Applied {
+        self.put(self.prepare(name, policy, table, now, &mut || ()))
+    }
+
+    /// What [`Registry::apply`] does, but for putting it in force: all that takes long. `between` is called after each endpoint.
+    pub fn prepare(
+        &self,
+        name: &str,
+        policy: Policy,
+        table: &Table,
+        now: Instant,
+        between: &mut dyn FnMut(),
+    ) -> Prepared {
+        let known = self.get(name);
+        let created = known.is_none();
+        let servlet = known.unwrap_or_else(|| Servlet::empty(Arc::from(name), policy, now));
+        let (next, change) = servlet.next(policy, table, now, between);
+        Prepared { servlet, created, next, change }
+    }
+
+    /// Puts it in force by one store.
+    pub fn put(&self, prepared: Prepared) -> Applied {
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(servlet) = self.get(name) {
-            let before = Some(servlet.snapshot());
-            let change = servlet.reconfigure(policy, table, now, between);
-            return Applied { servlet, created: false, change, before };
+        let Prepared { servlet, created, next, change } = prepared;
+        let before = (!created).then(|| servlet.snapshot());
+        servlet.store(next);
+        if created {
+            let mut next = BTreeMap::clone(&self.servlets.load());
+            next.insert(servlet.name().clone(), servlet.clone());
+            self.servlets.store(Arc::new(next));
         }
-        let servlet = Servlet::empty(Arc::from(name), policy, now);
-        let change = servlet.reconfigure(policy, table, now, between);
-        let mut next = BTreeMap::clone(&self.servlets.load());
-        next.insert(servlet.name().clone(), servlet.clone());
-        self.servlets.store(Arc::new(next));
-        Applied { servlet, created: true, change, before: None }
+        Applied { servlet, created, change, before }
     }
 
     /// Forgets a servlet. Who still holds it can go on with it.
@@ -86,13 +114,13 @@ mod tests {
         let now = Instant::now();
         let table = |weight| Table::flat(vec![EndpointSpec { address: "127.0.0.1:1".parse().unwrap(), weight }]);
         let registry = Registry::new();
-        let first = registry.apply("echo", Policy::FairLeastRequest, &table(1), now, &mut || ());
+        let first = registry.apply("echo", Policy::FairLeastRequest, &table(1), now);
         assert!(first.created && first.change.added.len() == 1);
-        let second = registry.apply("echo", Policy::RoundRobin, &table(2), now, &mut || ());
+        let second = registry.apply("echo", Policy::RoundRobin, &table(2), now);
         assert!(!second.created && Arc::ptr_eq(&first.servlet, &second.servlet));
         assert_eq!((second.change.reweighted.len(), second.change.kept), (1, 1));
         assert_eq!(first.servlet.policy(), Policy::RoundRobin);
-        registry.apply("other", Policy::RoundRobin, &table(1), now, &mut || ());
+        registry.apply("other", Policy::RoundRobin, &table(1), now);
         assert_eq!(registry.all().keys().map(|name| name.to_string()).collect::<Vec<_>>(), ["echo", "other"]);
         assert!(registry.remove("echo").is_some() && registry.remove("echo").is_none());
         let again = Registry::of([first.servlet.clone()]);

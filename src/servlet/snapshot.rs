@@ -73,9 +73,9 @@ pub struct Snapshot {
 impl Snapshot {
     /// Lets go of it endpoint by endpoint, calling `between` after each: whoever lets go last frees all of them.
     pub fn release(snapshot: Arc<Snapshot>, between: &mut dyn FnMut()) {
-        let members: Vec<Arc<Member>> =
-            snapshot.groups.iter().flat_map(|group| group.members.iter().cloned()).collect();
-        // They are held once more, so that this frees none of them.
+        let members = snapshot.groups.iter().flat_map(|group| group.members.iter());
+        let members: Vec<Arc<Member>> = members.inspect(|_| between()).cloned().collect();
+        // They are held once more, so that this frees none of them and only counts each down.
         drop(snapshot);
         for member in members {
             drop(member);

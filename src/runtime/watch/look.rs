@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, Metadata};
+use std::fs::{self, DirEntry, Metadata};
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -64,7 +64,11 @@ impl Look {
 /// Stands for the names in a directory and what they lead to, in whatever order the system tells them.
 fn names(directory: &Path, state: &RandomState) -> u64 {
     let entries = fs::read_dir(here(directory)).into_iter().flatten().flatten();
-    entries.map(|entry| state.hash_one((entry.file_name(), entry.ino()))).fold(0, u64::wrapping_add)
+    let hash = |entry: DirEntry| {
+        give_way();
+        state.hash_one((entry.file_name(), entry.ino()))
+    };
+    entries.map(hash).fold(0, u64::wrapping_add)
 }
 
 /// What matters in directories that others use too. Known by the directory's identity, because the kernel tells one name of a

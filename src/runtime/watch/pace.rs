@@ -32,7 +32,7 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// When to look again after a look that took so long.
+    /// When to look again after a look that took so long, without the time that it gave to others.
     pub(super) fn next_look(self, took: Duration) -> Duration {
         self.look.max(took.saturating_mul(LOOK_SPACING).min(LATEST_LOOK))
     }
