@@ -260,10 +260,11 @@ def swap_report(still, moving, control, workers):
     if why := waits.why_not():
         verdict = f"Whether that is kept is not known: who had the core was not recorded ({why})."
     else:
-        delay = statistics.median(moving.longest()) + statistics.median(workers) / 1e3
+        delays = [longest + statistics.median(workers) / 1e3 for longest in moving.longest()]
+        kept = sum(delay <= DELAY for delay in delays)
         verdict = (
-            f"With what the worker itself does to follow, that is {report.number(delay)} µs for the call of a round that it was longest for: "
-            f"{'kept' if delay <= DELAY else 'MISSED'}."
+            f"With what the worker itself does to follow, the call that it was longest for was delayed by {report.number(statistics.median(delays))} "
+            f"µs in the median round, and by {report.number(max(delays))} in the worst: kept in {kept} of {len(delays)} rounds."
         )
     heads = [
         "", "wrong", "p50 µs", "p99", "p99.9", "slowest", "of each round", "a call held up by the process: longest µs", "of each round",

@@ -88,7 +88,8 @@ def recorded(pid, core):
 
 def read(text, worker, own, waits):
     """Adds the waits of `worker` by a trace; `own` are the other threads of its process. A sleep that is not to be woken from (state D: on a
-    page, or a lock of the kernel) is a wait as well. How long `own` ran is the kernel's count, which leaves out what the host took."""
+    page, or a lock of the kernel) is a wait as well. How long `own` ran is the kernel's count, without what it
+    knows that the host took."""
     running, ready, held_up = None, None, 0.0  # `ready`: since when it has been so without running
     for line in text.splitlines():
         found = LINE.search(line)
