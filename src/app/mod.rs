@@ -94,6 +94,7 @@ impl Process {
     pub fn start(file: &Path) -> Result<Process, AppError> {
         let (loaded, reloader) = Reloader::start(file).map_err(AppError::new)?;
         raise_descriptor_limit();
+        refuse_huge_pages();
         reloader.clear_leftovers();
         let metrics = Metrics::new();
         let (fleet, registry) = muster(&loaded, &metrics);
@@ -382,6 +383,13 @@ fn limits(settings: &Settings, listener: &Listener) -> Limits {
         default_host: listener.default_host.as_ref().and_then(|host| HeaderValue::from_str(&host.0).ok()),
         title_case: false,
     }
+}
+
+/// Memory in pages of 4 KiB. The allocator asks for huge ones of 2 MiB, each of which is found and cleared when its first byte is written:
+/// milliseconds in which a worker may be kept from its core, and memory that nobody wanted. docs/performance.md has what both were.
+fn refuse_huge_pages() {
+    // A system without huge pages has none to refuse.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 /// As many descriptors as the system allows: each connection takes one on either side.

@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::{Position, Problem};
-use crate::runtime::{STEPS_A_LOOK, give_way, give_way_after};
+use crate::runtime::{give_way, give_way_now};
 
 /// The largest file that is read. Descriptor sets of whole companies are a few MiB.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
@@ -25,7 +25,7 @@ impl ContentHash {
         let mut hasher = std::hash::DefaultHasher::new();
         for part in bytes.chunks(PART_BYTES) {
             hasher.write(part);
-            give_way_after(STEPS_A_LOOK);
+            give_way_now();
         }
         ContentHash(hasher.finish())
     }
@@ -148,7 +148,7 @@ fn read_unchanged(file: &fs::File, mut reader: impl Read) -> io::Result<Option<(
     let before = (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(MAX_FILE_BYTES)).unwrap_or(0) + 1);
     while reader.by_ref().take(PART_BYTES as u64).read_to_end(&mut bytes)? > 0 {
-        give_way_after(STEPS_A_LOOK);
+        give_way_now();
     }
     Ok((state()? == before).then_some((bytes, Stamp::of(&metadata))))
 }

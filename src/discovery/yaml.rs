@@ -257,6 +257,7 @@ fn position(marker: &Marker) -> Position {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::given;
 
     fn problem(text: &str) -> String {
         Node::parse("f.yaml", text).unwrap_err().to_string()
@@ -267,6 +268,20 @@ mod tests {
         for text in ["", "\n\n", "# only a comment\n", "---\n", "~", "null\n"] {
             assert_eq!(problem(text), "f.yaml:1:1: the file is empty", "{text:?}");
         }
+    }
+
+    #[test]
+    fn who_stands_back_gives_way_while_it_reads_and_while_it_frees() {
+        let text = format!("[{}]", "a, ".repeat(100_000));
+        std::thread::spawn(move || {
+            crate::runtime::stand_back();
+            let root = Node::parse("f.yaml", &text).unwrap();
+            let reading = given();
+            drop(root);
+            assert!(!reading.is_zero() && given() > reading);
+        })
+        .join()
+        .unwrap();
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::bells::{Bell, Bells};
 use super::sniff::Sniffed;
 use super::{Limits, Serve, http1, http2, sniff};
 use crate::model::{Address, ConnInfo};
-use crate::runtime::{Drain, Timers, Worker};
+use crate::runtime::{Drain, Timers, Worker, unless};
 use crate::transport::{Accepted, Acceptor, Handover, Stream};
 use crate::wire::Protocol;
 
@@ -359,12 +359,8 @@ async fn serve_connection<S: Serve>(
 /// What it speaks, and what it has said so far. While draining, only what is already there counts.
 async fn begin(stream: &Stream, limits: &Limits, drain: &Drain, timers: &Rc<Timers>) -> Option<Sniffed> {
     let mut sniffing = pin!(sniff::sniff(stream, limits, timers));
-    let until_drain = poll_fn(|cx| match sniffing.as_mut().poll(cx) {
-        Poll::Ready(sniffed) => Poll::Ready(Some(sniffed)),
-        Poll::Pending if drain.is_draining() => Poll::Ready(None),
-        Poll::Pending => Poll::Pending,
-    });
-    match until_drain.await {
+    let drains = |_: &mut Context<'_>| if drain.is_draining() { Poll::Ready(()) } else { Poll::Pending };
+    match unless(sniffing.as_mut(), drains).await {
         Some(sniffed) => sniffed,
         None => tokio::time::timeout(QUEUED_GRACE, sniffing).await.ok().flatten(),
     }

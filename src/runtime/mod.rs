@@ -10,5 +10,7 @@ mod workers;
 pub use drain::{Drain, DrainControl};
 pub use signals::{Signal, Signals};
 pub use timer::{Lent, Timer, Timers, unless};
-pub use turn::{STEPS_A_LOOK, Stopwatch, give_way, give_way_after, stand_back};
+#[cfg(test)]
+pub(crate) use turn::given;
+pub use turn::{Stopwatch, give_way, give_way_now, stand_back};
 pub use workers::{Worker, Workers, now, runtime};

@@ -15,11 +15,15 @@ pub fn stand_back() {
 /// 250 µs, or up to every millisecond where they took much longer. The kernel would, but at its next tick, which may be 10 ms away. Does
 /// nothing on any other thread.
 pub fn give_way() {
-    give_way_after(1);
+    after(1);
 }
 
-/// [`give_way`] after what took as long as so many steps.
-pub fn give_way_after(steps: u32) {
+/// [`give_way`] behind what took as long as many steps, as tens of kilobytes do that are read or hashed.
+pub fn give_way_now() {
+    after(STEPS_A_LOOK);
+}
+
+fn after(steps: u32) {
     let Some(mut turn) = STATE.get() else { return };
     if turn.is_over(steps, Instant::now) {
         let over = Instant::now();
@@ -41,7 +45,7 @@ const LONGEST_TURN: Duration = Duration::from_millis(1);
 const SHARE: u32 = 2;
 
 /// The clock is looked at once in so many steps: it takes as long as some of them.
-pub const STEPS_A_LOOK: u32 = 16;
+const STEPS_A_LOOK: u32 = 16;
 
 thread_local! {
     /// `None` on a thread that does not stand back.
@@ -97,7 +101,8 @@ impl Stopwatch {
     }
 }
 
-fn given() -> Duration {
+/// How long others have had the processor since this thread stands back, for its giving way.
+pub(crate) fn given() -> Duration {
     STATE.get().map_or(Duration::ZERO, |turn| turn.given)
 }
 
@@ -133,13 +138,13 @@ mod tests {
 
     #[test]
     fn only_a_thread_that_stands_back_gives_way() {
-        give_way_after(STEPS_A_LOOK);
+        give_way_now();
         assert!(STATE.get().is_none());
         stand_back();
         let since = STATE.get().unwrap().since;
         std::thread::sleep(TURN);
         let watch = Stopwatch::start();
-        give_way_after(STEPS_A_LOOK);
+        give_way_now();
         let turn = STATE.get().unwrap();
         assert!(turn.since > since && turn.given > Duration::ZERO);
         assert!(watch.elapsed() + turn.given <= watch.started.elapsed());
